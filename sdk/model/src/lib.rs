@@ -1,1 +1,25 @@
-//! Placeholder.
+//! ONNX import, the integer graph, its exact semantics, and the reference interpreter.
+//!
+//! The scalar interpreter in [`reference`] *is* the specification of every operation: each kernel of each
+//! backend must equal its bytes. [`numerics`] holds the few formulas that decide those bytes.
+//!
+//! ```text
+//! ONNX bytes --onnx--> ModelProto --import--> Draft (ONNX's own semantics, Q/DQ nodes)
+//!            --passes--> Draft (8-bit operations) --freeze--> Graph --shape--> Shapes --reference--> tensors
+//! ```
+
+pub mod error;
+pub mod graph;
+pub mod import;
+pub mod limits;
+pub mod numerics;
+pub mod onnx;
+pub mod reference;
+pub mod shape;
+pub mod tensor;
+
+pub use error::Error;
+pub use graph::{Graph, Node, Op, Port, Value, ValueId};
+pub use import::import;
+pub use shape::Shapes;
+pub use tensor::{DType, Data, Quant, Tensor};

@@ -1,0 +1,223 @@
+//! The draft: a graph while it is being made and rewritten. Constants are whole tensors and nodes can be replaced
+//! freely; [`Draft::freeze`] drops what nothing uses, orders the nodes and packs the constants.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{CONSTANT_ALIGN, Constant, GRAPH_SCHEMA, Graph, Node, Op, Port, Value, ValueId};
+use crate::error::Error;
+use crate::tensor::{DType, Quant, Tensor};
+
+/// A value of a draft.
+#[derive(Clone, Debug)]
+pub struct DraftValue {
+    /// The model's name for it.
+    pub name: String,
+    /// Element type.
+    pub dtype: DType,
+    /// Quantization, on 8-bit activations.
+    pub quant: Option<Quant>,
+    /// The tensor, if it is a constant.
+    pub constant: Option<Tensor>,
+}
+
+/// A graph under construction.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// The model's name.
+    pub name: String,
+    /// Every value made so far; ids stay valid, unused ones are dropped by [`Draft::freeze`].
+    pub values: Vec<DraftValue>,
+    /// The operations, in any order.
+    pub nodes: Vec<Node>,
+    /// Inputs of the whole.
+    pub inputs: Vec<Port>,
+    /// Outputs of the whole.
+    pub outputs: Vec<Port>,
+}
+
+impl Draft {
+    /// Adds an activation.
+    pub fn activation(&mut self, name: impl Into<String>, dtype: DType, quant: Option<Quant>) -> ValueId {
+        self.add(DraftValue { name: name.into(), dtype, quant, constant: None })
+    }
+
+    /// Adds a constant.
+    pub fn constant(&mut self, name: impl Into<String>, tensor: Tensor) -> ValueId {
+        self.add(DraftValue { name: name.into(), dtype: tensor.dtype(), quant: None, constant: Some(tensor) })
+    }
+
+    fn add(&mut self, value: DraftValue) -> ValueId {
+        // Import refuses more than MAX_VALUES tensors, far below u32::MAX.
+        let id = ValueId(u32::try_from(self.values.len()).unwrap_or(u32::MAX));
+        self.values.push(value);
+        id
+    }
+
+    /// Adds a node.
+    pub fn node(&mut self, name: impl Into<String>, op: Op, inputs: Vec<ValueId>, output: ValueId) {
+        self.nodes.push(Node { name: name.into(), op, inputs, output });
+    }
+
+    /// A value by its id.
+    pub fn value(&self, id: ValueId) -> &DraftValue {
+        &self.values[id.index()]
+    }
+
+    /// The constant behind `id`, if it is one.
+    pub fn tensor(&self, id: ValueId) -> Option<&Tensor> {
+        self.value(id).constant.as_ref()
+    }
+
+    /// For each value the index of the node that writes it.
+    pub fn producers(&self) -> HashMap<ValueId, usize> {
+        self.nodes.iter().enumerate().map(|(i, node)| (node.output, i)).collect()
+    }
+
+    /// For each value the indices of the nodes that read it, once per reading.
+    pub fn consumers(&self) -> HashMap<ValueId, Vec<usize>> {
+        let mut consumers: HashMap<ValueId, Vec<usize>> = HashMap::new();
+        for (i, node) in self.nodes.iter().enumerate() {
+            for &input in &node.inputs {
+                consumers.entry(input).or_default().push(i);
+            }
+        }
+        consumers
+    }
+
+    /// Whether `id` is an output of the whole.
+    pub fn is_output(&self, id: ValueId) -> bool {
+        self.outputs.iter().any(|port| port.value == id)
+    }
+
+    /// Makes every reader of `old`, graph outputs included, read `new` instead.
+    pub fn replace_uses(&mut self, old: ValueId, new: ValueId) {
+        for input in self.nodes.iter_mut().flat_map(|node| &mut node.inputs).filter(|input| **input == old) {
+            *input = new;
+        }
+        for port in self.outputs.iter_mut().filter(|port| port.value == old) {
+            port.value = new;
+        }
+    }
+
+    /// Removes every node whose output nothing reads. Returns how many.
+    pub fn drop_dead_nodes(&mut self) -> usize {
+        let producers = self.producers();
+        let mut live = vec![false; self.nodes.len()];
+        let mut queue: Vec<ValueId> = self.outputs.iter().map(|port| port.value).collect();
+        while let Some(value) = queue.pop() {
+            if let Some(&i) = producers.get(&value)
+                && !std::mem::replace(&mut live[i], true)
+            {
+                queue.extend(&self.nodes[i].inputs);
+            }
+        }
+        let before = self.nodes.len();
+        let mut keep = live.into_iter();
+        self.nodes.retain(|_| keep.next().unwrap_or(false));
+        before - self.nodes.len()
+    }
+
+    /// Orders the nodes so that each follows those it reads from.
+    ///
+    /// # Errors
+    /// [`Error::InvalidGraph`] if they form a cycle.
+    pub fn sort(&mut self) -> Result<(), Error> {
+        let producers = self.producers();
+        let consumers = self.consumers();
+        let mut waiting: Vec<usize> = self
+            .nodes
+            .iter()
+            .map(|node| node.inputs.iter().filter(|input| producers.contains_key(input)).count())
+            .collect();
+        // A stack seeded in reverse keeps the model's own order wherever it is a valid one.
+        let mut ready: std::collections::BTreeSet<usize> =
+            (0..self.nodes.len()).filter(|&i| waiting[i] == 0).collect();
+        let mut order = Vec::with_capacity(self.nodes.len());
+        while let Some(i) = ready.pop_first() {
+            order.push(i);
+            for &reader in consumers.get(&self.nodes[i].output).into_iter().flatten() {
+                waiting[reader] -= 1;
+                if waiting[reader] == 0 {
+                    ready.insert(reader);
+                }
+            }
+        }
+        if let Some(stuck) = waiting.iter().position(|&n| n > 0) {
+            return Err(Error::invalid_graph(&self.nodes[stuck].name, "takes part in a cycle"));
+        }
+        let mut nodes: Vec<Option<Node>> = std::mem::take(&mut self.nodes).into_iter().map(Some).collect();
+        self.nodes = order.into_iter().filter_map(|i| nodes[i].take()).collect();
+        Ok(())
+    }
+
+    /// Drops what nothing uses, orders the nodes, packs the constants into one blob and checks the whole.
+    ///
+    /// # Errors
+    /// [`Error::InvalidGraph`] if the draft is not a valid graph.
+    pub fn freeze(mut self) -> Result<Graph, Error> {
+        self.drop_dead_nodes();
+        self.sort()?;
+        let mut packer =
+            Packer { draft: &self, renumbered: HashMap::new(), values: Vec::new(), weights: Vec::new() };
+        let inputs = self.inputs.iter().map(|port| packer.port(port)).collect();
+        let nodes = self
+            .nodes
+            .iter()
+            .map(|node| Node {
+                name: node.name.clone(),
+                op: node.op.clone(),
+                inputs: node.inputs.iter().map(|&id| packer.value(id)).collect(),
+                output: packer.value(node.output),
+            })
+            .collect();
+        let outputs = self.outputs.iter().map(|port| packer.port(port)).collect();
+        let Packer { values, weights, .. } = packer;
+        let graph = Graph {
+            schema: GRAPH_SCHEMA,
+            name: self.name.clone(),
+            values,
+            nodes,
+            inputs,
+            outputs,
+            weights: super::Weights::default(),
+        };
+        graph.with_weights(Arc::from(weights))
+    }
+}
+
+/// Renumbers values in the order of first use and lays constants out.
+struct Packer<'a> {
+    draft: &'a Draft,
+    renumbered: HashMap<ValueId, ValueId>,
+    values: Vec<Value>,
+    weights: Vec<u8>,
+}
+
+impl Packer<'_> {
+    fn port(&mut self, port: &Port) -> Port {
+        Port { value: self.value(port.value), ..port.clone() }
+    }
+
+    fn value(&mut self, id: ValueId) -> ValueId {
+        if let Some(&new) = self.renumbered.get(&id) {
+            return new;
+        }
+        let value = self.draft.value(id);
+        let constant = value.constant.as_ref().map(|tensor| {
+            self.weights.resize(self.weights.len().next_multiple_of(CONSTANT_ALIGN), 0);
+            let offset = self.weights.len() as u64;
+            self.weights.extend_from_slice(&tensor.to_bytes());
+            Constant { shape: tensor.shape().to_vec(), offset }
+        });
+        let new = ValueId(u32::try_from(self.values.len()).unwrap_or(u32::MAX));
+        self.values.push(Value {
+            name: value.name.clone(),
+            dtype: value.dtype,
+            quant: value.quant,
+            constant,
+        });
+        self.renumbered.insert(id, new);
+        new
+    }
+}

@@ -1,0 +1,195 @@
+//! f32 operations in their one fixed order. Nothing is contracted; sums follow [`numerics::sum`] or the order written.
+
+use super::integer::padded_count;
+use super::{broadcast_strides, strides, taps, walk};
+use crate::error::Error;
+use crate::graph::{BinaryOp, Conv, MatMul, Pool, ReduceOp, UnaryOp};
+use crate::numerics;
+use crate::shape::{normalize_axis, output_extent};
+use crate::tensor::Tensor;
+
+/// Products are added to the bias one by one, channel by channel, row by row, column by column.
+pub(super) fn conv(conv: &Conv, operands: &[&Tensor], shape: &[usize]) -> Result<Vec<f32>, Error> {
+    let (x, w) = (operands[0], operands[1]);
+    let bias = operands.get(2).map(|b| b.as_f32()).transpose()?;
+    let &[channels, height, width] = &x.shape()[1..] else { return Err(bad_rank(x)) };
+    let &[outputs, group_channels, kernel_h, kernel_w] = w.shape() else { return Err(bad_rank(w)) };
+    let group_outputs = outputs / conv.groups;
+    let before = output_extent(&conv.window, [height, width], false).ok_or_else(|| bad_rank(x))?.before;
+    let (xs, ws) = (x.as_f32()?, w.as_f32()?);
+    let mut y = Vec::with_capacity(shape.iter().product());
+    for n in 0..shape[0] {
+        for o in 0..outputs {
+            let first_channel = o / group_outputs * group_channels;
+            for oy in 0..shape[2] {
+                for ox in 0..shape[3] {
+                    let mut acc = bias.map_or(0.0, |b| b[o]);
+                    for c in 0..group_channels {
+                        let plane = (n * channels + first_channel + c) * height * width;
+                        let kernel = (o * group_channels + c) * kernel_h * kernel_w;
+                        for ([ky, kx], [iy, ix]) in taps(&conv.window, before, [oy, ox], [height, width]) {
+                            acc += xs[plane + iy * width + ix] * ws[kernel + ky * kernel_w + kx];
+                        }
+                    }
+                    y.push(acc);
+                }
+            }
+        }
+    }
+    Ok(y)
+}
+
+/// `alpha * a @ b + beta * c`: the products of one output are added from k = 0 upwards.
+pub(super) fn matmul(m: &MatMul, operands: &[&Tensor], shape: &[usize]) -> Result<Vec<f32>, Error> {
+    let (a, b) = (operands[0], operands[1]);
+    let (xs, ys) = (a.as_f32()?, b.as_f32()?);
+    // Rank-1 operands become a row or a column; the result's shape has dropped that axis, its elements are the same.
+    let wide_a = if a.shape().len() == 1 { vec![1, a.shape()[0]] } else { a.shape().to_vec() };
+    let wide_b = if b.shape().len() == 1 { vec![b.shape()[0], 1] } else { b.shape().to_vec() };
+    let (Some((batch_a, &[a0, a1])), Some((batch_b, &[b0, b1]))) =
+        (wide_a.split_last_chunk::<2>(), wide_b.split_last_chunk::<2>())
+    else {
+        return Err(bad_rank(a));
+    };
+    let (rows, inner, a_row, a_step) = if m.trans_a { (a1, a0, 1, a1) } else { (a0, a1, a1, 1) };
+    let (columns, b_step, b_column) = if m.trans_b { (b0, 1, b1) } else { (b1, b1, 1) };
+    let batch = crate::shape::broadcast(batch_a, batch_b).ok_or_else(|| bad_rank(a))?;
+    let (sa, sb) = (broadcast_strides(batch_a, &batch), broadcast_strides(batch_b, &batch));
+    let mut y = Vec::with_capacity(shape.iter().product());
+    walk(&batch, [&sa, &sb], |[i, j]| {
+        let (xs, ys) = (&xs[i * a0 * a1..], &ys[j * b0 * b1..]);
+        for row in 0..rows {
+            for column in 0..columns {
+                let mut acc = 0.0;
+                for k in 0..inner {
+                    acc += xs[row * a_row + k * a_step] * ys[k * b_step + column * b_column];
+                }
+                y.push(m.alpha * acc);
+            }
+        }
+    });
+    if let Some(c) = operands.get(2) {
+        let reals = c.as_f32()?;
+        let mut out = y.iter_mut();
+        walk(shape, [&broadcast_strides(c.shape(), shape)], |[i]| {
+            if let Some(y) = out.next() {
+                *y += m.beta * reals[i];
+            }
+        });
+    }
+    Ok(y)
+}
+
+/// Element-wise with broadcasting.
+pub(super) fn binary(op: BinaryOp, operands: &[&Tensor], shape: &[usize]) -> Result<Vec<f32>, Error> {
+    let (a, b) = (operands[0], operands[1]);
+    let (xs, ys) = (a.as_f32()?, b.as_f32()?);
+    let mut out = Vec::with_capacity(shape.iter().product());
+    walk(shape, [&broadcast_strides(a.shape(), shape), &broadcast_strides(b.shape(), shape)], |[i, j]| {
+        out.push(match op {
+            BinaryOp::Add => xs[i] + ys[j],
+            BinaryOp::Sub => xs[i] - ys[j],
+            BinaryOp::Mul => xs[i] * ys[j],
+            BinaryOp::Div => xs[i] / ys[j],
+        });
+    });
+    Ok(out)
+}
+
+/// One function of one float. NaN stays NaN in all but Relu and Clip, whose comparisons it fails.
+pub(super) fn unary(op: UnaryOp, x: f32) -> f32 {
+    let once = |f: fn(f64) -> f64| f(f64::from(x)) as f32;
+    match op {
+        UnaryOp::Relu => x.max(0.0),
+        UnaryOp::Clip { lo, hi } => x.max(lo).min(hi),
+        UnaryOp::LeakyRelu { alpha } => {
+            if x < 0.0 {
+                alpha * x
+            } else {
+                x
+            }
+        }
+        UnaryOp::Sigmoid => once(|x| 1.0 / (1.0 + libm::exp(-x))),
+        UnaryOp::Tanh => once(libm::tanh),
+        UnaryOp::HardSigmoid { alpha, beta } => (alpha * x + beta).clamp(0.0, 1.0),
+        UnaryOp::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
+    }
+}
+
+/// Sum of the window's taps in order, divided by their number.
+pub(super) fn average_pool(pool: &Pool, x: &Tensor, shape: &[usize]) -> Result<Vec<f32>, Error> {
+    let image = [x.shape()[2], x.shape()[3]];
+    let before = output_extent(&pool.window, image, pool.ceil_mode).ok_or_else(|| bad_rank(x))?.before;
+    let mut y = Vec::with_capacity(shape.iter().product());
+    for plane in x.as_f32()?.chunks_exact(image[0] * image[1]) {
+        for oy in 0..shape[2] {
+            for ox in 0..shape[3] {
+                let (mut n, mut total) = (0, 0.0);
+                for (_, [iy, ix]) in taps(&pool.window, before, [oy, ox], image) {
+                    n += 1;
+                    total += plane[iy * image[1] + ix];
+                }
+                let n = if pool.count_include_pad { padded_count(pool, image, [oy, ox]) } else { n };
+                y.push(total / n as f32);
+            }
+        }
+    }
+    Ok(y)
+}
+
+/// Mean of each channel's plane.
+pub(super) fn global_average_pool(x: &Tensor) -> Result<Vec<f32>, Error> {
+    let n: usize = x.shape()[2..].iter().product();
+    Ok(x.as_f32()?.chunks_exact(n).map(|plane| numerics::sum(plane.iter().copied()) / n as f32).collect())
+}
+
+/// Reduces the named axes; the elements of one result are taken in row-major order.
+pub(super) fn reduce(op: ReduceOp, axes: &[i64], x: &Tensor) -> Result<Vec<f32>, Error> {
+    let rank = x.shape().len();
+    let named: Vec<usize> = axes.iter().filter_map(|&axis| normalize_axis(axis, rank)).collect();
+    let (reduced, kept): (Vec<usize>, Vec<usize>) =
+        (0..rank).partition(|axis| axes.is_empty() || named.contains(axis));
+    let own = strides(x.shape());
+    let pick = |axes: &[usize], from: &[usize]| axes.iter().map(|&axis| from[axis]).collect::<Vec<_>>();
+    let (outer, inner) = (pick(&kept, x.shape()), pick(&reduced, x.shape()));
+    let (outer_strides, inner_strides) = (pick(&kept, &own), pick(&reduced, &own));
+    let reals = x.as_f32()?;
+    let mut y = Vec::new();
+    let mut group = Vec::with_capacity(inner.iter().product());
+    walk(&outer, [&outer_strides], |[base]| {
+        group.clear();
+        walk(&inner, [&inner_strides], |[i]| group.push(reals[base + i]));
+        let total = || numerics::sum(group.iter().copied());
+        y.push(match op {
+            ReduceOp::Sum => total(),
+            ReduceOp::Mean => total() / group.len() as f32,
+            ReduceOp::Max => group.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+        });
+    });
+    Ok(y)
+}
+
+/// Softmax of every line along `axis`.
+pub(super) fn softmax(axis: i64, x: &Tensor) -> Result<Vec<f32>, Error> {
+    let axis = normalize_axis(axis, x.shape().len()).ok_or_else(|| bad_rank(x))?;
+    let mut y = x.as_f32()?.to_vec();
+    let n = x.shape()[axis];
+    let inner: usize = x.shape()[axis + 1..].iter().product();
+    let mut line = vec![0.0; n];
+    for start in (0..y.len()).step_by((n * inner).max(1)) {
+        for offset in start..start + inner {
+            for (i, slot) in line.iter_mut().enumerate() {
+                *slot = y[offset + i * inner];
+            }
+            numerics::softmax(&mut line);
+            for (i, value) in line.iter().enumerate() {
+                y[offset + i * inner] = *value;
+            }
+        }
+    }
+    Ok(y)
+}
+
+fn bad_rank(x: &Tensor) -> Error {
+    Error::invalid_graph("tensor", format!("has shape {:?}, which inference would have refused", x.shape()))
+}

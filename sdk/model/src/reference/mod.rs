@@ -1,0 +1,167 @@
+//! The reference interpreter: every operation in its plainest form. It is the specification that each kernel of each
+//! backend must equal byte for byte, so it is written to be read; speed is the engine's business.
+
+mod float;
+mod integer;
+mod movement;
+
+use crate::error::Error;
+use crate::graph::{FloatOp, Graph, Node, Op, ValueId};
+use crate::shape::{self, Shapes};
+use crate::tensor::Tensor;
+
+/// Runs `graph` on `inputs` (in the order of [`Graph::inputs`]) and returns the outputs as the graph holds them:
+/// integers where the model quantizes. [`Graph::declared`] turns them into the model's declared types.
+///
+/// # Errors
+/// Anything wrong with the inputs' number, types or shapes.
+pub fn run(graph: &Graph, inputs: Vec<Tensor>) -> Result<Vec<Tensor>, Error> {
+    run_observed(graph, inputs, |_, _| ())
+}
+
+/// Like [`run`], and shows `observe` every value as it is computed, inputs included.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_observed(
+    graph: &Graph,
+    inputs: Vec<Tensor>,
+    mut observe: impl FnMut(ValueId, &Tensor),
+) -> Result<Vec<Tensor>, Error> {
+    let shapes = shape::infer(graph, &inputs.iter().map(|t| t.shape().to_vec()).collect::<Vec<_>>())?;
+    let mut values: Vec<Option<Tensor>> = (0..graph.values.len()).map(|_| None).collect();
+    for (port, tensor) in graph.inputs.iter().zip(inputs) {
+        let tensor = graph.accept(port, tensor)?;
+        observe(port.value, &tensor);
+        values[port.value.index()] = Some(tensor);
+    }
+    let last_use = last_uses(graph);
+    for (i, node) in graph.nodes.iter().enumerate() {
+        for &id in &node.inputs {
+            if values[id.index()].is_none() {
+                values[id.index()] = graph.constant(id);
+            }
+        }
+        let operands: Vec<&Tensor> =
+            node.inputs.iter().filter_map(|id| values[id.index()].as_ref()).collect();
+        let output = evaluate(graph, node, &operands, &shapes)?;
+        observe(node.output, &output);
+        values[node.output.index()] = Some(output);
+        for &id in node.inputs.iter().filter(|id| last_use[id.index()] == Some(i)) {
+            values[id.index()] = None;
+        }
+    }
+    let output = |id: ValueId| values[id.index()].clone().or_else(|| graph.constant(id));
+    graph
+        .outputs
+        .iter()
+        .map(|port| output(port.value).ok_or_else(|| Error::invalid_graph(&port.name, "was never computed")))
+        .collect()
+}
+
+/// Computes one node from its operands, which have the shapes that `shapes` says.
+///
+/// # Errors
+/// [`Error::DTypeMismatch`] if an operand has another type than the graph says.
+pub fn evaluate(graph: &Graph, node: &Node, operands: &[&Tensor], shapes: &Shapes) -> Result<Tensor, Error> {
+    if operands.len() != node.inputs.len() {
+        return Err(Error::invalid_graph(&node.name, "an operand is missing"));
+    }
+    let shape = shapes.of(node.output);
+    let x = operands[0];
+    match &node.op {
+        Op::Conv(conv, bounds) => integer::conv(graph, node, conv, *bounds, operands, shape),
+        Op::FullyConnected(bounds) => integer::fully_connected(graph, node, *bounds, operands, shape),
+        Op::Add(bounds) | Op::Mul(bounds) => integer::binary(graph, node, *bounds, operands, shape),
+        Op::AveragePool(pool) => integer::average_pool(graph, node, pool, x, shape),
+        Op::GlobalAveragePool => integer::global_average_pool(graph, node, x, shape),
+        Op::Table => integer::table(graph, node, operands),
+        Op::Quantize { axis } => integer::quantize(graph, node, *axis, operands),
+        Op::Dequantize { axis } => integer::dequantize(graph, node, *axis, operands),
+        Op::MaxPool(pool) => movement::max_pool(pool, x, shape),
+        Op::Concat { axis } => movement::concat(*axis, operands, shape),
+        Op::Transpose { perm } => movement::transpose(x, perm, shape),
+        Op::Reshape { .. } | Op::Flatten { .. } | Op::Squeeze { .. } | Op::Unsqueeze { .. } => {
+            x.clone().reshaped(shape)
+        }
+        Op::Float(op) => evaluate_float(op, operands, shape),
+    }
+}
+
+/// Computes one f32 operation. Table construction uses it too, so that a table equals what it replaces.
+pub(crate) fn evaluate_float(op: &FloatOp, operands: &[&Tensor], shape: &[usize]) -> Result<Tensor, Error> {
+    let reals = operands.iter().map(|t| t.as_f32()).collect::<Result<Vec<_>, _>>()?;
+    let data = match op {
+        FloatOp::Conv(conv) => float::conv(conv, operands, shape)?,
+        FloatOp::MatMul(m) => float::matmul(m, operands, shape)?,
+        FloatOp::Binary(op) => float::binary(*op, operands, shape)?,
+        FloatOp::Unary(op) => reals[0].iter().map(|&x| float::unary(*op, x)).collect(),
+        FloatOp::AveragePool(pool) => float::average_pool(pool, operands[0], shape)?,
+        FloatOp::GlobalAveragePool => float::global_average_pool(operands[0])?,
+        FloatOp::Reduce { op, axes, .. } => float::reduce(*op, axes, operands[0])?,
+        FloatOp::Softmax { axis } => float::softmax(*axis, operands[0])?,
+    };
+    Tensor::f32(shape, data)
+}
+
+/// For each value the last node that reads it; `None` for outputs, which must stay.
+fn last_uses(graph: &Graph) -> Vec<Option<usize>> {
+    let mut last = vec![None; graph.values.len()];
+    for (i, node) in graph.nodes.iter().enumerate() {
+        for id in &node.inputs {
+            last[id.index()] = Some(i);
+        }
+    }
+    for port in &graph.outputs {
+        last[port.value.index()] = None;
+    }
+    last
+}
+
+/// Row-major strides of a shape.
+fn strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for i in (1..shape.len()).rev() {
+        strides[i - 1] = strides[i] * shape[i];
+    }
+    strides
+}
+
+/// Strides with which a tensor of `shape` is read as if it had been broadcast to `to`: 0 along stretched axes.
+fn broadcast_strides(shape: &[usize], to: &[usize]) -> Vec<usize> {
+    let missing = to.len() - shape.len();
+    let own = strides(shape);
+    (0..to.len()).map(|i| if i < missing || shape[i - missing] == 1 { 0 } else { own[i - missing] }).collect()
+}
+
+/// Calls `visit` with the offsets that each stride list gives for every index of `shape`, in row-major order.
+fn walk<const N: usize>(shape: &[usize], strides: [&[usize]; N], mut visit: impl FnMut([usize; N])) {
+    if shape.contains(&0) {
+        return;
+    }
+    let mut index = vec![0usize; shape.len()];
+    loop {
+        visit(strides.map(|s| index.iter().zip(s).map(|(i, s)| i * s).sum()));
+        let Some(axis) = (0..shape.len()).rev().find(|&axis| index[axis] + 1 < shape[axis]) else { return };
+        index[axis] += 1;
+        index[axis + 1..].fill(0);
+    }
+}
+
+/// The taps of a window at output `(oy, ox)` that lie inside an image of `h` x `w`: kernel position and image position.
+fn taps(
+    window: &crate::graph::Window,
+    before: [usize; 2],
+    [oy, ox]: [usize; 2],
+    [h, w]: [usize; 2],
+) -> impl Iterator<Item = ([usize; 2], [usize; 2])> {
+    let at = move |axis: usize, o: usize, k: usize, size: usize| {
+        (o * window.strides[axis] + k * window.dilations[axis])
+            .checked_sub(before[axis])
+            .filter(|&i| i < size)
+    };
+    let [rows, columns] = window.kernel;
+    (0..rows)
+        .flat_map(move |ky| (0..columns).map(move |kx| [ky, kx]))
+        .filter_map(move |[ky, kx]| Some(([ky, kx], [at(0, oy, ky, h)?, at(1, ox, kx, w)?])))
+}
