@@ -1,0 +1,31 @@
+//! Limits on what a picture, a tensor file or a pipeline may ask for. Each bounds memory or time that a hostile
+//! file could otherwise claim.
+
+/// Largest encoded picture read, in bytes: a 64-megapixel photo as an uncompressed bitmap fits.
+pub const MAX_ENCODED_BYTES: usize = 256 << 20;
+/// Longest side of a picture, decoded or made by a stage, in pixels.
+pub const MAX_IMAGE_SIDE: u32 = 16_384;
+/// Most pixels of a picture, decoded or made by a stage: 192 MiB as RGB.
+pub const MAX_IMAGE_PIXELS: u64 = 64 << 20;
+/// Bytes that a decoder may allocate beside its output: 16-bit RGBA of the largest picture.
+pub const MAX_DECODE_BYTES: u64 = MAX_IMAGE_PIXELS * 8;
+/// Most scans of a progressive JPEG; encoders write about ten, and each costs a pass over the picture.
+pub const MAX_JPEG_SCANS: usize = 64;
+/// Most stages on either side of the model.
+pub const MAX_STAGES: usize = 16;
+/// Largest labels file, in bytes.
+pub const MAX_LABELS_BYTES: usize = 4 << 20;
+/// Longest label, in bytes.
+pub const MAX_LABEL_BYTES: usize = 1024;
+/// Most labels that `top_k` may return.
+pub const MAX_TOP_K: u32 = 1000;
+/// Longest name of a file that a pipeline refers to, in bytes.
+pub const MAX_FILE_NAME_BYTES: usize = 255;
+/// Largest output, in elements, that is repeated under `values` in a result.
+pub const MAX_RESULT_VALUES: usize = 1024;
+/// Longest `.npy` header, in bytes; numpy writes about 120.
+pub const MAX_NPY_HEADER_BYTES: usize = 4096;
+/// Most axes of a tensor read from a file.
+pub const MAX_NPY_RANK: usize = 8;
+/// Most bytes of elements in a `.npy` file.
+pub const MAX_NPY_BYTES: usize = 1 << 30;

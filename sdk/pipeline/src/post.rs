@@ -1,0 +1,247 @@
+//! The steps from the model's outputs to a result, checked against the model and ready to run.
+
+use std::collections::BTreeMap;
+
+use tilemark_model::numerics::{dequantize, softmax};
+use tilemark_model::{DType, Data, Quant, Tensor};
+
+use crate::error::{Error, Result};
+use crate::interface::{Interface, TensorInfo, names};
+use crate::labels::Labels;
+use crate::limits::{MAX_RESULT_VALUES, MAX_STAGES, MAX_TOP_K};
+use crate::outcome::{Label, Outcome};
+use crate::pipeline::Resources;
+use crate::spec::{PostStage, Spec, TopK};
+
+/// The outputs' way to a result.
+#[derive(Debug)]
+pub(crate) struct Post {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+enum Step {
+    Dequantize,
+    Softmax { at: String },
+    TopK { at: String, k: usize, file: String, labels: Labels },
+}
+
+impl Post {
+    pub(crate) fn new(spec: &Spec, interface: &Interface, resources: &Resources) -> Result<Self> {
+        if spec.post.len() > MAX_STAGES {
+            return Err(Error::TooManyStages { list: "post", found: spec.post.len(), limit: MAX_STAGES });
+        }
+        spec.resources()?; // checks the names
+        for output in &interface.outputs {
+            output.checked_quant()?;
+        }
+        let mut steps = Vec::new();
+        for (i, stage) in spec.post.iter().enumerate() {
+            let at = |name: &str| format!("post[{i}].{name}");
+            if matches!(steps.last(), Some(Step::TopK { .. })) {
+                let why = "top_k must be the last stage, and there can be one only";
+                return Err(Error::StageOrder { at: format!("post[{i}]"), why });
+            }
+            let step = match stage {
+                PostStage::Dequantize(_) => Step::Dequantize,
+                PostStage::Softmax(_) if steps.iter().any(|s| matches!(s, Step::Softmax { .. })) => {
+                    return Err(Error::StageOrder { at: at("softmax"), why: "there can be one only" });
+                }
+                PostStage::Softmax(_) => {
+                    let at = at("softmax");
+                    scores_of(&at, interface)?;
+                    Step::Softmax { at }
+                }
+                PostStage::TopK(top_k) => check_top_k(at("top_k"), top_k, interface, resources)?,
+            };
+            steps.push(step);
+        }
+        Ok(Self { steps })
+    }
+
+    pub(crate) fn run(&self, interface: &Interface, outputs: Vec<Tensor>) -> Result<Outcome> {
+        let expected = interface.outputs.len();
+        if outputs.len() != expected {
+            return Err(Error::OutputCount { expected, found: outputs.len() });
+        }
+        let mut outputs = outputs;
+        for (info, tensor) in interface.outputs.iter().zip(&outputs) {
+            check_output(info, tensor)?;
+        }
+        let mut labels = None;
+        for step in &self.steps {
+            match step {
+                Step::Dequantize => {
+                    for (info, tensor) in interface.outputs.iter().zip(&mut outputs) {
+                        *tensor = dequantized(info, tensor)?.unwrap_or_else(|| tensor.clone());
+                    }
+                }
+                Step::Softmax { at } => {
+                    let (info, tensor) = only(at, interface, &mut outputs)?;
+                    let mut scores = scores(at, info, tensor)?;
+                    softmax(&mut scores);
+                    *tensor = Tensor::f32(tensor.shape(), scores)?;
+                }
+                Step::TopK { at, k, file, labels: names } => {
+                    let (info, tensor) = only(at, interface, &mut outputs)?;
+                    let scores = scores(at, info, tensor)?;
+                    check_label_count(file, names, info, scores.len())?;
+                    labels = Some(top_k(&scores, *k, names));
+                }
+            }
+        }
+        let named = interface.outputs.iter().map(|info| info.name.clone()).zip(outputs);
+        let outputs: BTreeMap<String, Tensor> = named.collect();
+        let values = if labels.is_some() { BTreeMap::new() } else { small_values(&outputs) };
+        Ok(Outcome { labels, values, files: BTreeMap::new(), outputs })
+    }
+}
+
+/// The best `k` scores, best first. Equal scores in the order of the classes; NaN after everything else.
+fn top_k(scores: &[f32], k: usize, labels: &Labels) -> Vec<Label> {
+    let rank = |i: usize| if scores[i].is_nan() { f32::NEG_INFINITY } else { scores[i] };
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    // `+ 0.0` makes -0 equal to 0, which `total_cmp` would tell apart.
+    order.sort_by(|&a, &b| {
+        (scores[a].is_nan().cmp(&scores[b].is_nan()))
+            .then((rank(b) + 0.0).total_cmp(&(rank(a) + 0.0)))
+            .then(a.cmp(&b))
+    });
+    let label = |index: usize| Label { name: labels.name(index).to_owned(), index, score: scores[index] };
+    order.into_iter().take(k).map(label).collect()
+}
+
+fn check_top_k(at: String, top_k: &TopK, interface: &Interface, resources: &Resources) -> Result<Step> {
+    let TopK { k, labels: file } = top_k;
+    let (info, classes) = scores_of(&at, interface)?;
+    let bytes = resources.get(file).ok_or_else(|| Error::MissingFile { name: file.clone() })?;
+    let labels = Labels::parse(file, bytes)?;
+    if let Some(classes) = classes {
+        check_label_count(file, &labels, info, classes)?;
+    }
+    let most = MAX_TOP_K.min(u32::try_from(labels.len()).unwrap_or(u32::MAX));
+    if *k == 0 || *k > most {
+        let expected = format!("1 to {most}, for {} labels", labels.len());
+        return Err(Error::Value { at: format!("{at}.k"), found: k.to_string(), expected });
+    }
+    Ok(Step::TopK { at, k: *k as usize, file: file.clone(), labels })
+}
+
+fn check_label_count(file: &str, labels: &Labels, info: &TensorInfo, classes: usize) -> Result<()> {
+    if labels.len() == classes {
+        return Ok(());
+    }
+    let (file, output) = (file.to_owned(), info.name.clone());
+    Err(Error::LabelCount { file, labels: labels.len(), output, classes })
+}
+
+/// The model's only output, and its number of classes where the shape tells.
+fn scores_of<'a>(at: &str, interface: &'a Interface) -> Result<(&'a TensorInfo, Option<usize>)> {
+    let [info] = interface.outputs.as_slice() else {
+        return Err(Error::ScoreOutputs { at: at.to_owned(), found: names(&interface.outputs) });
+    };
+    if info.dtype != DType::F32 && info.quant.is_none() {
+        return Err(Error::ScoreType { at: at.to_owned(), output: info.name.clone(), dtype: info.dtype });
+    }
+    if info.shape.iter().any(Option::is_none) {
+        // A dynamic batch is 1 for one picture; any other unknown axis is seen when the model has run.
+        let [None, rest @ ..] = info.shape.as_slice() else { return Ok((info, None)) };
+        let Some(rest) = rest.iter().copied().collect::<Option<Vec<usize>>>() else {
+            return Ok((info, None));
+        };
+        return class_count(at, info, &rest).map(|classes| (info, Some(classes)));
+    }
+    let shape: Vec<usize> = info.shape.iter().copied().flatten().collect();
+    class_count(at, info, &shape).map(|classes| (info, Some(classes)))
+}
+
+/// One axis may be longer than 1; its length is the number of classes.
+fn class_count(at: &str, info: &TensorInfo, shape: &[usize]) -> Result<usize> {
+    let mut long = shape.iter().copied().filter(|&size| size != 1);
+    match (long.next(), long.next()) {
+        (Some(classes), None) if classes > 0 => Ok(classes),
+        (None, None) if !shape.is_empty() => Ok(1),
+        _ => Err(Error::ScoreShape {
+            at: at.to_owned(),
+            output: info.name.clone(),
+            shape: format!("{shape:?}"),
+        }),
+    }
+}
+
+fn only<'a, 'b>(
+    at: &str,
+    interface: &'a Interface,
+    outputs: &'b mut [Tensor],
+) -> Result<(&'a TensorInfo, &'b mut Tensor)> {
+    match (interface.outputs.as_slice(), outputs) {
+        ([info], [tensor]) => Ok((info, tensor)),
+        _ => Err(Error::ScoreOutputs { at: at.to_owned(), found: names(&interface.outputs) }),
+    }
+}
+
+/// One real score per class.
+fn scores(at: &str, info: &TensorInfo, tensor: &Tensor) -> Result<Vec<f32>> {
+    class_count(at, info, tensor.shape())?;
+    let real = dequantized(info, tensor)?;
+    match real.as_ref().unwrap_or(tensor).data() {
+        Data::F32(values) => Ok(values.clone()),
+        other => Err(Error::ScoreType { at: at.to_owned(), output: info.name.clone(), dtype: other.dtype() }),
+    }
+}
+
+/// The real numbers behind quantized integers; `None` where there is nothing to do.
+fn dequantized(info: &TensorInfo, tensor: &Tensor) -> Result<Option<Tensor>> {
+    let Some(quant) = info.quant else { return Ok(None) };
+    let real = |q: i32, quant: Quant| dequantize(q, quant);
+    let values: Vec<f32> = match tensor.data() {
+        Data::U8(values) => values.iter().map(|&q| real(q.into(), quant)).collect(),
+        Data::I8(values) => values.iter().map(|&q| real(q.into(), quant)).collect(),
+        Data::I32(values) => values.iter().map(|&q| real(q, quant)).collect(),
+        Data::I64(_) | Data::F32(_) => return Ok(None),
+    };
+    Ok(Some(Tensor::f32(tensor.shape(), values)?))
+}
+
+/// An output is as declared, or already real numbers.
+fn check_output(info: &TensorInfo, tensor: &Tensor) -> Result<()> {
+    let type_fits = tensor.dtype() == info.dtype || (tensor.dtype() == DType::F32 && info.quant.is_some());
+    if type_fits && info.fits(tensor.shape()) {
+        return Ok(());
+    }
+    Err(Error::OutputMismatch {
+        name: info.name.clone(),
+        expected: format!("{} {}", info.dtype, info.shape_text()),
+        found: format!("{} {:?}", tensor.dtype(), tensor.shape()),
+    })
+}
+
+/// The elements of outputs small enough to read.
+fn small_values(outputs: &BTreeMap<String, Tensor>) -> BTreeMap<String, Vec<f64>> {
+    let small = outputs.iter().filter(|(_, tensor)| tensor.len() <= MAX_RESULT_VALUES);
+    small.map(|(name, tensor)| (name.clone(), values(tensor))).collect()
+}
+
+fn values(tensor: &Tensor) -> Vec<f64> {
+    match tensor.data() {
+        Data::U8(v) => v.iter().map(|&x| x.into()).collect(),
+        Data::I8(v) => v.iter().map(|&x| x.into()).collect(),
+        Data::I32(v) => v.iter().map(|&x| x.into()).collect(),
+        Data::I64(v) => v.iter().map(|&x| x as f64).collect(), // for reading; `outputs` holds every bit
+        Data::F32(v) => v.iter().map(|&x| x.into()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_go_to_the_first_class_and_nan_to_the_end() {
+        let labels = Labels::parse("l", b"a\nb\nc\nd\ne\nf").unwrap();
+        let scores = [0.0, f32::NAN, 2.0, -0.0, 2.0, f32::NEG_INFINITY];
+        let order: Vec<usize> = top_k(&scores, 6, &labels).iter().map(|l| l.index).collect();
+        assert_eq!(order, [2, 4, 0, 3, 5, 1]);
+        assert_eq!(top_k(&scores, 1, &labels)[0].name, "c");
+    }
+}

@@ -1,0 +1,265 @@
+//! The steps from a picture to the model's input, checked against the model and ready to run.
+
+use tilemark_model::Tensor;
+
+use crate::error::{Error, Result};
+use crate::image::{Image, Raster, centre_crop, check_size, fit};
+use crate::interface::{Interface, TensorInfo, names};
+use crate::limits::{MAX_IMAGE_SIDE, MAX_STAGES};
+use crate::spec::{Channels, Crop, Fit, ImageInput, Layout, Normalize, PreStage, Resize, Spec};
+use crate::table::Table;
+
+/// A picture's way into the model.
+#[derive(Debug)]
+pub(crate) struct Pre {
+    channels: Channels,
+    layout: Layout,
+    steps: Vec<Step>,
+    table: Table,
+}
+
+/// A stage that changes the picture's size, with its position in `pre`.
+#[derive(Debug)]
+struct Step {
+    at: usize,
+    what: Geometry,
+}
+
+#[derive(Debug)]
+enum Geometry {
+    Resize(Resize),
+    Crop(Crop),
+}
+
+/// What is known of a picture's size before there is one.
+#[derive(Clone, Copy)]
+enum Size {
+    Any,
+    AtLeast(u32, u32),
+    Exactly(u32, u32),
+}
+
+impl Pre {
+    /// The declared steps; `None` for a pipeline of raw tensors.
+    pub(crate) fn new(spec: &Spec, interface: &Interface) -> Result<Option<Self>> {
+        if spec.pre.len() > MAX_STAGES {
+            return Err(Error::TooManyStages { list: "pre", found: spec.pre.len(), limit: MAX_STAGES });
+        }
+        let Some(image) = &spec.input.image else {
+            return match spec.pre.first() {
+                Some(stage) => Err(order(0, stage, "it needs a picture: declare image = {} in [input]")),
+                None => Ok(None),
+            };
+        };
+        let [input] = interface.inputs.as_slice() else {
+            return Err(Error::ImageInputs { found: names(&interface.inputs) });
+        };
+        let channels = image.channels.count();
+        let layout = layout(image, input)?;
+        let (steps, size, normalize) = check_stages(&spec.pre, channels)?;
+        check_model_size(input, layout, size)?;
+        let table = Table::new(normalize, channels, input)?;
+        Ok(Some(Self { channels: image.channels, layout, steps, table }))
+    }
+
+    /// The model's input for one picture.
+    pub(crate) fn run(&self, image: &Image) -> Result<Tensor> {
+        let gray = (self.channels == Channels::Gray).then(|| image.raster().to_gray());
+        let source = gray.as_ref().unwrap_or(image.raster());
+        let mut made: Option<Raster> = None;
+        for step in &self.steps {
+            made = Some(step.run(made.as_ref().unwrap_or(source))?);
+        }
+        let picture = made.as_ref().unwrap_or(source);
+        let data = self.table.apply(picture, self.layout, self.channels == Channels::Bgr);
+        let (c, h, w) = (picture.channels, picture.height, picture.width);
+        let shape = match self.layout {
+            Layout::Nchw => [1, c, h, w],
+            Layout::Nhwc => [1, h, w, c],
+        };
+        Ok(Tensor::new(shape, data)?)
+    }
+}
+
+impl Step {
+    fn run(&self, source: &Raster) -> Result<Raster> {
+        let from = (source.width, source.height);
+        match &self.what {
+            Geometry::Resize(resize) => {
+                let placed = fit(resize.fit, from, (resize.width as usize, resize.height as usize));
+                // Only `shortest` can be too large here: a very long picture. The others have a declared size.
+                check_size(&format!("what pre[{}].resize makes", self.at), placed.size.0, placed.size.1)?;
+                let (width, height) = (placed.size.0 as usize, placed.size.1 as usize);
+                let whole = placed.source.width == from.0 && placed.source.height == from.1;
+                let part = (!whole).then(|| source.cropped(placed.source));
+                let resized = part.as_ref().unwrap_or(source).resized(width, height, resize.mode);
+                if placed.canvas == placed.size {
+                    return Ok(resized);
+                }
+                let (canvas, (x, y)) = ((placed.canvas.0 as usize, placed.canvas.1 as usize), placed.corner);
+                Ok(resized.padded(canvas.0, canvas.1, x, y, resize.pad.unwrap_or_default()))
+            }
+            Geometry::Crop(crop) => {
+                let frame =
+                    centre_crop(from, (crop.width as usize, crop.height as usize)).ok_or_else(|| {
+                        let (width, height) = (from.0 as u32, from.1 as u32); // at most MAX_IMAGE_SIDE
+                        let (crop_width, crop_height) = (crop.width, crop.height);
+                        Error::TooSmallToCrop { stage: self.at, width, height, crop_width, crop_height }
+                    })?;
+                Ok(source.cropped(frame))
+            }
+        }
+    }
+}
+
+/// Checks every stage by itself and in its place; the steps, the size they make, and the normalization.
+fn check_stages(stages: &[PreStage], channels: usize) -> Result<(Vec<Step>, Size, Option<&Normalize>)> {
+    let (mut steps, mut size, mut normalize) = (Vec::new(), Size::Any, None);
+    for (at, stage) in stages.iter().enumerate() {
+        if normalize.is_some() {
+            return Err(order(at, stage, "normalize must be the last stage, and there can be one only"));
+        }
+        match stage {
+            PreStage::Resize(resize) => {
+                size = check_resize(at, resize)?;
+                steps.push(Step { at, what: Geometry::Resize(resize.clone()) });
+            }
+            PreStage::Crop(crop) => {
+                size = check_crop(at, crop, size)?;
+                steps.push(Step { at, what: Geometry::Crop(crop.clone()) });
+            }
+            PreStage::Normalize(n) => {
+                check_normalize(at, n, channels)?;
+                normalize = Some(n);
+            }
+        }
+    }
+    Ok((steps, size, normalize))
+}
+
+fn check_resize(at: usize, resize: &Resize) -> Result<Size> {
+    check_sides(&format!("pre[{at}].resize"), resize.width, resize.height)?;
+    if resize.pad.is_some() && resize.fit != Fit::Letterbox {
+        let found = format!("set, with fit {:?}", resize.fit).to_lowercase();
+        let expected = "left out, or fit = \"letterbox\"".to_owned();
+        return Err(Error::Value { at: format!("pre[{at}].resize.pad"), found, expected });
+    }
+    Ok(match resize.fit {
+        Fit::Shortest => Size::AtLeast(resize.width, resize.height),
+        Fit::Stretch | Fit::Crop | Fit::Letterbox => Size::Exactly(resize.width, resize.height),
+    })
+}
+
+fn check_crop(at: usize, crop: &Crop, before: Size) -> Result<Size> {
+    check_sides(&format!("pre[{at}].crop"), crop.width, crop.height)?;
+    // After `shortest` the picture is at least this large on both sides, and may be no larger.
+    if let Size::Exactly(width, height) | Size::AtLeast(width, height) = before {
+        if crop.width > width || crop.height > height {
+            return Err(Error::Value {
+                at: format!("pre[{at}].crop"),
+                found: format!("{} x {}", crop.width, crop.height),
+                expected: format!("at most {width} x {height}, which the stage before makes"),
+            });
+        }
+    }
+    Ok(Size::Exactly(crop.width, crop.height))
+}
+
+fn check_sides(at: &str, width: u32, height: u32) -> Result<()> {
+    for (side, pixels) in [("width", width), ("height", height)] {
+        if pixels == 0 || pixels > MAX_IMAGE_SIDE {
+            let expected = format!("1 to {MAX_IMAGE_SIDE} pixels");
+            return Err(Error::Value { at: format!("{at}.{side}"), found: pixels.to_string(), expected });
+        }
+    }
+    check_size(at, u64::from(width), u64::from(height))
+}
+
+fn check_normalize(at: usize, n: &Normalize, channels: usize) -> Result<()> {
+    let wrong = |field: &str, found: String, expected: String| {
+        Err(Error::Value { at: format!("pre[{at}].normalize.{field}"), found, expected })
+    };
+    for (field, values) in [("mean", &n.mean), ("std", &n.std)] {
+        if values.len() != 1 && values.len() != channels {
+            return wrong(
+                field,
+                format!("{} numbers", values.len()),
+                format!("1 or {channels}, one per channel"),
+            );
+        }
+        if let Some(bad) = values.iter().find(|v| !v.is_finite()) {
+            return wrong(field, bad.to_string(), "finite numbers".into());
+        }
+    }
+    // Subnormals could be flushed to zero by some processors, which then would divide by it.
+    if let Some(bad) = n.std.iter().find(|v| !v.is_normal()) {
+        return wrong(
+            "std",
+            bad.to_string(),
+            "numbers that are not 0, nor too small for a normal f32".into(),
+        );
+    }
+    if !n.divide.is_normal() {
+        return wrong("divide", n.divide.to_string(), "a finite number that is not 0".into());
+    }
+    Ok(())
+}
+
+fn order(at: usize, stage: &PreStage, why: &'static str) -> Error {
+    let name = match stage {
+        PreStage::Resize(_) => "resize",
+        PreStage::Crop(_) => "crop",
+        PreStage::Normalize(_) => "normalize",
+    };
+    Error::StageOrder { at: format!("pre[{at}].{name}"), why }
+}
+
+/// Which axis holds the channels: declared, or told by the shape.
+fn layout(image: &ImageInput, input: &TensorInfo) -> Result<Layout> {
+    let channels = image.channels.count();
+    let (name, shape) = (input.name.clone(), input.shape_text());
+    let fits = |axis: Option<usize>| axis.is_none_or(|size| size == channels);
+    let &[batch, first, _, last] = input.shape.as_slice() else {
+        return Err(Error::ImageShape { name, shape, channels });
+    };
+    let possible = |layout: Layout| match layout {
+        Layout::Nchw => fits(first),
+        Layout::Nhwc => fits(last),
+    };
+    let told = |axis: Option<usize>| axis == Some(channels);
+    match image.layout {
+        _ if batch.is_some_and(|n| n != 1) => Err(Error::ImageShape { name, shape, channels }),
+        Some(layout) if possible(layout) => Ok(layout),
+        None if told(first) && !told(last) => Ok(Layout::Nchw),
+        None if told(last) && !told(first) => Ok(Layout::Nhwc),
+        None if possible(Layout::Nchw) || possible(Layout::Nhwc) => {
+            Err(Error::AmbiguousLayout { name, shape, channels })
+        }
+        _ => Err(Error::ImageShape { name, shape, channels }),
+    }
+}
+
+/// The stages must make what the model takes: known at pack time, not found out on a user's picture.
+fn check_model_size(input: &TensorInfo, layout: Layout, size: Size) -> Result<()> {
+    let (height, width) = match (layout, input.shape.as_slice()) {
+        (Layout::Nchw, [_, _, h, w]) | (Layout::Nhwc, [_, h, w, _]) => (*h, *w),
+        _ => (None, None), // `layout` has refused every other rank
+    };
+    let made = match size {
+        Size::Exactly(w, h) => Some((w as usize, h as usize)),
+        Size::Any | Size::AtLeast(..) => None,
+    };
+    let fits = match made {
+        Some((w, h)) => width.is_none_or(|want| want == w) && height.is_none_or(|want| want == h),
+        None => width.is_none() && height.is_none(),
+    };
+    if fits {
+        return Ok(());
+    }
+    let text = |side: Option<usize>| side.map_or_else(|| "any".to_owned(), |n| n.to_string());
+    Err(Error::ImageSize {
+        name: input.name.clone(),
+        made: made.map_or_else(|| "pictures of varying".to_owned(), |(w, h)| format!("{w} x {h}")),
+        expected: format!("{} x {}", text(width), text(height)),
+    })
+}

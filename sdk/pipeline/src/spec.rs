@@ -1,0 +1,236 @@
+//! The pipeline as a vendor declares it: `[input]`, `[[pre]]` and `[[post]]` of `app.toml`.
+//!
+//! Closed and bounded: no stage runs code, and each costs at most a constant per pixel or class. Unknown keys are
+//! errors, so that a misspelt option is never ignored.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::limits::MAX_FILE_NAME_BYTES;
+
+/// All of a pipeline. The default one takes and returns raw tensors.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spec {
+    /// What a user gives.
+    pub input: InputSpec,
+    /// Steps from the user's input to the model's, in order.
+    pub pre: Vec<PreStage>,
+    /// Steps from the model's outputs to a result, in order.
+    pub post: Vec<PostStage>,
+}
+
+/// `[input]`: what a user gives; raw tensors where nothing is declared.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InputSpec {
+    /// A picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageInput>,
+}
+
+/// `image = { channels = "rgb" }`: a picture, and how the model wants its channels.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImageInput {
+    /// Number and order of the channels.
+    pub channels: Channels,
+    /// Where the model's channel axis is; needed only where the shape does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<Layout>,
+}
+
+/// Number and order of a picture's channels.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channels {
+    /// Red, green, blue.
+    #[default]
+    Rgb,
+    /// Blue, green, red, as OpenCV has them.
+    Bgr,
+    /// One channel of luma (ITU-R 601).
+    Gray,
+}
+
+impl Channels {
+    /// Number of channels.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Rgb | Self::Bgr => 3,
+            Self::Gray => 1,
+        }
+    }
+}
+
+/// Order of a picture tensor's axes.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// Batch, channel, row, column.
+    Nchw,
+    /// Batch, row, column, channel.
+    Nhwc,
+}
+
+/// One of `[[pre]]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PreStage {
+    /// Another size.
+    Resize(Resize),
+    /// The middle of the picture.
+    Crop(Crop),
+    /// Pixels to the model's numbers; the last stage.
+    Normalize(Normalize),
+}
+
+/// `resize = { width = 224, height = 224, mode = "bilinear", fit = "crop" }`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resize {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// How new pixels are made.
+    #[serde(default)]
+    pub mode: Mode,
+    /// What happens to pictures of another shape.
+    #[serde(default)]
+    pub fit: Fit,
+    /// Colour (red, green, blue) around a letterboxed picture; black if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pad: Option<[u8; 3]>,
+}
+
+/// How a resize makes new pixels.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// A triangle filter, widened when the picture shrinks, so that every source pixel counts.
+    #[default]
+    Bilinear,
+    /// The mean of the source pixels that fall into the new one.
+    Area,
+    /// The source pixel under the centre of the new one.
+    Nearest,
+}
+
+/// How a picture of another shape fits the declared width and height.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// Stretched: sides change by different factors.
+    #[default]
+    Stretch,
+    /// The largest centred part with the right shape is kept.
+    Crop,
+    /// All of it is kept, centred, with `pad` around it.
+    Letterbox,
+    /// All of it is kept and covers width x height; one side may come out longer. A `crop` usually follows.
+    Shortest,
+}
+
+/// `crop = { width = 224, height = 224 }`: the middle of the picture.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Crop {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+}
+
+/// `normalize = { mean = [127, 127, 127], std = [128, 128, 128] }`: `(p / divide - mean[c]) / std[c]` in f32.
+///
+/// `mean` and `std` hold one number per channel, in the order of `channels`, or one for all.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalize {
+    /// Subtracted.
+    pub mean: Vec<f32>,
+    /// Divided by, after; not 0.
+    pub std: Vec<f32>,
+    /// Divided by, before: 255 for means between 0 and 1. A divisor, since 1/255 is no float.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub divide: f32,
+}
+
+/// One of `[[post]]`.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PostStage {
+    /// Quantized outputs to real numbers.
+    Dequantize(Dequantize),
+    /// Scores to probabilities.
+    Softmax(Softmax),
+    /// Scores to the best labels; the last stage.
+    TopK(TopK),
+}
+
+/// `dequantize = {}`: every quantized output becomes f32.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dequantize {}
+
+/// `softmax = {}`: probabilities from the model's only output, dequantized first where it is quantized.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Softmax {}
+
+/// `top_k = { k = 5, labels = "labels.txt" }`: the best scores with their names.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopK {
+    /// Labels returned.
+    pub k: u32,
+    /// Text file, one label a line, in the order of the classes.
+    pub labels: String,
+}
+
+impl Spec {
+    /// Whether a picture goes in; otherwise tensors do.
+    pub fn takes_image(&self) -> bool {
+        self.input.image.is_some()
+    }
+
+    /// Names of the files that the pipeline refers to, in order, each checked to be a plain relative path.
+    ///
+    /// # Errors
+    /// [`Error::FileName`] for a name that could leave the app's folder.
+    pub fn resources(&self) -> Result<Vec<&str>> {
+        let mut names = Vec::new();
+        for (i, stage) in self.post.iter().enumerate() {
+            if let PostStage::TopK(top_k) = stage {
+                check_file_name(&top_k.labels, || format!("post[{i}].top_k.labels"))?;
+                names.push(top_k.labels.as_str());
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// A name that means the same file on every system, and never one outside the app's folder.
+fn check_file_name(name: &str, at: impl Fn() -> String) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let why = if name.is_empty() || name.len() > MAX_FILE_NAME_BYTES {
+        "expected 1 to 255 bytes"
+    } else if name.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
+        "expected a relative path whose parts neither are empty nor start with a dot"
+    } else if !name.split('/').all(|part| part.chars().all(plain)) {
+        "expected letters, digits, '.', '_' and '-', with '/' between folders"
+    } else {
+        return Ok(());
+    };
+    Err(Error::FileName { at: at(), name: name.chars().take(MAX_FILE_NAME_BYTES).collect(), why })
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_one(value: &f32) -> bool {
+    *value == 1.0
+}
