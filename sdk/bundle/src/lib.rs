@@ -1,1 +1,66 @@
-//! Placeholder.
+//! The Tilemark bundle: what a vendor signs and an integrator verifies.
+//!
+//! One file holds a header, one DSSE envelope around the manifest, and the blobs (`docs/bundle-format.md`).
+//! Reading is a type-state, so that nothing unsigned can be used by accident:
+//!
+//! - [`Untrusted`]: the bytes are in private memory, header and envelope are well-formed, nobody vouches for them.
+//! - [`Authentic`]: trusted keys signed the manifest and the policy accepts it; blobs are not yet hashed.
+//! - [`Bundle`]: every blob equals its SHA-256; only this type hands out bytes.
+//!
+//! ```
+//! use tilemark_bundle::{Algorithm, AppIdentity, BundleWriter, SigningKey, Trust, Untrusted};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = SigningKey::generate(Algorithm::Ed25519)?;
+//! let app = AppIdentity::new("acme/tagger", "1.2.0", 7, "Apache-2.0", "Names the object in a photo")?;
+//! let file = BundleWriter::new(app).blob("graph", &b"integers"[..]).sign(&[&key])?;
+//!
+//! let trust = Trust::key(key.public().clone());
+//! let bundle = Untrusted::from_bytes(file)?.verify(&trust)?;
+//! assert_eq!(bundle.blob("graph")?, b"integers");
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod codec;
+mod digest;
+mod ecdsa;
+mod envelope;
+mod error;
+mod file;
+mod floor;
+mod header;
+pub mod json;
+mod keys;
+pub mod limits;
+mod manifest;
+mod name;
+mod pem;
+mod reader;
+mod trust;
+mod verdict;
+mod writer;
+
+pub use digest::{Digest, sha256};
+pub use envelope::{Envelope, PayloadType, Signature, SignatureCheck};
+pub use error::{CODES, Error, ErrorKind, Result};
+pub use floor::{Floor, Floors};
+pub use keys::{Algorithm, KeyId, PublicKey, SigningKey};
+pub use manifest::{AppIdentity, BlobEntry, Ceilings, Manifest, Terms, TermsKind};
+pub use name::{AppName, check_blob_name};
+pub use reader::{Authentic, Bundle, Refused, Untrusted};
+pub use trust::{Trust, TrustBuilder};
+pub use verdict::{Fact, FactKind, Verdict};
+pub use writer::BundleWriter;
+
+/// The version of this SDK; a manifest's `min_sdk` is compared with it.
+#[must_use]
+pub fn sdk_version() -> semver::Version {
+    let part = |text: &str| text.parse().unwrap_or(0);
+    semver::Version::new(
+        part(env!("CARGO_PKG_VERSION_MAJOR")),
+        part(env!("CARGO_PKG_VERSION_MINOR")),
+        part(env!("CARGO_PKG_VERSION_PATCH")),
+    )
+}

@@ -1,0 +1,105 @@
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::Error;
+
+/// A SHA-256 value. Written as 64 lower-case hexadecimal digits wherever people or JSON see it.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Wraps 32 bytes that are a SHA-256 value already.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// The SHA-256 of `bytes`.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> Digest {
+    let value = ring::digest::digest(&ring::digest::SHA256, bytes);
+    let mut out = [0; 32];
+    out.copy_from_slice(value.as_ref());
+    Digest(out)
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+impl FromStr for Digest {
+    type Err = Error;
+
+    /// Accepts exactly what [`Display`](fmt::Display) writes: one spelling per value, upper case is refused.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let bad = || Error::InvalidValue {
+            field: "digest".into(),
+            found: text.chars().take(80).collect(),
+            expected: "64 lower-case hexadecimal digits",
+        };
+        let nibble = |c: u8| match c {
+            b'0'..=b'9' => Ok(c - b'0'),
+            b'a'..=b'f' => Ok(c - b'a' + 10),
+            _ => Err(bad()),
+        };
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != 32 || !rest.is_empty() {
+            return Err(bad());
+        }
+        let mut out = [0; 32];
+        for (byte, [high, low]) in out.iter_mut().zip(pairs) {
+            *byte = nibble(*high)? << 4 | nibble(*low)?;
+        }
+        Ok(Self(out))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_answer_and_round_trip() {
+        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(b"abc").to_string(), text);
+        assert_eq!(text.parse::<Digest>().unwrap(), sha256(b"abc"));
+    }
+
+    #[test]
+    fn other_spellings_are_refused() {
+        let text = sha256(b"abc").to_string();
+        let odd = "é".repeat(32); // 64 bytes, 32 characters
+        for bad in [text.to_uppercase(), text[..63].into(), format!("{text}0"), String::new(), odd] {
+            assert_eq!(bad.parse::<Digest>().unwrap_err().code(), "TM0141", "{bad}");
+        }
+    }
+}

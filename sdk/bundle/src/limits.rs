@@ -1,0 +1,67 @@
+//! Every bound that a bundle, an envelope, a key or a policy must stay within.
+//!
+//! A limit exists so that a hostile file costs bounded memory and time before its signature is known, and so that
+//! two readers agree about what is acceptable. `docs/bundle-format.md` lists them.
+
+/// A whole bundle. It is read into memory, and 32-bit sizes elsewhere (OpenCL buffers) end here too.
+pub const MAX_BUNDLE_BYTES: u64 = 4 << 30;
+
+/// The envelope's JSON. It is parsed before any signature is checked: base64 of the largest payload, and signatures.
+pub const MAX_ENVELOPE_BYTES: u64 = 4 << 20;
+
+/// The manifest: 4096 blobs with names of 255 bytes need about 1.6 MB.
+pub const MAX_MANIFEST_BYTES: usize = 2 << 20;
+
+/// Signatures in one envelope; each costs a verification over the whole payload.
+pub const MAX_SIGNATURES: usize = 16;
+
+/// One signature, decoded. Ed25519 has 64 bytes, ECDSA P-256 in DER at most 72.
+pub const MAX_SIGNATURE_BYTES: usize = 128;
+
+/// Nesting of arrays and objects in any JSON document; ours nest 4 deep. Bounds the recursion of the parser.
+pub const MAX_JSON_DEPTH: usize = 16;
+
+/// Integers in JSON: the largest that every JSON reader holds exactly (2^53 - 1).
+pub const MAX_JSON_INTEGER: u64 = (1 << 53) - 1;
+
+/// Blobs in a bundle; the reader's tables and its name checks grow with it.
+pub const MAX_BLOBS: usize = 4096;
+
+/// A blob's name, as file systems bound names.
+pub const MAX_BLOB_NAME_BYTES: usize = 255;
+
+/// `publisher` and `name` of an app, each: a DNS label's length, safe in file and registry names.
+pub const MAX_APP_NAME_PART_BYTES: usize = 63;
+
+/// An app's description: a line or two in a terminal.
+pub const MAX_DESCRIPTION_BYTES: usize = 1024;
+
+/// Versions and licence expressions.
+pub const MAX_SHORT_TEXT_BYTES: usize = 256;
+
+/// Targets of one bundle.
+pub const MAX_TARGETS: usize = 64;
+
+/// A PEM file with one key; an ECDSA P-256 key has 241 bytes.
+pub const MAX_KEY_FILE_BYTES: usize = 16 << 10;
+
+/// A trust policy file.
+pub const MAX_POLICY_BYTES: usize = 4 << 20;
+
+/// Keys in a trust policy.
+pub const MAX_POLICY_KEYS: usize = 4096;
+
+/// A rollback floor file; ours have about 200 bytes.
+pub const MAX_FLOOR_BYTES: usize = 4096;
+
+/// What the codec reads or writes in one value: the largest graph or index, weights excluded.
+pub const MAX_CODEC_BYTES: usize = 64 << 20;
+
+/// Blobs start at multiples of this: a page, which is what zero-copy device buffers and direct reads ask for.
+pub const BLOB_ALIGNMENT: u64 = 4096;
+
+/// Below this many blob bytes a second thread costs more than it saves.
+pub(crate) const PARALLEL_HASH_BYTES: u64 = 4 << 20;
+
+/// Threads that hash blobs, at most; beyond this, memory bandwidth is the limit.
+pub(crate) const MAX_HASH_THREADS: usize = 8;

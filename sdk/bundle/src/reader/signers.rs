@@ -1,0 +1,89 @@
+//! Whose signatures hold, and whether the policy accepts them. Sees the payload as bytes only.
+
+use crate::envelope::{Envelope, SignatureCheck};
+use crate::trust::Rule;
+use crate::{Digest, Error, FactKind, KeyId, Result, Trust, Verdict};
+
+use super::refused::step;
+
+/// Checks every signature; returns the known keys whose signatures hold, revoked ones included.
+pub(super) fn trusted(envelope: &Envelope, trust: &Trust, verdict: &mut Verdict) -> Result<Vec<KeyId>> {
+    let mut signers = Vec::new();
+    let mut refusal = None;
+    for (keyid, check) in envelope.check(|id| trust.find_key(id)) {
+        let algorithm = trust.find_key(keyid).map_or("", |key| key.algorithm().as_str());
+        match check {
+            SignatureCheck::Holds => {
+                signers.push(keyid);
+                verdict.note(FactKind::Signature, true, format!("{algorithm} key {keyid}"));
+            }
+            SignatureCheck::Fails => {
+                let error = Error::InvalidSignature { keyid, algorithm };
+                verdict.note(FactKind::Signature, false, error.to_string());
+                refusal = refusal.or(Some(error));
+            }
+            SignatureCheck::UnknownKey => {
+                verdict.note(FactKind::Signature, false, format!("unknown key {keyid}: counts for nothing"));
+            }
+        }
+    }
+    let all = || envelope.signatures().iter().map(|signature| signature.keyid);
+    match refusal {
+        Some(error) => Err(error),
+        None if signers.is_empty() => match all().find_map(|id| Some((id, trust.revoked_key(id)?))) {
+            Some((keyid, reason)) => Err(Error::RevokedKey { keyid, reason: reason.into() }),
+            None => Err(Error::UnknownSigners { signers: join(all()) }),
+        },
+        None => Ok(signers),
+    }
+}
+
+/// Refuses a revoked bundle, and one whose every known signer is revoked; returns the evidence.
+pub(super) fn check_revoked(signers: &[KeyId], identity: Digest, trust: &Trust) -> Result<String> {
+    if let Some(reason) = trust.revoked_bundle(identity) {
+        return Err(Error::RevokedBundle { identity, reason: reason.into() });
+    }
+    let revoked = || signers.iter().filter_map(|id| Some((*id, trust.revoked_key(*id)?)));
+    match revoked().next() {
+        None => Ok("neither the bundle nor its signers are revoked".into()),
+        Some((keyid, reason)) if revoked().count() == signers.len() => {
+            Err(Error::RevokedKey { keyid, reason: reason.into() })
+        }
+        Some(_) => Ok(format!("revoked keys that count for nothing: {}", join(revoked().map(|(id, _)| id)))),
+    }
+}
+
+/// Whether enough of the signers may sign for this publisher.
+pub(super) fn check_publisher(
+    signers: &[KeyId],
+    publisher: &str,
+    trust: &Trust,
+    verdict: &mut Verdict,
+) -> Result<()> {
+    let rule = trust.rule(publisher);
+    let counts = |rule: &Rule, id: &KeyId| rule.keys.contains(id) && trust.revoked_key(*id).is_none();
+    // An envelope holds one signature a key, so these keys are different ones.
+    let counted = signers.iter().filter(|id| rule.is_some_and(|rule| counts(rule, id))).count();
+    let allowed = if counted == 0 {
+        Err(Error::PublisherNotAllowed {
+            publisher: publisher.into(),
+            signers: join(signers.iter().copied()),
+        })
+    } else {
+        Ok(())
+    };
+    step(verdict, FactKind::PublisherAllowed, allowed, |()| {
+        format!("{counted} of {} signers may sign for {publisher}", signers.len())
+    })?;
+    let needed = rule.map_or(1, |rule| rule.threshold);
+    let met = if counted < needed {
+        Err(Error::ThresholdNotMet { publisher: publisher.into(), needed, found: counted })
+    } else {
+        Ok(())
+    };
+    step(verdict, FactKind::Threshold, met, |()| format!("{counted} keys signed, {needed} needed"))
+}
+
+fn join(ids: impl Iterator<Item = KeyId>) -> String {
+    ids.map(|id| id.to_string()).collect::<Vec<_>>().join(", ")
+}
