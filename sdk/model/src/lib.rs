@@ -14,6 +14,7 @@ pub mod import;
 pub mod limits;
 pub mod numerics;
 pub mod onnx;
+pub mod passes;
 pub mod reference;
 pub mod shape;
 pub mod tensor;

@@ -40,7 +40,7 @@ pub fn quantize(x: f32, quant: Quant, dtype: DType) -> i32 {
 /// ONNX `DequantizeLinear`: `f32(q - zero_point) * scale`.
 #[inline]
 pub fn dequantize(q: i32, quant: Quant) -> f32 {
-    (q - quant.zero_point) as f32 * quant.scale
+    q.wrapping_sub(quant.zero_point) as f32 * quant.scale
 }
 
 /// Coefficients of the quantized addition `y = a + b`.

@@ -1,7 +1,7 @@
 //! The draft: a graph while it is being made and rewritten. Constants are whole tensors and nodes can be replaced
 //! freely; [`Draft::freeze`] drops what nothing uses, orders the nodes and packs the constants.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{CONSTANT_ALIGN, Constant, GRAPH_SCHEMA, Graph, Node, Op, Port, Value, ValueId};
@@ -90,14 +90,18 @@ impl Draft {
         self.outputs.iter().any(|port| port.value == id)
     }
 
-    /// Makes every reader of `old`, graph outputs included, read `new` instead.
-    pub fn replace_uses(&mut self, old: ValueId, new: ValueId) {
-        for input in self.nodes.iter_mut().flat_map(|node| &mut node.inputs).filter(|input| **input == old) {
-            *input = new;
+    /// Makes every reader of a key, graph outputs included, read its value instead.
+    pub fn rename_uses(&mut self, names: &HashMap<ValueId, ValueId>) {
+        let inputs = self.nodes.iter_mut().flat_map(|node| &mut node.inputs);
+        for id in inputs.chain(self.outputs.iter_mut().map(|port| &mut port.value)) {
+            *id = names.get(id).copied().unwrap_or(*id);
         }
-        for port in self.outputs.iter_mut().filter(|port| port.value == old) {
-            port.value = new;
-        }
+    }
+
+    /// Removes the nodes at these indices.
+    pub fn remove_nodes(&mut self, indices: &HashSet<usize>) {
+        let mut index = 0..;
+        self.nodes.retain(|_| index.next().is_some_and(|i| !indices.contains(&i)));
     }
 
     /// Removes every node whose output nothing reads. Returns how many.
@@ -130,9 +134,8 @@ impl Draft {
             .iter()
             .map(|node| node.inputs.iter().filter(|input| producers.contains_key(input)).count())
             .collect();
-        // A stack seeded in reverse keeps the model's own order wherever it is a valid one.
-        let mut ready: std::collections::BTreeSet<usize> =
-            (0..self.nodes.len()).filter(|&i| waiting[i] == 0).collect();
+        // Taking the lowest index first keeps the model's own order wherever it is a valid one.
+        let mut ready: BTreeSet<usize> = (0..self.nodes.len()).filter(|&i| waiting[i] == 0).collect();
         let mut order = Vec::with_capacity(self.nodes.len());
         while let Some(i) = ready.pop_first() {
             order.push(i);

@@ -141,6 +141,13 @@ pub enum Op {
     AveragePool(Pool),
     /// Quantized mean over all axes after the second, kept as ones. Input: x `[N,C,...]`.
     GlobalAveragePool,
+    /// Quantized mean over axes (negative counts from the end; none named: all). Input: x.
+    ReduceMean {
+        /// The axes.
+        axes: Vec<i64>,
+        /// Whether reduced axes stay as ones.
+        keep_dims: bool,
+    },
     /// Any function of one 8-bit value. Inputs: x; table of 256 entries of the output's type, indexed by the byte
     /// pattern of x.
     Table,
@@ -219,10 +226,12 @@ pub enum FloatOp {
         /// Whether reduced axes stay as ones.
         keep_dims: bool,
     },
-    /// Input: x. Along one axis.
+    /// Input: x. Along one axis, or over all elements from that axis to the end together (ONNX before opset 13).
     Softmax {
         /// The axis.
         axis: i64,
+        /// Whether the axes after it belong to it.
+        to_end: bool,
     },
 }
 
@@ -236,6 +245,7 @@ impl Op {
             Op::Mul(_) => "Mul",
             Op::AveragePool(_) => "AveragePool",
             Op::GlobalAveragePool => "GlobalAveragePool",
+            Op::ReduceMean { .. } => "ReduceMean",
             Op::Table => "Table",
             Op::MaxPool(_) => "MaxPool",
             Op::Concat { .. } => "Concat",

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::limits::{
     MAX_NAME_BYTES, MAX_NODES, MAX_RANK, MAX_SCALE, MAX_TENSOR_BYTES, MAX_VALUES, MIN_SCALE,
 };
-use crate::tensor::{DType, element_count};
+use crate::tensor::{DType, Data, element_count};
 
 /// Largest kernel, stride, dilation or pad along one axis.
 const MAX_EXTENT: usize = 1 << 16;
@@ -145,7 +145,7 @@ impl NodeCheck<'_> {
                 self.window(&pool.window)?;
                 self.quantized(&[self.input(0), self.node.output])
             }
-            Op::GlobalAveragePool => {
+            Op::GlobalAveragePool | Op::ReduceMean { .. } => {
                 self.arity(1..=1)?;
                 self.quantized(&[self.input(0), self.node.output])
             }
@@ -192,7 +192,8 @@ impl NodeCheck<'_> {
         self.bounds(bounds)?;
         self.weighted(4)?;
         let shape = self.shape(1);
-        let fits = conv.groups > 0 && shape[0].is_multiple_of(conv.groups) && shape[2..] == conv.window.kernel;
+        let fits =
+            conv.groups > 0 && shape[0].is_multiple_of(conv.groups) && shape[2..] == conv.window.kernel;
         self.require(fits, "its weights do not fit its groups or kernel")
     }
 
@@ -295,7 +296,7 @@ impl NodeCheck<'_> {
         let output = self.graph.value(self.node.output);
         let same = |&id: &ValueId| {
             let input = self.graph.value(id);
-            input.dtype == output.dtype && (input.quant == output.quant || input.constant.is_some())
+            input.dtype == output.dtype && (input.quant == output.quant || input.quant.is_none())
         };
         self.require(self.node.inputs.iter().all(same), "must keep type and quantization")
     }
@@ -331,31 +332,30 @@ impl NodeCheck<'_> {
     }
 }
 
-/// `255 * sum|w| + |bias - zero * sum(w)| < 2^31` per output channel, and multipliers finite, positive and small enough that
-/// the scaled accumulator fits an i32: the conditions under which accumulation order and width cannot matter.
+/// The products of an output channel must fit an i32 whatever the input: `255 * sum|w| < 2^31`. The bias is then added
+/// in two's complement. (Quantizers give dead channels a bias next to -2^31 and weights next to nothing; adding its
+/// magnitude to the bound would refuse EfficientNet-Lite0.) Multipliers must be normal and at most 1 where the
+/// accumulator can reach 2^31, so that the scaled accumulator fits an i32 too.
 fn accumulator_bounds(graph: &Graph, node: &Node) -> Result<(), Error> {
-    let constants = [1, 2, 3].map(|i| graph.constant(node.inputs[i]));
-    let [Some(weights), Some(bias), Some(multipliers)] = constants else {
+    let [Some(weights), Some(bias), Some(multipliers)] = [1, 2, 3].map(|i| graph.constant(node.inputs[i]))
+    else {
         return Err(Error::invalid_graph(&node.name, "lacks constant weights"));
     };
-    let (weights, bias) = (weights.widened()?, bias.widened()?);
-    // Backends relabel i8 activations to u8, so the zero point that is folded into the bias is the relabelled one.
-    let x = graph.value(node.inputs[0]);
-    let lowest = x.dtype.range().map_or(0, |(lo, _)| i64::from(lo));
-    let zero = i64::from(graph.quant(node.inputs[0])?.zero_point) - lowest;
+    let (Data::I8(weights), bias) = (weights.data(), bias.widened()?) else {
+        return Err(Error::invalid_graph(&node.name, "lacks i8 weights"));
+    };
     let per_channel = weights.len() / bias.len();
     for (channel, (&bias, &multiplier)) in bias.iter().zip(multipliers.as_f32()?).enumerate() {
         let row = &weights[channel * per_channel..][..per_channel];
-        let magnitude: u64 = row.iter().map(|w| u64::from(w.unsigned_abs())).sum();
-        let folded = i64::from(bias) - zero * row.iter().map(|&w| i64::from(w)).sum::<i64>();
-        let found = 255 * magnitude + folded.unsigned_abs();
-        if found > i32::MAX as u64 {
-            return Err(Error::AccumulatorOverflow { node: node.name.clone(), channel, found });
+        let products = 255 * row.iter().map(|w| u64::from(w.unsigned_abs())).sum::<u64>();
+        if products > i32::MAX as u64 {
+            return Err(Error::AccumulatorOverflow { node: node.name.clone(), channel, found: products });
         }
-        let scaled = found as f64 * f64::from(multiplier);
-        if !(multiplier.is_finite() && multiplier > 0.0 && scaled < f64::from(1u32 << 31)) {
+        let largest = (products + u64::from(bias.unsigned_abs())).min(1 << 31);
+        let scaled = largest as f64 * f64::from(multiplier);
+        if !multiplier.is_normal() || multiplier < 0.0 || scaled > f64::from(i32::MAX) + 1.0 {
             let reason =
-                format!("output channel {channel} has multiplier {multiplier}, which can exceed 32 bits");
+                format!("output channel {channel} has multiplier {multiplier:e}, which can exceed 32 bits");
             return Err(Error::invalid_graph(&node.name, reason));
         }
     }

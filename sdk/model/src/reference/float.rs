@@ -1,7 +1,7 @@
 //! f32 operations in their one fixed order. Nothing is contracted; sums follow [`numerics::sum`] or the order written.
 
 use super::integer::padded_count;
-use super::{broadcast_strides, strides, taps, walk};
+use super::{broadcast_strides, reduced_groups, taps, walk};
 use crate::error::Error;
 use crate::graph::{BinaryOp, Conv, MatMul, Pool, ReduceOp, UnaryOp};
 use crate::numerics;
@@ -145,36 +145,25 @@ pub(super) fn global_average_pool(x: &Tensor) -> Result<Vec<f32>, Error> {
 
 /// Reduces the named axes; the elements of one result are taken in row-major order.
 pub(super) fn reduce(op: ReduceOp, axes: &[i64], x: &Tensor) -> Result<Vec<f32>, Error> {
-    let rank = x.shape().len();
-    let named: Vec<usize> = axes.iter().filter_map(|&axis| normalize_axis(axis, rank)).collect();
-    let (reduced, kept): (Vec<usize>, Vec<usize>) =
-        (0..rank).partition(|axis| axes.is_empty() || named.contains(axis));
-    let own = strides(x.shape());
-    let pick = |axes: &[usize], from: &[usize]| axes.iter().map(|&axis| from[axis]).collect::<Vec<_>>();
-    let (outer, inner) = (pick(&kept, x.shape()), pick(&reduced, x.shape()));
-    let (outer_strides, inner_strides) = (pick(&kept, &own), pick(&reduced, &own));
     let reals = x.as_f32()?;
     let mut y = Vec::new();
-    let mut group = Vec::with_capacity(inner.iter().product());
-    walk(&outer, [&outer_strides], |[base]| {
-        group.clear();
-        walk(&inner, [&inner_strides], |[i]| group.push(reals[base + i]));
-        let total = || numerics::sum(group.iter().copied());
+    reduced_groups(x.shape(), axes, |group| {
+        let values = group.iter().map(|&i| reals[i]);
         y.push(match op {
-            ReduceOp::Sum => total(),
-            ReduceOp::Mean => total() / group.len() as f32,
-            ReduceOp::Max => group.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+            ReduceOp::Sum => numerics::sum(values),
+            ReduceOp::Mean => numerics::sum(values) / group.len() as f32,
+            ReduceOp::Max => values.fold(f32::NEG_INFINITY, f32::max),
         });
     });
     Ok(y)
 }
 
-/// Softmax of every line along `axis`.
-pub(super) fn softmax(axis: i64, x: &Tensor) -> Result<Vec<f32>, Error> {
+/// Softmax of every line along `axis`; with `to_end` a line runs through all axes after it.
+pub(super) fn softmax(axis: i64, to_end: bool, x: &Tensor) -> Result<Vec<f32>, Error> {
     let axis = normalize_axis(axis, x.shape().len()).ok_or_else(|| bad_rank(x))?;
+    let after: usize = x.shape()[axis + 1..].iter().product();
+    let (n, inner) = if to_end { (x.shape()[axis] * after, 1) } else { (x.shape()[axis], after) };
     let mut y = x.as_f32()?.to_vec();
-    let n = x.shape()[axis];
-    let inner: usize = x.shape()[axis + 1..].iter().product();
     let mut line = vec![0.0; n];
     for start in (0..y.len()).step_by((n * inner).max(1)) {
         for offset in start..start + inner {

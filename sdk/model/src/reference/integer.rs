@@ -1,6 +1,6 @@
 //! 8-bit operations, by the formulas of [`crate::numerics`].
 
-use super::{broadcast_strides, taps, walk};
+use super::{broadcast_strides, reduced_groups, taps, walk};
 use crate::error::Error;
 use crate::graph::{Bounds, Conv, Graph, Node, Op, Pool, eight_bit};
 use crate::numerics::{self, AddCoefficients};
@@ -142,6 +142,26 @@ pub(super) fn global_average_pool(
     finish(graph, node, shape, means.collect())
 }
 
+/// The mean over axes.
+pub(super) fn reduce_mean(
+    graph: &Graph,
+    node: &Node,
+    axes: &[i64],
+    x: &Tensor,
+    shape: &[usize],
+) -> Result<Tensor, Error> {
+    let (qx, qy) = (graph.quant(node.inputs[0])?, graph.quant(node.output)?);
+    let (lo, hi) = output_range(graph, node);
+    let x = ints(x)?;
+    let mut means = Vec::with_capacity(shape.iter().product());
+    reduced_groups(x.shape, axes, |group| {
+        let acc = group.iter().map(|&i| x.data[i] - qx.zero_point).fold(0, i32::wrapping_add);
+        let multiplier = numerics::mean_multiplier(qx.scale, qy.scale, group.len());
+        means.push(numerics::requantize(acc, multiplier, qy.zero_point, lo, hi));
+    });
+    finish(graph, node, shape, means)
+}
+
 /// One look-up per element; the table is indexed by the byte that holds x.
 pub(super) fn table(graph: &Graph, node: &Node, operands: &[&Tensor]) -> Result<Tensor, Error> {
     let table = ints(operands[1])?;
@@ -159,7 +179,7 @@ pub(super) fn quantize(
 ) -> Result<Tensor, Error> {
     let x = operands[0];
     let dtype = graph.value(node.output).dtype;
-    let quant_at = quants(graph, node, node.output, axis, operands)?;
+    let quant_at = quants(graph, node.output, axis, operands)?;
     let y = x.as_f32()?.iter().enumerate().map(|(i, &real)| numerics::quantize(real, quant_at(i), dtype));
     finish(graph, node, x.shape(), y.collect())
 }
@@ -172,7 +192,7 @@ pub(super) fn dequantize(
     operands: &[&Tensor],
 ) -> Result<Tensor, Error> {
     let x = operands[0];
-    let quant_at = quants(graph, node, node.inputs[0], axis, operands)?;
+    let quant_at = quants(graph, node.inputs[0], axis, operands)?;
     let y = x.widened()?.into_iter().enumerate().map(|(i, q)| numerics::dequantize(q, quant_at(i)));
     Tensor::f32(x.shape(), y.collect())
 }
@@ -180,7 +200,6 @@ pub(super) fn dequantize(
 /// The quantization of each element: one for all, or one per index of an axis.
 fn quants(
     graph: &Graph,
-    node: &Node,
     ints_side: crate::ValueId,
     axis: Option<i64>,
     operands: &[&Tensor],
@@ -188,12 +207,16 @@ fn quants(
     let (per_axis, inner) = match axis {
         None => (vec![graph.quant(ints_side)?], 1),
         Some(axis) => {
-            let shape = operands[0].shape();
-            let axis = normalize_axis(axis, shape.len()).ok_or_else(|| bad_rank(node))?;
             let zeros = operands[2].widened()?;
             let scales = operands[1].as_f32()?.iter().zip(zeros);
-            let quants = scales.map(|(&scale, zero_point)| Quant { scale, zero_point }).collect();
-            (quants, shape[axis + 1..].iter().product::<usize>())
+            let quants: Vec<Quant> = scales.map(|(&scale, zero_point)| Quant { scale, zero_point }).collect();
+            let shape = operands[0].shape();
+            // A single scale holds for a tensor of any rank.
+            let inner = match normalize_axis(axis, shape.len()) {
+                Some(axis) => shape[axis + 1..].iter().product::<usize>(),
+                None => 1,
+            };
+            (quants, inner.max(1))
         }
     };
     Ok(move |i: usize| per_axis[i / inner % per_axis.len()])

@@ -75,6 +75,7 @@ pub fn evaluate(graph: &Graph, node: &Node, operands: &[&Tensor], shapes: &Shape
         Op::Add(bounds) | Op::Mul(bounds) => integer::binary(graph, node, *bounds, operands, shape),
         Op::AveragePool(pool) => integer::average_pool(graph, node, pool, x, shape),
         Op::GlobalAveragePool => integer::global_average_pool(graph, node, x, shape),
+        Op::ReduceMean { axes, .. } => integer::reduce_mean(graph, node, axes, x, shape),
         Op::Table => integer::table(graph, node, operands),
         Op::Quantize { axis } => integer::quantize(graph, node, *axis, operands),
         Op::Dequantize { axis } => integer::dequantize(graph, node, *axis, operands),
@@ -99,7 +100,7 @@ pub(crate) fn evaluate_float(op: &FloatOp, operands: &[&Tensor], shape: &[usize]
         FloatOp::AveragePool(pool) => float::average_pool(pool, operands[0], shape)?,
         FloatOp::GlobalAveragePool => float::global_average_pool(operands[0])?,
         FloatOp::Reduce { op, axes, .. } => float::reduce(*op, axes, operands[0])?,
-        FloatOp::Softmax { axis } => float::softmax(*axis, operands[0])?,
+        FloatOp::Softmax { axis, to_end } => float::softmax(*axis, *to_end, operands[0])?,
     };
     Tensor::f32(shape, data)
 }
@@ -146,6 +147,24 @@ fn walk<const N: usize>(shape: &[usize], strides: [&[usize]; N], mut visit: impl
         index[axis] += 1;
         index[axis + 1..].fill(0);
     }
+}
+
+/// For each output of a reduction over `axes` (none named: all), in row-major order: the offsets of its elements, in
+/// row-major order too.
+fn reduced_groups(of: &[usize], axes: &[i64], mut visit: impl FnMut(&[usize])) {
+    let named: Vec<usize> = axes.iter().filter_map(|&axis| shape::normalize_axis(axis, of.len())).collect();
+    let (reduced, kept): (Vec<usize>, Vec<usize>) =
+        (0..of.len()).partition(|axis| axes.is_empty() || named.contains(axis));
+    let own = strides(of);
+    let pick = |axes: &[usize], from: &[usize]| axes.iter().map(|&axis| from[axis]).collect::<Vec<_>>();
+    let mut inner = Vec::new();
+    walk(&pick(&reduced, of), [&pick(&reduced, &own)], |[offset]| inner.push(offset));
+    let mut group = Vec::with_capacity(inner.len());
+    walk(&pick(&kept, of), [&pick(&kept, &own)], |[base]| {
+        group.clear();
+        group.extend(inner.iter().map(|offset| base + offset));
+        visit(&group);
+    });
 }
 
 /// The taps of a window at output `(oy, ox)` that lie inside an image of `h` x `w`: kernel position and image position.

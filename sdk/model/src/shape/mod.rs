@@ -142,16 +142,13 @@ impl NodeShapes<'_> {
             }
             Op::GlobalAveragePool | Op::Float(FloatOp::GlobalAveragePool) => self.global_pool()?,
             Op::Table | Op::Float(FloatOp::Unary(_)) => x.to_vec(),
-            Op::Float(FloatOp::Softmax { axis }) => {
+            Op::Float(FloatOp::Softmax { axis, .. }) => {
                 self.axis(*axis, x.len())?;
                 x.to_vec()
             }
             Op::Quantize { axis } | Op::Dequantize { axis } => {
                 if let Some(axis) = axis {
-                    let axis = self.axis(*axis, x.len())?;
-                    self.require(self.input(1) == [x[axis]], || {
-                        format!("{:?} scales for axis {axis} of {x:?}", self.input(1))
-                    })?;
+                    self.scales(*axis)?;
                 }
                 x.to_vec()
             }
@@ -165,7 +162,9 @@ impl NodeShapes<'_> {
                 perm.iter().map(|&axis| x[axis]).collect()
             }
             Op::Float(FloatOp::MatMul(m)) => self.matmul(m.trans_a, m.trans_b)?,
-            Op::Float(FloatOp::Reduce { axes, keep_dims, .. }) => self.reduce(axes, *keep_dims)?,
+            Op::ReduceMean { axes, keep_dims } | Op::Float(FloatOp::Reduce { axes, keep_dims, .. }) => {
+                self.reduce(axes, *keep_dims)?
+            }
         };
         self.require(shape.len() <= MAX_RANK, || format!("rank {} is beyond {MAX_RANK}", shape.len()))?;
         Ok(shape)
@@ -234,6 +233,13 @@ impl NodeShapes<'_> {
         let (x, w) = (self.input(0), self.input(1));
         self.require(x.last() == Some(&w[1]), || format!("input {x:?} does not fit weights {w:?}"))?;
         Ok(x[..x.len() - 1].iter().copied().chain([w[0]]).collect())
+    }
+
+    /// One scale for all, or one per index of the axis.
+    fn scales(&self, axis: i64) -> Result<(), Error> {
+        let (x, scales) = (self.input(0), self.input(1));
+        let fits = scales == [1] || x[self.axis(axis, x.len())?] == scales[0];
+        self.require(fits, || format!("{} scales for axis {axis} of {x:?}", scales[0]))
     }
 
     fn concat(&self, axis: i64) -> Result<Vec<usize>, Error> {

@@ -1,0 +1,50 @@
+//! Element-wise functions of one or two tensors.
+
+use crate::error::Error;
+use crate::graph::{BinaryOp, FloatOp, UnaryOp};
+use crate::import::lowering::Lowered;
+
+pub(super) fn binary(node: &mut Lowered) -> Result<(), Error> {
+    let op = match node.node.op_type.as_str() {
+        "Add" => BinaryOp::Add,
+        "Sub" => BinaryOp::Sub,
+        "Mul" => BinaryOp::Mul,
+        _ => BinaryOp::Div,
+    };
+    let inputs = vec![node.input(0)?, node.input(1)?];
+    node.emit_float(FloatOp::Binary(op), inputs)
+}
+
+pub(super) fn unary(node: &mut Lowered) -> Result<(), Error> {
+    let attributes = node.attributes;
+    let op = match node.node.op_type.as_str() {
+        "Clip" => clip(node)?,
+        "HardSigmoid" => UnaryOp::HardSigmoid {
+            alpha: attributes.float("alpha", 0.2)?,
+            beta: attributes.float("beta", 0.5)?,
+        },
+        "HardSwish" => UnaryOp::HardSwish,
+        "LeakyRelu" => UnaryOp::LeakyRelu { alpha: attributes.float("alpha", 0.01)? },
+        "Relu" => UnaryOp::Relu,
+        "Sigmoid" => UnaryOp::Sigmoid,
+        _ => UnaryOp::Tanh,
+    };
+    let x = node.input(0)?;
+    node.emit_float(FloatOp::Unary(op), vec![x])
+}
+
+/// Bounds are attributes before opset 11 and optional inputs since.
+fn clip(node: &Lowered) -> Result<UnaryOp, Error> {
+    if node.opset() < 11 {
+        let lo = node.attributes.float("min", f32::MIN)?;
+        return Ok(UnaryOp::Clip { lo, hi: node.attributes.float("max", f32::MAX)? });
+    }
+    let bound = |i: usize, default: f32| match node.optional_constant(i)? {
+        None => Ok(default),
+        Some(tensor) => match tensor.as_f32()? {
+            [bound] => Ok(*bound),
+            other => Err(node.malformed(format!("a bound with {} elements", other.len()))),
+        },
+    };
+    Ok(UnaryOp::Clip { lo: bound(1, f32::MIN)?, hi: bound(2, f32::MAX)? })
+}

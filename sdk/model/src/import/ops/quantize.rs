@@ -1,0 +1,98 @@
+//! QuantizeLinear and DequantizeLinear.
+
+use crate::error::Error;
+use crate::graph::Op;
+use crate::import::lowering::Lowered;
+use crate::limits::{MAX_SCALE, MIN_SCALE};
+use crate::onnx;
+use crate::tensor::{DType, Data, Quant, Tensor};
+
+pub(super) fn quantize(node: &mut Lowered) -> Result<(), Error> {
+    let x = node.input(0)?;
+    let declared = match node.attributes.int("output_dtype", 0)? {
+        0 => None,
+        code => Some(
+            i32::try_from(code)
+                .ok()
+                .and_then(onnx::dtype)
+                .filter(|t| t.range().is_some())
+                .ok_or_else(|| node.unsupported(format!("output type {code}"), "u8 and i8"))?,
+        ),
+    };
+    node.attributes.ignore("saturate"); // concerns float8 alone
+    let zero_point_type = node.optional(2)?.map(|id| node.dtype(id));
+    let dtype = zero_point_type.or(declared).unwrap_or(DType::U8);
+    if node.dtype(x) != DType::F32 || dtype.range().is_none() {
+        let reason = format!("{} quantized to {dtype}", node.dtype(x));
+        return Err(node.unsupported(reason, "f32 to u8 or i8"));
+    }
+    match parameters(node, dtype)? {
+        Parameters::PerTensor(quant) => node.emit(Op::Quantize { axis: None }, vec![x], dtype, Some(quant)),
+        Parameters::PerAxis { axis, scales, zeros } => {
+            let inputs = vec![x, node.add_constant("scales", scales), node.add_constant("zeros", zeros)];
+            node.emit(Op::Quantize { axis: Some(axis) }, inputs, dtype, None)
+        }
+    }
+}
+
+pub(super) fn dequantize(node: &mut Lowered) -> Result<(), Error> {
+    let x = node.input(0)?;
+    let dtype = node.dtype(x);
+    if !matches!(dtype, DType::U8 | DType::I8 | DType::I32) {
+        return Err(node.unsupported(format!("an input of type {dtype}"), "u8, i8 and i32"));
+    }
+    let parameters = parameters(node, dtype)?;
+    // A value carries one quantization: that of its QuantizeLinear, or of the first DequantizeLinear of an input or
+    // constant. Anything else (biases, per-axis parameters, another scale than the value's own) is written out.
+    let (axis, scales, zeros) = match parameters {
+        Parameters::PerTensor(quant) if dtype != DType::I32 && node.quant_or_set(x, quant) == quant => {
+            return node.emit(Op::Dequantize { axis: None }, vec![x], DType::F32, None);
+        }
+        Parameters::PerTensor(quant) => {
+            let one = Tensor::new([1], Data::I32(vec![quant.zero_point]))?;
+            (0, Tensor::f32([1], vec![quant.scale])?, one)
+        }
+        Parameters::PerAxis { axis, scales, zeros } => (axis, scales, zeros),
+    };
+    let inputs = vec![x, node.add_constant("scales", scales), node.add_constant("zeros", zeros)];
+    node.emit(Op::Dequantize { axis: Some(axis) }, inputs, DType::F32, None)
+}
+
+enum Parameters {
+    PerTensor(Quant),
+    PerAxis { axis: i64, scales: Tensor, zeros: Tensor },
+}
+
+fn parameters(node: &Lowered, dtype: DType) -> Result<Parameters, Error> {
+    let axis = node.attributes.int("axis", 1)?;
+    if node.attributes.int("block_size", 0)? != 0 {
+        return Err(node.unsupported("blocked scales", "one scale per tensor or per axis"));
+    }
+    let scales = node.constant(1)?;
+    let reals = scales.as_f32()?.to_vec();
+    let zeros = match node.optional_constant(2)? {
+        None => vec![0; reals.len()],
+        Some(zeros) if zeros.dtype() == dtype => zeros.widened()?,
+        Some(zeros) => {
+            return Err(node.malformed(format!("a zero point of type {} for {dtype}", zeros.dtype())));
+        }
+    };
+    if scales.shape().len() > 1 || zeros.len() != reals.len() || reals.is_empty() {
+        let reason = format!("scales of shape {:?} with {} zero points", scales.shape(), zeros.len());
+        return Err(node.unsupported(reason, "one scale and zero point per tensor or per axis"));
+    }
+    // A bias' scale is a product of two, so it may be smaller than the limit for either.
+    let least = if dtype == DType::I32 { f32::MIN_POSITIVE } else { MIN_SCALE };
+    if let Some(scale) = reals.iter().find(|scale| !(least..=MAX_SCALE).contains(*scale)) {
+        return Err(node.malformed(format!("scale {scale:e} is not between {least:e} and {MAX_SCALE:e}")));
+    }
+    if let ([scale], [zero_point]) = (&reals[..], &zeros[..]) {
+        return Ok(Parameters::PerTensor(Quant { scale: *scale, zero_point: *zero_point }));
+    }
+    let shape = [reals.len()];
+    Ok(Parameters::PerAxis {
+        axis,
+        scales: Tensor::f32(shape, reals)?,
+        zeros: Tensor::new(shape, Data::I32(zeros))?,
+    })
+}

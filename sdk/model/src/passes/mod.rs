@@ -1,0 +1,70 @@
+//! Rewrites of a draft, each exact: none changes a bit of any result that the model defines in integers.
+//!
+//! They run in the order of [`PASSES`]; each is a function of its own module and is tested there.
+
+mod fold;
+mod islands;
+mod movement;
+mod operators;
+mod ports;
+mod tables;
+
+use crate::error::Error;
+use crate::graph::Draft;
+
+/// A pass: its name, what it does, and the function, which returns how many places it rewrote.
+pub struct Pass {
+    /// Name, as `tilemark inspect --passes` shows it.
+    pub name: &'static str,
+    /// One line on what it does.
+    pub summary: &'static str,
+    run: fn(&mut Draft) -> Result<usize, Error>,
+}
+
+/// What a pass changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    /// The pass.
+    pub name: &'static str,
+    /// How many places.
+    pub rewrites: usize,
+}
+
+/// Every pass, in the order they run.
+pub const PASSES: &[Pass] = &[
+    Pass {
+        name: "sink-dequantize",
+        summary: "operations that only move or select elements work on the integers",
+        run: movement::sink_dequantize,
+    },
+    Pass {
+        name: "quantize-operators",
+        summary: "an operation between Dequantize and Quantize becomes an 8-bit one; Relu and Clip become its bounds",
+        run: operators::quantize_operators,
+    },
+    Pass {
+        name: "build-tables",
+        summary: "functions of one 8-bit tensor, requantization included, become 256-entry tables",
+        run: tables::build_tables,
+    },
+    Pass {
+        name: "fold-constants",
+        summary: "operations on constants alone are computed",
+        run: fold::fold_constants,
+    },
+    Pass {
+        name: "quantize-ports",
+        summary: "Quantize of an input and Dequantize of an output move to the graph's edge",
+        run: ports::quantize_ports,
+    },
+    Pass { name: "drop-dead", summary: "operations that no output needs are dropped", run: drop_dead },
+];
+
+/// Runs every pass.
+pub(crate) fn run(draft: &mut Draft) -> Result<Vec<Applied>, Error> {
+    PASSES.iter().map(|pass| Ok(Applied { name: pass.name, rewrites: (pass.run)(draft)? })).collect()
+}
+
+fn drop_dead(draft: &mut Draft) -> Result<usize, Error> {
+    Ok(draft.drop_dead_nodes())
+}

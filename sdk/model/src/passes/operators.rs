@@ -1,0 +1,192 @@
+//! An f32 operation that stands between Dequantize and Quantize becomes the 8-bit operation it stands for.
+
+use std::collections::HashSet;
+
+use crate::error::Error;
+use crate::graph::{BinaryOp, Bounds, Draft, FloatOp, MatMul, Node, Op, ReduceOp, ValueId};
+use crate::numerics;
+use crate::tensor::{DType, Data, Quant, Tensor};
+
+use super::islands::{End, QuantizedConstant, Surroundings};
+
+/// How far a bias scale may be from `x_scale * w_scale`; both are made by the same f32 product, up to rounding.
+const BIAS_SCALE_TOLERANCE: f64 = 1e-5;
+
+/// A node's replacement, and constants that it needs as further inputs.
+struct Rewrite {
+    index: usize,
+    op: Op,
+    inputs: Vec<ValueId>,
+    constants: Vec<(&'static str, Tensor)>,
+    end: End,
+}
+
+pub(super) fn quantize_operators(draft: &mut Draft) -> Result<usize, Error> {
+    let around = Surroundings::of(draft);
+    let mut rewrites = Vec::new();
+    for (index, node) in draft.nodes.iter().enumerate() {
+        if let Op::Float(op) = &node.op
+            && let Some(end) = around.end(node.output)
+            && let Some(rewrite) = (Island { around: &around, node, end }).rewrite(index, op)?
+        {
+            rewrites.push(rewrite);
+        }
+    }
+    let count = rewrites.len();
+    let mut absorbed = HashSet::new();
+    for rewrite in rewrites {
+        let Rewrite { index, op, mut inputs, constants, end } = rewrite;
+        let name = draft.nodes[index].name.clone();
+        for (suffix, tensor) in constants {
+            inputs.push(draft.constant(format!("{name}.{suffix}"), tensor));
+        }
+        draft.nodes[index] = Node { name, op, inputs, output: end.output };
+        absorbed.insert(end.quantize);
+    }
+    draft.remove_nodes(&absorbed);
+    Ok(count)
+}
+
+struct Island<'a> {
+    around: &'a Surroundings<'a>,
+    node: &'a Node,
+    end: End,
+}
+
+impl Island<'_> {
+    fn rewrite(self, index: usize, op: &FloatOp) -> Result<Option<Rewrite>, Error> {
+        let Some((x, qx)) = self.around.quantized(self.node.inputs[0]) else { return Ok(None) };
+        let bounds = self.end.bounds;
+        let (op, inputs, constants) = match op {
+            FloatOp::Conv(conv) => match self.weights(qx, Transposed::No)? {
+                Some(constants) => (Op::Conv(conv.clone(), bounds), vec![x], constants),
+                None => return Ok(None),
+            },
+            FloatOp::MatMul(m) => match self.fully_connected(m, qx)? {
+                Some(constants) => (Op::FullyConnected(bounds), vec![x], constants),
+                None => return Ok(None),
+            },
+            FloatOp::Binary(op @ (BinaryOp::Add | BinaryOp::Mul)) => {
+                let Some((b, _)) = self.around.quantized(self.node.inputs[1]) else { return Ok(None) };
+                let op = if *op == BinaryOp::Add { Op::Add(bounds) } else { Op::Mul(bounds) };
+                (op, vec![x, b], Vec::new())
+            }
+            FloatOp::AveragePool(pool) if self.unbounded() => {
+                (Op::AveragePool(pool.clone()), vec![x], Vec::new())
+            }
+            FloatOp::GlobalAveragePool if self.unbounded() => (Op::GlobalAveragePool, vec![x], Vec::new()),
+            FloatOp::Reduce { op: ReduceOp::Mean, axes, keep_dims } if self.unbounded() => {
+                let op = Op::ReduceMean { axes: axes.clone(), keep_dims: *keep_dims };
+                (op, vec![x], Vec::new())
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(Rewrite { index, op, inputs, constants, end: self.end }))
+    }
+
+    /// Whether no Relu or Clip narrows the output's range.
+    fn unbounded(&self) -> bool {
+        let (lo, hi) = self.around.draft.value(self.end.output).dtype.range().unwrap_or((0, 0));
+        self.end.bounds == Bounds { lo, hi }
+    }
+
+    fn fully_connected(&self, m: &MatMul, qx: Quant) -> Result<Option<Constants>, Error> {
+        if m.alpha != 1.0 || m.trans_a || (self.node.inputs.len() > 2 && m.beta != 1.0) {
+            return Ok(None);
+        }
+        self.weights(qx, if m.trans_b { Transposed::No } else { Transposed::Yes })
+    }
+
+    /// Weights `[O, ...]`, bias `[O]` and multipliers `[O]`; `None` if the second operand is no 8-bit constant or the
+    /// third no fitting bias. The operation then stays in f32, and `tilemark inspect` says so.
+    fn weights(&self, qx: Quant, transposed: Transposed) -> Result<Option<Constants>, Error> {
+        let Some(constant) = self.around.constant(self.node.inputs[1])? else { return Ok(None) };
+        let Some((weights, scales)) = symmetric(&constant, transposed)? else { return Ok(None) };
+        let outputs = weights.shape()[0];
+        let Some(bias) = self.bias(outputs, qx, &scales)? else { return Ok(None) };
+        let multiplier = |&scale: &f32| numerics::multiplier(qx.scale, scale, self.end.quant.scale);
+        let multipliers = Tensor::f32([outputs], scales.iter().map(multiplier).collect())?;
+        Ok(Some(vec![("weights", weights), ("bias", bias), ("multipliers", multipliers)]))
+    }
+
+    /// The bias in units of `x_scale * w_scale`: zeros if there is none, the model's own integers if it is quantized
+    /// by that scale, and a plain f32 constant rounded to it.
+    fn bias(&self, outputs: usize, qx: Quant, scales: &[f32]) -> Result<Option<Tensor>, Error> {
+        let Some(&id) = self.node.inputs.get(2) else {
+            return Ok(Some(Tensor::new([outputs], Data::I32(vec![0; outputs]))?));
+        };
+        let units: Vec<f32> = scales.iter().map(|&scale| qx.scale * scale).collect();
+        if let Some(constant) = self.around.constant(id)? {
+            let fits = |(i, &unit): (usize, &f32)| {
+                let (scale, zero) = (pick(&constant.scales, i), pick(&constant.zeros, i));
+                let off = f64::from(*scale) / f64::from(unit) - 1.0;
+                *zero == 0 && off.abs() <= BIAS_SCALE_TOLERANCE
+            };
+            let usable = constant.tensor.dtype() == DType::I32 && constant.tensor.len() == outputs;
+            if usable && units.iter().enumerate().all(fits) {
+                return Ok(Some(constant.tensor.clone().reshaped([outputs])?));
+            }
+            return Ok(None);
+        }
+        let Some(reals) = self.around.draft.tensor(id).filter(|tensor| tensor.len() == outputs) else {
+            return Ok(None);
+        };
+        let ints =
+            reals.as_f32()?.iter().zip(&units).map(|(real, unit)| (real / unit).round_ties_even() as i32);
+        Ok(Some(Tensor::new([outputs], Data::I32(ints.collect()))?))
+    }
+}
+
+type Constants = Vec<(&'static str, Tensor)>;
+
+/// Whether the model holds a matrix as `[K, N]`.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Transposed {
+    No,
+    Yes,
+}
+
+/// The weights with their zero points taken off, output channels first, and one scale a channel. `None` if a zero
+/// point leaves a weight outside i8 or the scales run along another axis.
+fn symmetric(
+    constant: &QuantizedConstant,
+    transposed: Transposed,
+) -> Result<Option<(Tensor, Vec<f32>)>, Error> {
+    let shape = constant.tensor.shape();
+    if shape.len() < 2
+        || (transposed == Transposed::Yes && shape.len() != 2)
+        || constant.tensor.dtype() == DType::I32
+    {
+        return Ok(None);
+    }
+    let channel_axis = if transposed == Transposed::Yes { 1 } else { 0 };
+    if constant.axis.is_some_and(|axis| crate::shape::normalize_axis(axis, shape.len()) != Some(channel_axis))
+    {
+        return Ok(None);
+    }
+    let outputs = shape[channel_axis];
+    if constant.scales.len() != 1 && constant.scales.len() != outputs {
+        return Ok(None);
+    }
+    let ints = constant.tensor.widened()?;
+    let inner = ints.len() / outputs.max(1);
+    let at = |o: usize, k: usize| {
+        if transposed == Transposed::Yes { ints[k * outputs + o] } else { ints[o * inner + k] }
+    };
+    let mut weights = Vec::with_capacity(ints.len());
+    for o in 0..outputs {
+        let zero = *pick(&constant.zeros, o);
+        for k in 0..inner {
+            let Ok(weight) = i8::try_from(at(o, k) - zero) else { return Ok(None) };
+            weights.push(weight);
+        }
+    }
+    let shape = if transposed == Transposed::Yes { vec![outputs, inner] } else { shape.to_vec() };
+    let scales = (0..outputs).map(|o| *pick(&constant.scales, o)).collect();
+    Ok(Some((Tensor::new(shape, Data::I8(weights))?, scales)))
+}
+
+/// The entry of channel `i`; a single entry holds for all.
+fn pick<T>(values: &[T], i: usize) -> &T {
+    if values.len() == 1 { &values[0] } else { &values[i] }
+}
