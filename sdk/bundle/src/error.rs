@@ -270,6 +270,13 @@ impl Error {
             Self::ReleaseReused { .. } => {
                 "Vendor: raise `release` in app.toml with every pack. Integrator: ask which of the two bundles is meant."
             }
+            _ => self.hint_for_caller(),
+        }
+    }
+
+    /// What to do about keys, names, policies and the machine.
+    fn hint_for_caller(&self) -> &'static str {
+        match self {
             Self::InvalidName { .. } | Self::DuplicateBlob { .. } | Self::InvalidValue { .. } => {
                 "Correct it where it is written; docs/bundle-format.md gives the grammar."
             }
@@ -286,9 +293,9 @@ impl Error {
             Self::FloorDamaged { .. } => {
                 "Find out what damaged it. Removing the file forgets the highest release seen; the next verify records anew."
             }
-            Self::Io { .. } | Self::NotAFile { .. } => "Check the path and its permissions.",
             Self::OutOfMemory { .. } => "Free memory, or use a machine with more.",
             Self::Codec { .. } => "The record was made by another version, or is damaged: make it again.",
+            _ => "Check the path and its permissions.",
         }
     }
 }
@@ -348,3 +355,43 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0182", "not enough memory"),
     ("TM0190", "a record does not fit the codec"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The codes that the two `code` functions can return, read from their source: no variant can be forgotten here.
+    fn written_codes() -> Vec<&'static str> {
+        let sources = [include_str!("error.rs"), include_str!("json.rs")];
+        let arms = sources.into_iter().flat_map(str::lines).filter_map(|line| line.split_once("=> \"TM"));
+        arms.filter_map(|(_, rest)| rest.split_once('"')).map(|(digits, _)| digits).collect()
+    }
+
+    #[test]
+    fn every_code_is_listed_once_in_order() {
+        let listed: Vec<_> = CODES.iter().map(|(code, _)| code.trim_start_matches("TM")).collect();
+        let mut written = written_codes();
+        written.sort_unstable();
+        assert_eq!(written, listed);
+        assert!(listed.is_sorted_by(|a, b| a < b));
+        assert!(CODES.iter().all(|(code, line)| code.starts_with("TM01") && !line.is_empty()));
+    }
+
+    #[test]
+    fn errors_stay_small() {
+        // They travel in every `Result`.
+        assert!(size_of::<Error>() <= 128, "{}", size_of::<Error>());
+        assert_eq!(size_of::<crate::Refused>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn damage_is_not_authentic_whatever_it_hits() {
+        let json = |document| Error::Json { document, path: String::new(), defect: JsonDefect::TooDeep(16) };
+        assert_eq!(json("envelope").kind(), ErrorKind::NotAuthentic);
+        assert_eq!(json("trust policy").kind(), ErrorKind::Invalid);
+        let large = |what| Error::TooLarge { what, found: 2, max: 1 };
+        assert_eq!(large("bundle").kind(), ErrorKind::NotAuthentic);
+        assert_eq!(large("manifest").kind(), ErrorKind::Invalid);
+        assert_eq!(Error::Manifest(Box::new(large("manifest"))).kind(), ErrorKind::NotAuthentic);
+    }
+}

@@ -288,8 +288,7 @@ impl fmt::Debug for SigningKey {
 
 const PUBLIC: &str = "public key";
 const PRIVATE: &str = "private key";
-/// Before the seed in PKCS#8 version 1, the form that openssl writes; `ring` would write version 2, which openssl 1.1 and 3.0
-/// do not read.
+/// Before the seed in PKCS#8 version 1, as openssl writes it; `ring` would write version 2, which openssl 3.0 cannot read.
 const PKCS8_ED25519_PREFIX: &[u8] =
     &[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 const OID_ED25519: &[u8] = &[0x06, 0x03, 0x2b, 0x65, 0x70];
@@ -349,6 +348,17 @@ mod tests {
             }
             assert!(!format!("{key:?}").contains(&key.to_pem()[30..60]));
         }
+    }
+
+    #[test]
+    fn version_2_keys_of_other_tools_are_read() {
+        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        let key = SigningKey::from_pem(&pem::encode("PRIVATE KEY", document.as_ref())).unwrap();
+        assert!(key.public().verify(b"m", &key.sign(b"m").unwrap()));
+        let mut broken = document.as_ref().to_vec();
+        *broken.last_mut().unwrap() ^= 1; // its public key no longer fits
+        let error = SigningKey::from_pem(&pem::encode("PRIVATE KEY", &broken)).unwrap_err();
+        assert!(matches!(error, Error::BrokenKey { .. }), "{error}");
     }
 
     #[test]

@@ -1,69 +1,70 @@
 //! Bundles for tests, and files put together by hand from `docs/bundle-format.md`, without the writer.
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test's own bundle is well-formed, and a panic names the line")]
 
 use tilemark_bundle::{
     Algorithm, AppIdentity, BundleWriter, Envelope, PayloadType, Refused, SigningKey, Trust, Untrusted,
     sha256,
 };
 
-pub const HEADER: usize = 64;
-pub const PAGE: usize = 4096;
+pub(crate) const HEADER: usize = 64;
+pub(crate) const PAGE: usize = 4096;
 
-pub fn key() -> SigningKey {
+pub(crate) fn key() -> SigningKey {
     SigningKey::generate(Algorithm::Ed25519).unwrap()
 }
 
-pub fn p256() -> SigningKey {
+pub(crate) fn p256() -> SigningKey {
     SigningKey::generate(Algorithm::EcdsaP256).unwrap()
 }
 
-pub fn app(name: &str, release: u64) -> AppIdentity {
+pub(crate) fn app(name: &str, release: u64) -> AppIdentity {
     AppIdentity::new(name, "1.2.0", release, "Apache-2.0", "Names the object in a photo").unwrap()
 }
 
-pub fn writer() -> BundleWriter<'static> {
+pub(crate) fn writer() -> BundleWriter<'static> {
     BundleWriter::new(app("acme/tagger", 7))
         .blob("graph", &b"integers only"[..])
         .blob("empty", &b""[..])
         .blob("labels.txt", &b"cat\ndog\n"[..])
 }
 
-pub fn small(keys: &[&SigningKey]) -> Vec<u8> {
+pub(crate) fn small(keys: &[&SigningKey]) -> Vec<u8> {
     writer().sign(keys).unwrap()
 }
 
-pub fn trust(key: &SigningKey) -> Trust {
+pub(crate) fn trust(key: &SigningKey) -> Trust {
     Trust::key(key.public().clone())
 }
 
 /// Verifies, whatever step refuses.
-pub fn verify(bytes: &[u8], trust: &Trust) -> Result<tilemark_bundle::Bundle, Refused> {
+pub(crate) fn verify(bytes: &[u8], trust: &Trust) -> Result<tilemark_bundle::Bundle, Refused> {
     Untrusted::from_bytes(bytes.to_vec())?.verify(trust)
 }
 
 #[track_caller]
-pub fn refused(bytes: &[u8], trust: &Trust) -> Refused {
+pub(crate) fn refused(bytes: &[u8], trust: &Trust) -> Refused {
     verify(bytes, trust).expect_err("this must be refused")
 }
 
 #[track_caller]
-pub fn code(bytes: &[u8], trust: &Trust) -> &'static str {
+pub(crate) fn code(bytes: &[u8], trust: &Trust) -> &'static str {
     refused(bytes, trust).error().code()
 }
 
 /// The envelope's JSON in a bundle.
-pub fn envelope_json(file: &[u8]) -> &[u8] {
+pub(crate) fn envelope_json(file: &[u8]) -> &[u8] {
     let length = u64::from_le_bytes(file[16..24].try_into().unwrap());
     &file[HEADER..HEADER + usize::try_from(length).unwrap()]
 }
 
 /// What lies after the envelope, from the first page boundary on.
-pub fn blob_bytes(file: &[u8]) -> &[u8] {
+pub(crate) fn blob_bytes(file: &[u8]) -> &[u8] {
     &file[(HEADER + envelope_json(file).len()).next_multiple_of(PAGE)..]
 }
 
 /// A bundle file with a right header around any envelope and any blob bytes.
-pub fn file(envelope: &[u8], blobs: &[u8]) -> Vec<u8> {
+pub(crate) fn file(envelope: &[u8], blobs: &[u8]) -> Vec<u8> {
     let mut out = b"TILEMARK\x01\0\0\0\0\0\0\0".to_vec();
     let total = (HEADER + envelope.len()).next_multiple_of(PAGE) + blobs.len();
     out.extend((envelope.len() as u64).to_le_bytes());
@@ -76,12 +77,12 @@ pub fn file(envelope: &[u8], blobs: &[u8]) -> Vec<u8> {
 }
 
 /// A file whose signed payload is `payload`, with a right header; blobs of [`small`] behind it.
-pub fn with_payload(payload: &[u8], keys: &[&SigningKey]) -> Vec<u8> {
+pub(crate) fn with_payload(payload: &[u8], keys: &[&SigningKey]) -> Vec<u8> {
     let envelope = Envelope::seal(PayloadType::MANIFEST, payload.to_vec(), keys).unwrap();
     file(&envelope.to_json(), blob_bytes(&small(keys)))
 }
 
 /// The signed payload of a bundle.
-pub fn payload(file: &[u8]) -> Vec<u8> {
+pub(crate) fn payload(file: &[u8]) -> Vec<u8> {
     Envelope::parse(envelope_json(file), PayloadType::MANIFEST).unwrap().payload().to_vec()
 }
