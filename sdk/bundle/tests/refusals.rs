@@ -12,12 +12,6 @@ fn facts(verdict: &tilemark_bundle::Verdict) -> Vec<(String, bool)> {
     verdict.facts().iter().map(|fact| (fact.fact.to_string(), fact.holds)).collect()
 }
 
-fn policy(keys: &[&SigningKey], publisher: &str, threshold: u64) -> Trust {
-    let ids: Vec<_> = keys.iter().map(|key| key.public().id()).collect();
-    let builder = keys.iter().fold(Trust::builder(), |builder, key| builder.key(key.public().clone()));
-    builder.publisher(publisher, &ids, threshold).build().unwrap()
-}
-
 #[test]
 fn the_verdict_of_a_good_bundle() {
     let key = key();

@@ -30,7 +30,7 @@ fn the_layout_is_the_documented_one() {
 fn every_flipped_byte() {
     let signers = [key(), p256()];
     let file = small(&[&signers[0], &signers[1]]);
-    let trust = trust_both(&signers);
+    let trust = policy(&[&signers[0], &signers[1]], "*", 1);
     let envelope_end = HEADER + envelope_json(&file).len();
     let mut seen = std::collections::BTreeSet::new();
     for at in 0..file.len() {
@@ -189,10 +189,4 @@ fn signatures_swapped_between_two_bundles_of_one_signer() {
         let refusal = refused(&file(swapped.as_bytes(), blob_bytes(&one)), &trust(&key));
         assert!(matches!(refusal.error(), Error::InvalidSignature { .. }), "{refusal}");
     }
-}
-
-fn trust_both(signers: &[tilemark_bundle::SigningKey; 2]) -> tilemark_bundle::Trust {
-    let [a, b] = signers.each_ref().map(|key| key.public().clone());
-    let ids = [a.id(), b.id()];
-    tilemark_bundle::Trust::builder().key(a).key(b).any_publisher(&ids, 1).build().unwrap()
 }

@@ -37,6 +37,13 @@ pub(crate) fn trust(key: &SigningKey) -> Trust {
     Trust::key(key.public().clone())
 }
 
+/// Trusts these keys for one publisher, `*` for any.
+pub(crate) fn policy(keys: &[&SigningKey], publisher: &str, threshold: u64) -> Trust {
+    let ids: Vec<_> = keys.iter().map(|key| key.public().id()).collect();
+    let builder = keys.iter().fold(Trust::builder(), |builder, key| builder.key(key.public().clone()));
+    builder.publisher(publisher, &ids, threshold).build().unwrap()
+}
+
 /// Verifies, whatever step refuses.
 pub(crate) fn verify(bytes: &[u8], trust: &Trust) -> Result<tilemark_bundle::Bundle, Refused> {
     Untrusted::from_bytes(bytes.to_vec())?.verify(trust)
