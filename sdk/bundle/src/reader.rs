@@ -20,6 +20,13 @@ pub use refused::Refused;
 use refused::step;
 
 /// A file in private memory whose header and envelope are well-formed. Nobody vouches for it yet.
+///
+/// It hands out no content; that is a compile error, not a check at run time:
+/// ```compile_fail,E0599
+/// # fn f(file: tilemark_bundle::Untrusted) {
+/// file.blob("graph");
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Untrusted {
     bytes: Vec<u8>,
@@ -164,7 +171,18 @@ impl Untrusted {
     }
 }
 
-/// A file whose manifest is signed by keys that the policy accepts for its publisher. Its blobs are not hashed yet.
+/// A file whose manifest is signed by keys that the policy accepts for its publisher. Its blobs are not hashed yet:
+/// ```compile_fail,E0599
+/// # fn f(file: tilemark_bundle::Authentic) {
+/// file.blob("graph");
+/// # }
+/// ```
+///
+/// ```compile_fail,E0599
+/// # fn f(file: tilemark_bundle::Authentic) {
+/// file.blob("graph");
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Authentic {
     bytes: Vec<u8>,

@@ -10,6 +10,7 @@ use common::*;
 use tilemark_bundle::{Algorithm, Error, PublicKey, SigningKey, Trust, Untrusted};
 
 /// Runs openssl in `dir`; `None` (and a line that says so) where there is none.
+#[allow(clippy::print_stdout, reason = "a skipped test must say so")]
 fn openssl(dir: &Path, line: &str) -> Option<Vec<u8>> {
     match Command::new("openssl").args(line.split_whitespace()).current_dir(dir).output() {
         Ok(output) if output.status.success() => Some(output.stdout),

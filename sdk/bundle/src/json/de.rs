@@ -7,6 +7,7 @@ use serde::forward_to_deserialize_any;
 
 use super::value::Value;
 use super::{Fault, JsonDefect};
+use crate::name::excerpt;
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,11 +19,12 @@ impl std::error::Error for Fault {}
 
 impl de::Error for Fault {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        JsonDefect::Value(message.to_string()).into()
+        // serde quotes what it found, however long: show its beginning.
+        JsonDefect::Value(message.to_string().chars().take(200).collect()).into()
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        JsonDefect::UnknownKey { key: field.into(), expected: expected.join(", ") }.into()
+        JsonDefect::UnknownKey { key: excerpt(field), expected: expected.join(", ") }.into()
     }
 
     fn missing_field(field: &'static str) -> Self {

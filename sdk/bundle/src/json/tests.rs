@@ -95,3 +95,19 @@ fn depth_and_size_are_bounded() {
     assert_eq!(read(&fitting).unwrap_err().code(), "TM0116"); // parsed, then of the wrong type
     assert!(matches!(read(&" ".repeat(4097)), Err(Error::TooLarge { found: 4097, max: 4096, .. })));
 }
+
+#[test]
+fn messages_stay_short_whatever_the_document_says() {
+    let long = "k".repeat(100_000);
+    let documents = [
+        format!(r#"{{"{long}":0}}"#),
+        format!(r#"{{"{long}":0,"{long}":0}}"#),
+        format!(r#"{{"{long}":[1.5]}}"#),
+        format!(r#"{{"word":"{long}","items":[]}}"#),
+        format!(r#"{{"word":"one","items":"{long}"}}"#),
+    ];
+    for document in documents {
+        let error = from_slice::<Document>("test document", document.as_bytes(), 1 << 20).unwrap_err();
+        assert!(error.to_string().len() < 400, "{}", error.code());
+    }
+}

@@ -4,6 +4,7 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::{Fault, JsonDefect};
 use crate::limits::{MAX_JSON_DEPTH, MAX_JSON_INTEGER};
+use crate::name::excerpt;
 
 /// A JSON value whose objects keep their order and hold each key once.
 #[derive(Debug)]
@@ -132,7 +133,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
         let mut seen = std::collections::BTreeSet::new();
         while let Some(key) = access.next_key::<String>()? {
             if !seen.insert(key.clone()) {
-                return Err(self.refuse(JsonDefect::DuplicateKey(key)));
+                return Err(self.refuse(JsonDefect::DuplicateKey(excerpt(&key))));
             }
             let value = access.next_value_seed(self.inner()).map_err(|error| {
                 self.locate(|fault| fault.in_key(&key));
