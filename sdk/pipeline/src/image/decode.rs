@@ -32,6 +32,9 @@ pub(super) fn decode(encoded: &[u8]) -> Result<Image> {
 /// Baseline and progressive JPEG. Strict: a file cut short is an error, not a picture with a gray end.
 fn jpeg(encoded: &[u8]) -> Result<Image> {
     let refused = |message: String| Error::Decode { format: "JPEG", message };
+    if !ends_its_scan(encoded) {
+        return Err(refused("it is cut short: no end-of-image marker after the last scan".into()));
+    }
     let options = DecoderOptions::default()
         .set_strict_mode(true)
         .set_max_width(usize::from(u16::MAX)) // what the format allows; `check_size` has the say
@@ -45,6 +48,16 @@ fn jpeg(encoded: &[u8]) -> Result<Image> {
     let (width, height) = (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0));
     let pixels = decoder.decode().map_err(|e| refused(e.to_string()))?;
     Image::from_rgb(width, height, pixels)
+}
+
+/// Whether an end marker follows the last scan. The decoder sees a missing end only at the next row of blocks, so
+/// that one inside the last row would pass. Neither marker can occur inside a scan's data, where 0xff is escaped;
+/// an embedded thumbnail has both, before the picture's own.
+fn ends_its_scan(encoded: &[u8]) -> bool {
+    let last = |marker: u8| encoded.windows(2).rposition(|pair| pair == [0xff, marker]);
+    const START_OF_SCAN: u8 = 0xda;
+    const END_OF_IMAGE: u8 = 0xd9;
+    last(END_OF_IMAGE) > last(START_OF_SCAN)
 }
 
 /// PNG, BMP and WebP.
