@@ -153,14 +153,14 @@ fn check_resize(at: usize, resize: &Resize) -> Result<Size> {
 fn check_crop(at: usize, crop: &Crop, before: Size) -> Result<Size> {
     check_sides(&format!("pre[{at}].crop"), crop.width, crop.height)?;
     // After `shortest` the picture is at least this large on both sides, and may be no larger.
-    if let Size::Exactly(width, height) | Size::AtLeast(width, height) = before {
-        if crop.width > width || crop.height > height {
-            return Err(Error::Value {
-                at: format!("pre[{at}].crop"),
-                found: format!("{} x {}", crop.width, crop.height),
-                expected: format!("at most {width} x {height}, which the stage before makes"),
-            });
-        }
+    if let Size::Exactly(width, height) | Size::AtLeast(width, height) = before
+        && (crop.width > width || crop.height > height)
+    {
+        return Err(Error::Value {
+            at: format!("pre[{at}].crop"),
+            found: format!("{} x {}", crop.width, crop.height),
+            expected: format!("at most {width} x {height}, which the stage before makes"),
+        });
     }
     Ok(Size::Exactly(crop.width, crop.height))
 }

@@ -230,7 +230,6 @@ fn one() -> f32 {
     1.0
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_one(value: &f32) -> bool {
     *value == 1.0
 }

@@ -1,5 +1,7 @@
 //! `.npy` files: what numpy writes is read, what it could not have written is refused.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
+
 use tilemark_model::{Data, Tensor};
 use tilemark_pipeline::limits::MAX_NPY_HEADER_BYTES;
 use tilemark_pipeline::{Error, npy};

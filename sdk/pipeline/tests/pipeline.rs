@@ -1,5 +1,7 @@
 //! Whole pipelines: what is refused when they are made, and what comes out of those that are not.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
+
 use std::path::Path;
 
 use tilemark_model::{DType, Data, Quant, Tensor};

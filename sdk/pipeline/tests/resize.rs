@@ -1,5 +1,7 @@
 //! The resize against Pillow's, byte for byte. The expected values are committed; `sdk/testkit/python/` makes them.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
