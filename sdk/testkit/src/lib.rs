@@ -1,1 +1,11 @@
-//! Placeholder.
+//! What tests of several crates share. Nothing here is shipped.
+//!
+//! [`onnx`] builds small ONNX models in a few lines, [`random`] gives the same numbers in Rust and in the Python
+//! oracles, [`tagger`] holds the committed network's inputs and what ONNX Runtime computed from them, and
+//! [`node_tests`] runs ONNX's own conformance cases.
+
+pub mod node_tests;
+pub mod onnx;
+pub mod random;
+pub mod tagger;
+pub mod temp;
