@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Compiles an integer graph to a plan for a device and runs it there, with the reference interpreter's bits.
+//!
+//! ```text
+//! Graph --Compiled::new--> Compiled --plan(shapes)--> Plan: kernels chosen, tables fused, layouts, arena
+//!                          Compiled --session()-----> Session --run(tensors)--> tensors
+//! ```
+//! How a graph becomes a plan and how to add a kernel, an operation or a device: `docs/engine.md`.
+
+mod compiled;
+mod device;
+mod error;
+pub mod host;
+pub mod limits;
+mod plan;
+mod session;
+
+pub use compiled::Compiled;
+pub use device::{Device, DeviceKind};
+pub use error::{CODES, Error};
+pub use host::{CpuLevel, KernelInfo, all_kernels};
+pub use plan::{Plan, StepInfo};
+pub use session::Session;

@@ -1,0 +1,170 @@
+//! Devices: where a plan runs.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::host::CpuLevel;
+use crate::limits::MAX_THREADS;
+
+/// A class of devices.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum DeviceKind {
+    /// A general-purpose processor.
+    Cpu,
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceKind::Cpu => f.write_str("cpu"),
+        }
+    }
+}
+
+/// Where a plan runs, with what it may use there. Naming one does nothing yet; [`crate::Compiled::new`] does.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Device {
+    threads: Option<usize>,
+    level: Option<CpuLevel>,
+}
+
+impl Device {
+    /// The fastest device of this machine: today the host.
+    pub fn best() -> Self {
+        Self::host()
+    }
+
+    /// The host's CPU, with every core that the process may use.
+    pub fn host() -> Self {
+        Self { threads: None, level: None }
+    }
+
+    /// Every device of this machine.
+    pub fn all() -> Vec<Self> {
+        vec![Self::host()]
+    }
+
+    /// The same device limited to `threads` threads per session.
+    ///
+    /// # Errors
+    /// [`Error::ThreadCount`] for zero and for more than [`MAX_THREADS`].
+    pub fn with_threads(self, threads: usize) -> Result<Self, Error> {
+        if !(1..=MAX_THREADS).contains(&threads) {
+            return Err(Error::ThreadCount { found: threads, limit: MAX_THREADS });
+        }
+        Ok(Self { threads: Some(threads), ..self })
+    }
+
+    /// The same device with kernels of `level` instead of the best or the one that `TILEMARK_CPU` names.
+    pub fn with_level(self, level: CpuLevel) -> Self {
+        Self { level: Some(level), ..self }
+    }
+
+    /// The name by which `--device` finds it.
+    pub fn id(&self) -> String {
+        "host".to_owned()
+    }
+
+    /// Its class.
+    pub fn kind(&self) -> DeviceKind {
+        DeviceKind::Cpu
+    }
+
+    /// Who provides it: the host itself, later an OpenCL platform.
+    pub fn platform(&self) -> String {
+        "host".to_owned()
+    }
+
+    /// The hardware's own name.
+    pub fn name(&self) -> String {
+        let model = |line: &str| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim().to_owned());
+        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        cpuinfo.lines().find_map(model).unwrap_or_else(|| format!("{} CPU", std::env::consts::ARCH))
+    }
+
+    /// What drives it, with version.
+    pub fn driver(&self) -> String {
+        let level = self.level().map_or_else(|error| error.to_string(), |level| format!("level {level}"));
+        format!("tilemark {}, {level}", env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The device in words.
+    pub fn description(&self) -> String {
+        let threads = self.threads();
+        let plural = if threads == 1 { "" } else { "s" };
+        let level = self.level().map_or_else(|error| error.to_string(), |level| level.to_string());
+        format!("host ({}, level {level}, {threads} thread{plural})", self.name())
+    }
+
+    /// Why the host uses the level that it uses.
+    pub fn level_reason(&self) -> String {
+        if self.level.is_some() {
+            return "asked for by the program".to_owned();
+        }
+        if std::env::var_os("TILEMARK_CPU").is_some_and(|word| !word.is_empty()) {
+            return "forced by TILEMARK_CPU".to_owned();
+        }
+        format!("the best one with kernels; this CPU offers {}", CpuLevel::detected())
+    }
+
+    /// Threads of a session: as asked for, else as many as the process's affinity and cgroup quota allow.
+    pub fn threads(&self) -> usize {
+        let available = || std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
+        self.threads.unwrap_or_else(available)
+    }
+
+    /// The level of the kernels that it will use.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLevel`], [`Error::LevelUnsupported`] or [`Error::LevelNotBuilt`] if a level is forced that
+    /// cannot be used.
+    pub fn level(&self) -> Result<CpuLevel, Error> {
+        match self.level {
+            Some(level) => level.usable(),
+            None => CpuLevel::from_environment(),
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = Error;
+
+    fn from_str(id: &str) -> Result<Self, Error> {
+        match id {
+            "auto" => Ok(Self::best()),
+            "host" => Ok(Self::host()),
+            _ => Err(Error::NoSuchDevice { found: id.to_owned(), known: "host, auto".to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_are_found_by_name() {
+        assert_eq!("host".parse(), Ok(Device::host()));
+        assert_eq!("auto".parse(), Ok(Device::best()));
+        assert_eq!("opencl:9".parse::<Device>().unwrap_err().code(), "TM0401");
+    }
+
+    #[test]
+    fn impossible_thread_counts_are_refused() {
+        assert_eq!(Device::host().with_threads(0).unwrap_err().code(), "TM0402");
+        assert_eq!(Device::host().with_threads(MAX_THREADS + 1).unwrap_err().code(), "TM0402");
+        assert_eq!(Device::host().with_threads(3).map(|device| device.threads()), Ok(3));
+        assert!(Device::host().threads() >= 1);
+    }
+}

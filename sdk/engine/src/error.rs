@@ -1,0 +1,166 @@
+//! What can go wrong between a graph and its results.
+
+use crate::host::CpuLevel;
+
+/// Every refusal of this crate. Messages say what, where, found and expected; [`Error::hint`] what to do.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A device name that this build does not know.
+    #[error("no device `{found}`; known: {known}")]
+    NoSuchDevice {
+        /// The name given.
+        found: String,
+        /// Names that would do.
+        known: String,
+    },
+    /// A thread count of zero, or an absurd one.
+    #[error("{found} threads were asked for; 1 to {limit} are possible")]
+    ThreadCount {
+        /// Threads asked for.
+        found: usize,
+        /// Most threads.
+        limit: usize,
+    },
+    /// A word in `TILEMARK_CPU` that names no level.
+    #[error("`{found}` is no CPU level; known: {known}")]
+    UnknownLevel {
+        /// The word.
+        found: String,
+        /// Words that would do.
+        known: String,
+    },
+    /// A level that this CPU cannot run.
+    #[error("CPU level {level} was asked for, but this CPU offers {best}")]
+    LevelUnsupported {
+        /// The level asked for.
+        level: CpuLevel,
+        /// The best level that the CPU offers.
+        best: CpuLevel,
+    },
+    /// A level for which this build has no kernel.
+    #[error("CPU level {level} was asked for, but this build has no kernel for it; built: {built}")]
+    LevelNotBuilt {
+        /// The level asked for.
+        level: CpuLevel,
+        /// Levels with kernels.
+        built: String,
+    },
+    /// Activations beyond [`crate::limits::MAX_ARENA_BYTES`], or working memory beyond its limit.
+    #[error("the plan needs {found} bytes of {what}, the limit is {limit}")]
+    TooLarge {
+        /// Which memory.
+        what: &'static str,
+        /// Bytes needed; `usize::MAX` if the number overflows.
+        found: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The system gave no memory.
+    #[error("the system refused {bytes} bytes of memory")]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: usize,
+    },
+    /// The system gave no threads.
+    #[error("the system refused {threads} threads: {reason}")]
+    NoThreads {
+        /// Threads asked for.
+        threads: usize,
+        /// What the system said.
+        reason: String,
+    },
+    /// A plan that contradicts itself: a bug of this crate.
+    #[error("the plan is inconsistent at `{at}`: {reason}")]
+    Internal {
+        /// The node or value.
+        at: String,
+        /// The broken rule.
+        reason: String,
+    },
+    /// Something wrong with the graph or with the tensors given; see its own code.
+    #[error(transparent)]
+    Model(#[from] tilemark_model::Error),
+}
+
+/// Every code of this crate and what it stands for; the source of `docs/errors.md`.
+pub const CODES: &[(&str, &str)] = &[
+    ("TM0401", "no such device"),
+    ("TM0402", "an impossible number of threads"),
+    ("TM0403", "an unknown CPU level"),
+    ("TM0404", "a CPU level that this CPU lacks"),
+    ("TM0405", "a CPU level without kernels in this build"),
+    ("TM0406", "the plan needs too much memory"),
+    ("TM0407", "the system is out of memory"),
+    ("TM0408", "the system refused threads"),
+    ("TM0409", "an inconsistent plan: a bug"),
+];
+
+impl Error {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::NoSuchDevice { .. } => "TM0401",
+            Error::ThreadCount { .. } => "TM0402",
+            Error::UnknownLevel { .. } => "TM0403",
+            Error::LevelUnsupported { .. } => "TM0404",
+            Error::LevelNotBuilt { .. } => "TM0405",
+            Error::TooLarge { .. } => "TM0406",
+            Error::OutOfMemory { .. } => "TM0407",
+            Error::NoThreads { .. } => "TM0408",
+            Error::Internal { .. } => "TM0409",
+            Error::Model(error) => error.code(),
+        }
+    }
+
+    /// What the reader of the message can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Error::NoSuchDevice { .. } => "`tilemark devices` lists the devices of this machine",
+            Error::ThreadCount { .. } => {
+                "leave the number of threads out to use every core given to the process"
+            }
+            Error::UnknownLevel { .. } | Error::LevelUnsupported { .. } | Error::LevelNotBuilt { .. } => {
+                "unset TILEMARK_CPU to use the best level, or name one that `tilemark doctor` lists"
+            }
+            Error::TooLarge { .. } => "use smaller inputs or a smaller batch; the limit protects the machine",
+            Error::OutOfMemory { .. } => "use smaller inputs or a smaller batch, or free memory",
+            Error::NoThreads { .. } => "ask for fewer threads, or raise the limit of threads of this process",
+            Error::Internal { .. } => "report this with the model: it is a bug in tilemark",
+            Error::Model(error) => error.hint(),
+        }
+    }
+
+    pub(crate) fn internal(at: &str, reason: impl Into<String>) -> Self {
+        Error::Internal { at: at.to_owned(), reason: reason.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_in_the_table_once() {
+        let errors = [
+            Error::NoSuchDevice { found: "x".into(), known: "host".into() },
+            Error::ThreadCount { found: 0, limit: 1 },
+            Error::UnknownLevel { found: "x".into(), known: "scalar".into() },
+            Error::LevelUnsupported { level: CpuLevel::Amx, best: CpuLevel::Scalar },
+            Error::LevelNotBuilt { level: CpuLevel::Amx, built: "scalar".into() },
+            Error::TooLarge { what: "activations", found: 2, limit: 1 },
+            Error::OutOfMemory { bytes: 1 },
+            Error::NoThreads { threads: 1, reason: "none".into() },
+            Error::internal("x", "y"),
+        ];
+        let codes: Vec<&str> = errors.iter().map(Error::code).collect();
+        assert_eq!(codes, CODES.iter().map(|(code, _)| *code).collect::<Vec<_>>());
+        assert!(errors.iter().all(|error| !error.hint().is_empty() && !error.to_string().is_empty()));
+    }
+
+    #[test]
+    fn a_model_error_keeps_its_code() {
+        let inner = tilemark_model::Error::InputCount { found: 0, expected: 1 };
+        assert_eq!(Error::from(inner).code(), "TM0211");
+    }
+}

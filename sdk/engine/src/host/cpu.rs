@@ -1,0 +1,171 @@
+//! The instruction-set levels of the host and how one is chosen.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::OnceLock;
+
+use serde::Serialize;
+
+use super::kernels;
+use crate::error::Error;
+
+/// The environment variable that forces a level.
+pub const LEVEL_VARIABLE: &str = "TILEMARK_CPU";
+
+/// What a kernel needs from the CPU, weakest first within an architecture.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CpuLevel {
+    /// Portable Rust, any CPU.
+    Scalar,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// x86-64 with AVX-VNNI (256-bit dot products).
+    AvxVnni,
+    /// x86-64 with AVX-512 VNNI.
+    Avx512Vnni,
+    /// x86-64 with AMX int8 tiles.
+    Amx,
+    /// AArch64 with NEON.
+    Neon,
+}
+
+impl CpuLevel {
+    /// Every level.
+    pub const ALL: [CpuLevel; 6] = [
+        CpuLevel::Scalar,
+        CpuLevel::Avx2,
+        CpuLevel::AvxVnni,
+        CpuLevel::Avx512Vnni,
+        CpuLevel::Amx,
+        CpuLevel::Neon,
+    ];
+
+    /// The word for it in `TILEMARK_CPU` and in plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            CpuLevel::Scalar => "scalar",
+            CpuLevel::Avx2 => "avx2",
+            CpuLevel::AvxVnni => "avxvnni",
+            CpuLevel::Avx512Vnni => "avx512vnni",
+            CpuLevel::Amx => "amx",
+            CpuLevel::Neon => "neon",
+        }
+    }
+
+    /// Whether this CPU can run it.
+    pub fn is_supported(self) -> bool {
+        match self {
+            CpuLevel::Scalar => true,
+            // The tile unit also needs the kernel's permission, which its kernels will ask for.
+            CpuLevel::Amx => false,
+            other => supported(other),
+        }
+    }
+
+    /// Whether this build has kernels for it.
+    pub fn has_kernels(self) -> bool {
+        kernels::all_kernels().any(|kernel| kernel.level == self)
+    }
+
+    /// The best level that this CPU can run and this build has kernels for. Looked up once per process.
+    pub fn detected() -> Self {
+        static DETECTED: OnceLock<CpuLevel> = OnceLock::new();
+        *DETECTED.get_or_init(|| {
+            let usable =
+                CpuLevel::ALL.into_iter().rev().find(|level| level.is_supported() && level.has_kernels());
+            usable.unwrap_or(CpuLevel::Scalar)
+        })
+    }
+
+    /// The level that `TILEMARK_CPU` forces, else the detected one.
+    ///
+    /// # Errors
+    /// [`Error::UnknownLevel`], and those of [`CpuLevel::usable`].
+    pub fn from_environment() -> Result<Self, Error> {
+        match std::env::var_os(LEVEL_VARIABLE) {
+            None => Ok(CpuLevel::detected()),
+            Some(word) => word.to_string_lossy().parse::<CpuLevel>()?.usable(),
+        }
+    }
+
+    /// This level, if it can be used here.
+    ///
+    /// # Errors
+    /// [`Error::LevelUnsupported`] if the CPU lacks it, [`Error::LevelNotBuilt`] if no kernel is built for it.
+    pub fn usable(self) -> Result<Self, Error> {
+        if !self.has_kernels() {
+            let built: Vec<&str> =
+                CpuLevel::ALL.iter().filter(|level| level.has_kernels()).map(|level| level.name()).collect();
+            return Err(Error::LevelNotBuilt { level: self, built: built.join(", ") });
+        }
+        if !self.is_supported() {
+            return Err(Error::LevelUnsupported { level: self, best: CpuLevel::detected() });
+        }
+        Ok(self)
+    }
+}
+
+impl fmt::Display for CpuLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for CpuLevel {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self, Error> {
+        CpuLevel::ALL.into_iter().find(|level| level.name() == word).ok_or_else(|| Error::UnknownLevel {
+            found: word.to_owned(),
+            known: CpuLevel::ALL.map(CpuLevel::name).join(", "),
+        })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn supported(level: CpuLevel) -> bool {
+    match level {
+        CpuLevel::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+        CpuLevel::AvxVnni => supported(CpuLevel::Avx2) && is_x86_feature_detected!("avxvnni"),
+        CpuLevel::Avx512Vnni => {
+            is_x86_feature_detected!("avx512vnni")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+        }
+        _ => false,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn supported(level: CpuLevel) -> bool {
+    // Every AArch64 CPU that Rust's std supports has NEON.
+    level == CpuLevel::Neon && cfg!(target_arch = "aarch64")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for level in CpuLevel::ALL {
+            assert_eq!(level.name().parse(), Ok(level));
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_is_refused() {
+        let error = "sse9".parse::<CpuLevel>().unwrap_err();
+        assert_eq!(error.code(), "TM0403");
+        assert!(error.to_string().contains("avx512vnni"), "{error}");
+    }
+
+    #[test]
+    fn scalar_always_works_and_a_level_without_kernels_is_refused() {
+        assert_eq!(CpuLevel::Scalar.usable(), Ok(CpuLevel::Scalar));
+        for level in CpuLevel::ALL.into_iter().filter(|level| !level.has_kernels()) {
+            assert_eq!(level.usable().unwrap_err().code(), "TM0405");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Quantized mean of a window, rounded once.
+
+mod scalar;
+
+use std::iter::StepBy;
+use std::ops::Range;
+
+use tilemark_model::Op;
+use tilemark_model::graph::Pool;
+use tilemark_model::shape::output_extent;
+
+use super::Kernel;
+use crate::error::Error;
+use crate::host::CpuLevel;
+use crate::plan::Lowering;
+
+pub(crate) const KERNELS: &[Kernel] = &[Kernel {
+    name: "average_pool/scalar",
+    operation: "average_pool",
+    level: CpuLevel::Scalar,
+    build: scalar::build,
+}];
+
+/// A pooling window laid over an image. Pooling handles edges itself: which taps count depends on them.
+#[derive(Clone, Debug)]
+pub(crate) struct Windows {
+    pool: Pool,
+    image: [usize; 2],
+    before: [usize; 2],
+    after: [usize; 2],
+}
+
+impl Windows {
+    /// The windows of a pooling step.
+    pub(crate) fn new(step: &Lowering<'_>) -> Result<Self, Error> {
+        let inconsistent = |reason| Error::internal(&step.node.name, reason);
+        let (Op::AveragePool(pool) | Op::MaxPool(pool)) = &step.node.op else {
+            return Err(inconsistent("planned as pooling"));
+        };
+        let grid = step.inputs[0].grid;
+        let image = [grid.rows, grid.columns];
+        let extent = output_extent(&pool.window, image, pool.ceil_mode)
+            .ok_or_else(|| inconsistent("has a window that fits nowhere"))?;
+        Ok(Self { pool: pool.clone(), image, before: extent.before, after: extent.after })
+    }
+
+    /// The image's rows (axis 0) or columns (axis 1) under the window of one output.
+    pub(crate) fn along(&self, axis: usize, output: usize) -> StepBy<Range<usize>> {
+        let window = &self.pool.window;
+        let (dilation, before) = (window.dilations[axis], self.before[axis]);
+        let start = output * window.strides[axis];
+        let end = start + (window.kernel[axis] - 1) * dilation + 1;
+        // The first tap at or after the image's edge.
+        let first = if start >= before {
+            start - before
+        } else {
+            (dilation - (before - start) % dilation) % dilation
+        };
+        let end = end.saturating_sub(before).min(self.image[axis]);
+        (first.min(end)..end).step_by(dilation)
+    }
+
+    /// Elements that the mean of one output divides by.
+    pub(crate) fn divisor(&self, output: [usize; 2]) -> usize {
+        let count = |axis: usize| {
+            if !self.pool.count_include_pad {
+                return self.along(axis, output[axis]).len();
+            }
+            // Padding counts, but not what a window covers beyond it in ceil mode.
+            let window = &self.pool.window;
+            let end = self.image[axis] + self.before[axis] + self.after[axis];
+            let room = end.saturating_sub(output[axis] * window.strides[axis]);
+            window.kernel[axis].min(room.div_ceil(window.dilations[axis]))
+        };
+        count(0) * count(1)
+    }
+}

@@ -1,0 +1,145 @@
+//! How accumulators become bytes: requantization, then a fused table. Shared by every kernel that accumulates.
+
+use tilemark_model::Graph;
+use tilemark_model::graph::Bounds;
+
+use crate::error::Error;
+use crate::plan::{Lowering, stored_table, stored_zero_point};
+
+/// Channels that one call handles.
+pub(crate) const LANES: usize = 8;
+
+/// Adding this to a float of magnitude below 2^22 leaves its nearest integer, ties to even, in the low mantissa bits.
+const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23
+const ROUND_BITS: i32 = 0x4b40_0000;
+
+/// The integer nearest to `x`, ties to even; exact for |x| < 2^22. Vectorizes where `round_ties_even` is a call.
+#[inline(always)]
+pub(crate) fn nearest(x: f32) -> i32 {
+    ((x + ROUND).to_bits() as i32).wrapping_sub(ROUND_BITS)
+}
+
+/// `clamp(rint(f32(acc) * multiplier) + zero_point, lo, hi)` in stored bytes.
+///
+/// The product is clamped before it is rounded: the bounds are integers and rounding is monotone, so the result is
+/// the same, and after the clamp the cheap rounding of [`nearest`] is exact. The product must not be NaN.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Clamp {
+    lo: f32,
+    hi: f32,
+    zero_point: i32,
+}
+
+impl Clamp {
+    /// Bounds and zero point in stored bytes: 0 to 255.
+    pub(crate) fn new(lo: i32, hi: i32, zero_point: i32) -> Self {
+        Self { lo: (lo - zero_point) as f32, hi: (hi - zero_point) as f32, zero_point }
+    }
+
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "clamped to 0..=255 by the bounds")]
+    pub(crate) fn byte(self, acc: i32, multiplier: f32) -> u8 {
+        let product = acc as f32 * multiplier;
+        // Not f32::max and min: their NaN rules cost instructions.
+        let product = if product < self.lo { self.lo } else { product };
+        let product = if product > self.hi { self.hi } else { product };
+        (nearest(product) + self.zero_point) as u8
+    }
+}
+
+/// The epilogue of a convolution or fully connected layer.
+#[derive(Debug)]
+pub(crate) struct Requant {
+    /// Bias with the input's zero point folded in, padded to [`LANES`].
+    bias: Vec<[i32; LANES]>,
+    multipliers: Vec<[f32; LANES]>,
+    clamp: Clamp,
+    table: Option<Box<[u8; 256]>>,
+}
+
+impl Requant {
+    /// For a node with inputs x, weights, bias, multipliers. `rows` yields each output channel's weights; `groups`
+    /// blocks of output channels are padded to [`LANES`] each.
+    pub(crate) fn new(step: &Lowering<'_>, bounds: Bounds, groups: usize) -> Result<Self, Error> {
+        let Lowering { graph, node, .. } = *step;
+        let missing = || Error::internal(&node.name, "lacks its weights");
+        let [weights, bias, multipliers] = [1, 2, 3].map(|i| graph.constant(node.inputs[i]));
+        let (weights, bias) = (weights.ok_or_else(missing)?.widened()?, bias.ok_or_else(missing)?.widened()?);
+        let multipliers = multipliers.ok_or_else(missing)?;
+        let multipliers = multipliers.as_f32()?;
+        let zero = stored_zero_point(graph, node.inputs[0])?;
+        let per_channel = weights.len() / bias.len();
+        let folded: Vec<i32> = bias
+            .iter()
+            .enumerate()
+            .map(|(o, &bias)| {
+                let sum: i32 = weights[o * per_channel..][..per_channel].iter().sum();
+                bias.wrapping_sub(zero.wrapping_mul(sum)) // in range: checked when the graph was loaded
+            })
+            .collect();
+        let clamp = clamp(graph, node.output, Some(bounds))?;
+        let table = step.table.map(|node| stored_table(graph, node)).transpose()?;
+        let group = bias.len() / groups;
+        Ok(Self { bias: lanes(&folded, group), multipliers: lanes(multipliers, group), clamp, table })
+    }
+
+    /// Finishes one block of accumulators (without bias): the `block`-th of the padded channels.
+    #[inline(always)]
+    pub(crate) fn bytes(&self, acc: [i32; LANES], block: usize) -> [u8; LANES] {
+        let (bias, multipliers) = (&self.bias[block], &self.multipliers[block]);
+        std::array::from_fn(|i| self.clamp.byte(acc[i] + bias[i], multipliers[i]))
+    }
+
+    /// Applies the fused table, if there is one, to finished bytes.
+    #[inline]
+    pub(crate) fn finish(&self, bytes: &mut [u8]) {
+        if let Some(table) = &self.table {
+            bytes.iter_mut().for_each(|byte| *byte = table[usize::from(*byte)]);
+        }
+    }
+}
+
+/// The clamp of a value's own range, or of narrower bounds given in its own units.
+pub(crate) fn clamp(
+    graph: &Graph,
+    value: tilemark_model::ValueId,
+    bounds: Option<Bounds>,
+) -> Result<Clamp, Error> {
+    let (lowest, highest) = graph.value(value).dtype.range().unwrap_or((0, 255));
+    let bounds = bounds.unwrap_or(Bounds { lo: lowest, hi: highest });
+    Ok(Clamp::new(bounds.lo - lowest, bounds.hi - lowest, stored_zero_point(graph, value)?))
+}
+
+/// Cuts per-channel numbers into blocks, each group padded with zeros.
+fn lanes<T: Copy + Default>(values: &[T], group: usize) -> Vec<[T; LANES]> {
+    let block = |chunk: &[T]| std::array::from_fn(|i| chunk.get(i).copied().unwrap_or_default());
+    values.chunks(group).flat_map(|group| group.chunks(LANES).map(block)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tilemark_model::numerics;
+
+    use super::*;
+
+    #[test]
+    fn the_clamp_equals_the_contract() {
+        let edges =
+            [0, 1, 2, 3, 5, 127, 128, 255, 256, 65535, (1 << 22) + 1, (1 << 24) + 1, i32::MAX, i32::MIN];
+        let signed = edges.into_iter().flat_map(|acc: i32| [acc, acc.wrapping_neg()]);
+        for acc in signed.chain((0..5000).map(|i| i * 7919 - 19_000_000)) {
+            for multiplier in [0.5, 0.25, 1.0, 1.5, 0.1, 0.007_812_5, 3.0e-6, 0.999] {
+                for (lo, hi, zero) in [(0, 255, 0), (0, 255, 255), (0, 255, 7), (3, 200, 128), (9, 9, 4)] {
+                    let expected = numerics::requantize(acc, multiplier, zero, lo, hi);
+                    let found = Clamp::new(lo, hi, zero).byte(acc, multiplier);
+                    assert_eq!(i32::from(found), expected, "{acc} * {multiplier}, zero point {zero}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn groups_are_padded_apart() {
+        assert_eq!(lanes(&[1, 2, 3, 4], 2), [[1, 2, 0, 0, 0, 0, 0, 0], [3, 4, 0, 0, 0, 0, 0, 0]]);
+    }
+}

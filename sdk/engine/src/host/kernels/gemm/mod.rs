@@ -1,0 +1,5 @@
+//! The matrix product behind convolutions and fully connected layers: rows of input bytes times packed weights.
+//!
+//! Not an operation of its own: `conv` and `fully_connected` say how a row of the left matrix is gathered.
+
+pub(crate) mod scalar;

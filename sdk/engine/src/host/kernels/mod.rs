@@ -1,0 +1,99 @@
+//! The host's kernels: one folder per operation, one file per variant, `mod.rs` the dispatcher.
+//!
+//! A kernel is registered in its operation's `KERNELS`; what is registered is what [`all_kernels`] lists and what the
+//! conformance suite must have exercised. A plan asks [`pick`] for the best variant of an operation at the session's
+//! CPU level and lets it build the [`Work`] that tiles run.
+
+pub(crate) mod average_pool;
+pub(crate) mod concat;
+pub(crate) mod conv;
+pub(crate) mod depthwise;
+pub(crate) mod dequantize;
+mod epilogue;
+pub(crate) mod fully_connected;
+mod gemm;
+pub(crate) mod global_average_pool;
+pub(crate) mod max_pool;
+pub(crate) mod pairwise;
+pub(crate) mod quantize;
+pub(crate) mod table;
+
+use serde::Serialize;
+
+use super::cpu::CpuLevel;
+use super::memory::{Inputs, Tile};
+use crate::error::Error;
+use crate::plan::{Lowering, Tiling};
+
+/// A kernel of this build.
+#[derive(Clone, Debug, Serialize)]
+pub struct KernelInfo {
+    /// `operation/level`.
+    pub name: &'static str,
+    /// What it computes.
+    pub operation: &'static str,
+    /// What it needs from the CPU.
+    pub level: CpuLevel,
+    /// Whether this CPU can run it.
+    pub supported: bool,
+}
+
+/// Every kernel of this build, those that this CPU cannot run included.
+pub fn all_kernels() -> impl Iterator<Item = KernelInfo> {
+    OPERATIONS.iter().copied().flatten().map(|kernel| KernelInfo {
+        name: kernel.name,
+        operation: kernel.operation,
+        level: kernel.level,
+        supported: kernel.level.is_supported(),
+    })
+}
+
+const OPERATIONS: [&[Kernel]; 11] = [
+    conv::KERNELS,
+    depthwise::KERNELS,
+    fully_connected::KERNELS,
+    pairwise::KERNELS,
+    average_pool::KERNELS,
+    global_average_pool::KERNELS,
+    max_pool::KERNELS,
+    table::KERNELS,
+    concat::KERNELS,
+    quantize::KERNELS,
+    dequantize::KERNELS,
+];
+
+/// One variant of one operation.
+pub(crate) struct Kernel {
+    pub(crate) name: &'static str,
+    pub(crate) operation: &'static str,
+    pub(crate) level: CpuLevel,
+    /// Packs weights and fixes everything that does not change between inferences.
+    pub(crate) build: fn(&Lowering<'_>) -> Result<Planned, Error>,
+}
+
+/// What a kernel makes of one step.
+pub(crate) struct Planned {
+    pub(crate) work: Box<dyn Work>,
+    pub(crate) tiling: Tiling,
+}
+
+/// A step, ready to run tile by tile, on any thread in any order.
+pub(crate) trait Work: Send + Sync {
+    /// Bytes of working memory that a thread must offer.
+    fn scratch_bytes(&self) -> usize {
+        0
+    }
+
+    /// Computes one tile. `scratch` is 64-byte aligned, at least [`Work::scratch_bytes`] long, and holds anything.
+    fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error>;
+}
+
+/// The best variant of one operation's kernels at or below `level`.
+pub(crate) fn pick(kernels: &'static [Kernel], level: CpuLevel) -> Option<&'static Kernel> {
+    let usable = |kernel: &&Kernel| {
+        kernel.level == level
+            || kernel.level == CpuLevel::Scalar
+            || (kernel.level < level && level != CpuLevel::Neon)
+    };
+    kernels.iter().filter(usable).max_by_key(|kernel| kernel.level)
+}

@@ -1,0 +1,290 @@
+//! The arena's bytes and the disjoint parts of them that threads write. The only unsafe code of the executor is here.
+#![allow(unsafe_code, reason = "threads write disjoint tiles of one buffer, which no safe slice can express")]
+
+use std::alloc::{Layout as Allocation, alloc_zeroed, dealloc};
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::ptr::NonNull;
+
+use tilemark_model::Tensor;
+
+use crate::error::Error;
+use crate::plan::{ALIGN, Layout, READ_SLACK, Region, Slot};
+
+/// Zeroed, cache-line aligned bytes.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: `Memory` owns its allocation like a `Box<[u8]>`; nothing about it is tied to a thread.
+unsafe impl Send for Memory {}
+// SAFETY: a shared `Memory` gives access only through `unsafe` methods, whose callers exclude data races.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// Allocates `bytes` zeroed bytes.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] if the system refuses.
+    pub(crate) fn new(bytes: usize) -> Result<Self, Error> {
+        let refused = || Error::OutOfMemory { bytes };
+        let allocation = Self::allocation(bytes).ok_or_else(refused)?;
+        // SAFETY: the layout's size is not zero.
+        let start = NonNull::new(unsafe { alloc_zeroed(allocation) }).ok_or_else(refused)?;
+        Ok(Self { start, bytes })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    fn allocation(bytes: usize) -> Option<Allocation> {
+        Allocation::from_size_align(bytes.max(1), ALIGN).ok()
+    }
+
+    /// The bytes of `range`, exclusively.
+    pub(crate) fn slice_mut(&mut self, range: Range<usize>) -> &mut [u8] {
+        self.check(&range);
+        // SAFETY: the range lies inside the allocation, whose bytes are initialized; `&mut self` excludes other access.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(range.start), range.len()) }
+    }
+
+    /// # Safety
+    /// Nothing writes any of these bytes while the slice lives.
+    unsafe fn slice(&self, range: Range<usize>) -> &[u8] {
+        self.check(&range);
+        // SAFETY: the range lies inside the allocation, whose bytes are initialized; the caller excludes writers.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(range.start), range.len()) }
+    }
+
+    /// The elements of `region` of the value in `slot`, for writing, and the halo that touches them.
+    ///
+    /// # Safety
+    /// While the tile lives, nothing reads the slot, and no other tile of it has a region that overlaps.
+    pub(crate) unsafe fn tile<'a>(&'a self, slot: &'a Slot, region: Region) -> Tile<'a> {
+        self.check(&slot.range());
+        region.check(&slot.layout);
+        // SAFETY: checked above: the buffer lies inside the allocation.
+        let start = unsafe { self.start.add(slot.offset) };
+        Tile { start, slot, region, lifetime: PhantomData }
+    }
+
+    /// The values in `slots`, for reading.
+    ///
+    /// # Safety
+    /// Nothing writes any of these slots, or the slack after them, while the inputs live.
+    pub(crate) unsafe fn inputs<'a>(&'a self, slots: &'a [Slot]) -> Inputs<'a> {
+        Inputs { memory: self, slots }
+    }
+
+    fn check(&self, range: &Range<usize>) {
+        assert!(range.start <= range.end && range.end <= self.bytes, "{range:?} of {} bytes", self.bytes);
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if let Some(allocation) = Self::allocation(self.bytes) {
+            // SAFETY: `start` came from `alloc_zeroed` with this very layout.
+            unsafe { dealloc(self.start.as_ptr(), allocation) };
+        }
+    }
+}
+
+/// What a step reads.
+pub(crate) struct Inputs<'a> {
+    memory: &'a Memory,
+    slots: &'a [Slot],
+}
+
+impl<'a> Inputs<'a> {
+    /// How many values there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The `i`-th value.
+    pub(crate) fn view(&self, i: usize) -> View<'a> {
+        let slot = &self.slots[i];
+        let range = slot.range();
+        // SAFETY: whoever made these inputs excludes writers of their slots.
+        let bytes = unsafe { self.memory.slice(range.start..range.end + READ_SLACK) };
+        View { bytes, layout: &slot.layout }
+    }
+}
+
+/// One value that a step reads.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    /// The buffer with its slack.
+    pub(crate) bytes: &'a [u8],
+    pub(crate) layout: &'a Layout,
+}
+
+impl<'a> View<'a> {
+    /// One row without its halo.
+    #[inline]
+    pub(crate) fn row(&self, image: usize, row: usize) -> &'a [u8] {
+        let at = self.layout.offset(image, row, 0);
+        &self.bytes[at..at + self.layout.grid.columns * self.layout.column_stride()]
+    }
+}
+
+/// One tile of a step's output: the part that one claim of one thread writes.
+///
+/// Coordinates are the output's own. Every access is checked against the region, so that tiles of disjoint regions
+/// touch disjoint bytes.
+pub(crate) struct Tile<'a> {
+    start: NonNull<u8>,
+    slot: &'a Slot,
+    region: Region,
+    lifetime: PhantomData<&'a mut [u8]>,
+}
+
+impl Tile<'_> {
+    /// The part of the output to compute.
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// The region's channels of one pixel.
+    #[inline]
+    pub(crate) fn pixel(&mut self, image: usize, row: usize, column: usize) -> &mut [u8] {
+        let Region { images, rows, channels } = &self.region;
+        assert!(images.contains(&image) && rows.contains(&row) && column < self.slot.layout.grid.columns);
+        let size = self.slot.layout.dtype.size();
+        let at = self.slot.layout.offset(image, row, column) + channels.start * size;
+        // SAFETY: the coordinates lie inside the region, so the bytes are this tile's own.
+        unsafe { self.part(at, channels.len() * size) }
+    }
+
+    /// One whole row without its halo.
+    ///
+    /// # Panics
+    /// If the tile does not have all channels.
+    pub(crate) fn row(&mut self, image: usize, row: usize) -> &mut [u8] {
+        let Region { images, rows, channels } = &self.region;
+        assert!(images.contains(&image) && rows.contains(&row));
+        let layout = &self.slot.layout;
+        assert_eq!(channels.len(), layout.grid.channels, "a row of a tile with some of the channels");
+        let (at, len) = (layout.offset(image, row, 0), layout.grid.columns * layout.column_stride());
+        // SAFETY: the row lies inside the region, and the region has its full width.
+        unsafe { self.part(at, len) }
+    }
+
+    /// Writes the whole output.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the tensor is not what the plan says.
+    ///
+    /// # Panics
+    /// If the tile is not the whole output.
+    pub(crate) fn store(&mut self, tensor: &Tensor) -> Result<(), Error> {
+        let slot = self.slot;
+        assert_eq!(self.region, Region::whole(&slot.layout), "all of the output of a tile that is a part");
+        // SAFETY: no other tile can exist beside one that is everything.
+        slot.layout.store(tensor, unsafe { self.part(0, slot.bytes) }, slot.fill)
+    }
+
+    /// Writes the zero point into the halo that touches the region: left and right of its rows, and above or below
+    /// where it has the first or last row. Done once, by the tile that has the first channel.
+    pub(crate) fn fill_halo(&mut self) {
+        let layout = &self.slot.layout;
+        let (halo, grid) = (layout.halo, layout.grid);
+        if halo == Default::default() || self.region.channels.start != 0 {
+            return;
+        }
+        let row_stride = layout.row_stride();
+        let (left, right) = (halo.left * layout.column_stride(), halo.right * layout.column_stride());
+        let Region { images, rows, .. } = self.region.clone();
+        for image in images {
+            let base = image * layout.image_stride();
+            if rows.start == 0 {
+                self.fill(base, halo.top * row_stride);
+            }
+            for row in rows.clone() {
+                let at = base + (halo.top + row) * row_stride;
+                self.fill(at, left);
+                self.fill(at + row_stride - right, right);
+            }
+            if rows.end == grid.rows {
+                self.fill(base + (halo.top + grid.rows) * row_stride, halo.bottom * row_stride);
+            }
+        }
+    }
+
+    fn fill(&mut self, at: usize, len: usize) {
+        let value = self.slot.fill;
+        // SAFETY: only halo bytes are named, each by the one tile that has its row (or the image's edge row) and the
+        // first channel; elements never lie in the halo.
+        unsafe { self.part(at, len) }.fill(value);
+    }
+
+    /// # Safety
+    /// The bytes belong to no other tile.
+    #[inline]
+    unsafe fn part(&mut self, at: usize, len: usize) -> &mut [u8] {
+        assert!(at.checked_add(len).is_some_and(|end| end <= self.slot.bytes));
+        // SAFETY: inside the buffer (checked) and inside this tile (the caller's duty); the bytes are initialized.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(at), len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tilemark_model::DType;
+
+    use super::*;
+    use crate::plan::{Halo, Tiling};
+
+    fn slot(shape: &[usize], halo: Halo) -> Slot {
+        let layout = Layout::new(shape, DType::U8, halo);
+        Slot { offset: 0, bytes: layout.bytes().unwrap(), layout, fill: 100 }
+    }
+
+    #[test]
+    fn tiles_cover_every_byte_once_halo_included() {
+        let slot = slot(&[2, 5, 4, 3], Halo { top: 1, left: 2, bottom: 3, right: 1 });
+        for (rows, channels) in [(1, 5), (3, 2), (4, 1), (2, 5)] {
+            let mut memory = Memory::new(slot.bytes).unwrap();
+            let tiling = Tiling::new(&slot.layout, rows, channels);
+            for i in 0..tiling.count() {
+                // SAFETY: one tile at a time, and nothing reads.
+                let mut tile = unsafe { memory.tile(&slot, tiling.region(i)) };
+                for (image, row) in tile.region().clone().lines() {
+                    (0..3).for_each(|x| tile.pixel(image, row, x).iter_mut().for_each(|b| *b += 1));
+                }
+                tile.fill_halo();
+            }
+            let count = |bytes: &[u8], value| bytes.iter().filter(|&&byte| byte == value).count();
+            let bytes = memory.slice_mut(slot.range());
+            let (elements, halo) = (count(bytes, 1), count(bytes, 100));
+            assert_eq!(
+                (elements, elements + halo),
+                (2 * 5 * 4 * 3, slot.bytes),
+                "{rows} rows, {channels} channels"
+            );
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "assertion failed")]
+    fn a_pixel_outside_the_region_is_refused() {
+        let slot = slot(&[1, 1, 2, 2], Halo::default());
+        let memory = Memory::new(4).unwrap();
+        // SAFETY: the only tile.
+        let mut tile = unsafe { memory.tile(&slot, Region { images: 0..1, rows: 0..1, channels: 0..1 }) };
+        tile.pixel(0, 1, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "of 4 bytes")]
+    fn a_slot_outside_the_memory_is_refused() {
+        let slot = Slot { offset: 64, ..slot(&[1, 1, 2, 2], Halo::default()) };
+        let memory = Memory::new(4).unwrap();
+        // SAFETY: the only tile.
+        unsafe { memory.tile(&slot, Region::whole(&slot.layout)) };
+    }
+}

@@ -1,0 +1,10 @@
+//! The host device: kernels by CPU level, the memory they work in and the executor that runs them.
+
+pub(crate) mod cpu;
+pub(crate) mod executor;
+pub(crate) mod fallback;
+pub(crate) mod kernels;
+pub(crate) mod memory;
+
+pub use cpu::{CpuLevel, LEVEL_VARIABLE};
+pub use kernels::{KernelInfo, all_kernels};

@@ -1,0 +1,152 @@
+//! Which kernels take a node, and why.
+
+use tilemark_model::shape::normalize_axis;
+use tilemark_model::{Graph, Node, Op, Shapes, ValueId};
+
+use super::layout::{Halo, Layout};
+use crate::host::kernels::{self, Kernel, depthwise, pairwise};
+
+/// What becomes of one node.
+pub(crate) enum Choice {
+    /// One operation's kernels, and why this one.
+    Kernels(&'static [Kernel], String),
+    /// Another name for the same bytes, if memory allows.
+    Alias,
+    /// The reference interpreter, and why.
+    Reference(String),
+}
+
+impl Choice {
+    /// Decides by the node's operation, types and shapes.
+    pub(crate) fn new(graph: &Graph, node: &Node, shapes: &Shapes) -> Self {
+        let empty = |id: &ValueId| shapes.of(*id).contains(&0);
+        if node.inputs.iter().chain([&node.output]).any(empty) {
+            return Choice::Reference("a tensor without elements".into());
+        }
+        let context = Context { graph, node, shapes };
+        if let Some(id) = context.activations().iter().find(|&&id| graph.value(id).constant.is_some()) {
+            return Choice::Reference(format!("operand `{}` is a constant", graph.value(*id).name));
+        }
+        context.choose()
+    }
+
+    /// Whether the chosen kernel ends in an epilogue that can apply a table.
+    pub(crate) fn takes_table(&self, node: &Node) -> bool {
+        let accumulates = matches!(node.op, Op::Conv(..) | Op::FullyConnected(_) | Op::Add(_) | Op::Mul(_));
+        accumulates && matches!(self, Choice::Kernels(..))
+    }
+
+    /// The halo that the chosen kernel wants around its first input.
+    pub(crate) fn halo(&self, node: &Node, shapes: &Shapes) -> Option<Halo> {
+        match (self, &node.op) {
+            (Choice::Kernels(..), Op::Conv(conv, _)) => {
+                kernels::conv::halo(&conv.window, shapes.of(node.inputs[0]))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// How many of a node's inputs are activations for its kernel; the others are packed weights.
+pub(crate) fn activations(node: &Node) -> &[ValueId] {
+    match node.op {
+        Op::Conv(..) | Op::FullyConnected(_) | Op::Table => &node.inputs[..1],
+        _ => &node.inputs,
+    }
+}
+
+struct Context<'a> {
+    graph: &'a Graph,
+    node: &'a Node,
+    shapes: &'a Shapes,
+}
+
+impl Context<'_> {
+    fn choose(&self) -> Choice {
+        match &self.node.op {
+            Op::Conv(conv, _) => {
+                let weights = self.shapes.of(self.node.inputs[1]);
+                let [height, width] = conv.window.kernel;
+                if depthwise::applies(conv, weights) {
+                    return Choice::Kernels(
+                        depthwise::KERNELS,
+                        format!("one {height}x{width} filter per channel"),
+                    );
+                }
+                let groups =
+                    if conv.groups == 1 { "dense".into() } else { format!("{} groups", conv.groups) };
+                Choice::Kernels(kernels::conv::KERNELS, format!("{groups} {height}x{width}"))
+            }
+            Op::FullyConnected(_) if self.rank(0) != 4 => {
+                self.kernels(kernels::fully_connected::KERNELS, "constant weights")
+            }
+            Op::Add(_) | Op::Mul(_) => self.pairwise(),
+            Op::AveragePool(_) if self.finite_ratio() => {
+                self.kernels(kernels::average_pool::KERNELS, "8 bits")
+            }
+            Op::GlobalAveragePool if self.rank(0) == 4 && self.finite_ratio() => {
+                self.kernels(kernels::global_average_pool::KERNELS, "8 bits, an image")
+            }
+            Op::MaxPool(_) if self.is_bytes(0) => self.kernels(kernels::max_pool::KERNELS, "8 bits"),
+            Op::Table => self.kernels(kernels::table::KERNELS, "reads a value that others read too"),
+            Op::Concat { axis } => self.concat(*axis),
+            Op::Quantize { axis: None } => self.kernels(kernels::quantize::KERNELS, "one scale"),
+            Op::Dequantize { axis: None } if self.is_bytes(0) => {
+                self.kernels(kernels::dequantize::KERNELS, "one scale")
+            }
+            Op::Reshape { .. } | Op::Flatten { .. } | Op::Squeeze { .. } | Op::Unsqueeze { .. } => {
+                Choice::Alias
+            }
+            Op::Float(_) => Choice::Reference("f32 runs on the host in its one fixed order".into()),
+            _ => Choice::Reference("no kernel for this form of the operation".into()),
+        }
+    }
+
+    fn kernels(&self, kernels: &'static [Kernel], why: &str) -> Choice {
+        Choice::Kernels(kernels, why.into())
+    }
+
+    fn pairwise(&self) -> Choice {
+        let [a, b] = [0, 1].map(|i| self.layout(i));
+        if pairwise::applies(&a, &b) {
+            let why = if a.shape == b.shape { "equal shapes" } else { "one factor per channel" };
+            return self.kernels(pairwise::KERNELS, why);
+        }
+        Choice::Reference(format!("shapes {:?} and {:?} broadcast", a.shape, b.shape))
+    }
+
+    fn concat(&self, axis: i64) -> Choice {
+        let rank = self.rank(0);
+        let channels = if rank == 4 { 1 } else { rank.saturating_sub(1) };
+        if normalize_axis(axis, rank) == Some(channels) {
+            return self.kernels(kernels::concat::KERNELS, "joins channels");
+        }
+        Choice::Reference(format!("joins axis {axis}, not channels"))
+    }
+
+    fn activations(&self) -> &[ValueId] {
+        activations(self.node)
+    }
+
+    fn rank(&self, i: usize) -> usize {
+        self.shapes.of(self.node.inputs[i]).len()
+    }
+
+    fn is_bytes(&self, i: usize) -> bool {
+        self.graph.value(self.node.inputs[i]).dtype.range().is_some()
+    }
+
+    fn layout(&self, i: usize) -> Layout {
+        let id = self.node.inputs[i];
+        Layout::new(self.shapes.of(id), self.graph.value(id).dtype, Halo::default())
+    }
+
+    /// Whether `x_scale / y_scale` is finite, so that no mean can be NaN. Only an absurd model fails this.
+    fn finite_ratio(&self) -> bool {
+        let quant = |id: ValueId| self.graph.value(id).quant;
+        match (quant(self.node.inputs[0]), quant(self.node.output)) {
+            (Some(x), Some(y)) => (x.scale / y.scale).is_finite(),
+            _ => false,
+        }
+    }
+}

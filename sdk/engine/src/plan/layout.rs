@@ -1,0 +1,273 @@
+//! How values lie in memory: rank-4 values channels-last with a halo where a reader wants one, all others as they are.
+
+use tilemark_model::{DType, Data, Tensor};
+
+use crate::error::Error;
+use crate::limits::MAX_ARENA_BYTES;
+
+/// Readable bytes after every buffer, so that vector kernels may load past its end.
+pub(crate) const READ_SLACK: usize = 256;
+
+/// A value's extents in memory order. A rank-4 value is `images x rows x columns x channels`; any other one image of
+/// one column, its last axis the channels and all others the rows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Grid {
+    pub(crate) images: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) channels: usize,
+}
+
+/// Rows and columns of zero points around each image, so that a padded convolution never tests for edges.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Halo {
+    pub(crate) top: usize,
+    pub(crate) left: usize,
+    pub(crate) bottom: usize,
+    pub(crate) right: usize,
+}
+
+impl Halo {
+    /// The smallest halo that serves both.
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self {
+            top: self.top.max(other.top),
+            left: self.left.max(other.left),
+            bottom: self.bottom.max(other.bottom),
+            right: self.right.max(other.right),
+        }
+    }
+}
+
+/// The place of every element of one value, relative to the start of its buffer.
+///
+/// 8-bit values are stored as `u8` whatever their type: `i8` elements have their top bit flipped, which adds 128 to
+/// them and to their zero point and changes no result.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Layout {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) dtype: DType,
+    pub(crate) grid: Grid,
+    pub(crate) halo: Halo,
+}
+
+impl Layout {
+    pub(crate) fn new(shape: &[usize], dtype: DType, halo: Halo) -> Self {
+        let grid = match *shape {
+            [images, channels, rows, columns] => Grid { images, rows, columns, channels },
+            [] => Grid { images: 1, rows: 1, columns: 1, channels: 1 },
+            [ref outer @ .., channels] => {
+                Grid { images: 1, rows: outer.iter().product(), columns: 1, channels }
+            }
+        };
+        Self { shape: shape.to_vec(), dtype, grid, halo }
+    }
+
+    /// Whether memory order is the model's own row-major order.
+    pub(crate) fn is_plain(&self) -> bool {
+        let Grid { rows, columns, channels, .. } = self.grid;
+        self.halo == Halo::default() && (self.shape.len() != 4 || channels == 1 || rows * columns == 1)
+    }
+
+    /// Whether both name the same elements in the same order of bytes, so that one buffer serves for both.
+    pub(crate) fn same_bytes(&self, other: &Self) -> bool {
+        self.dtype == other.dtype && (self == other || (self.is_plain() && other.is_plain()))
+    }
+
+    /// Bytes from one column to the next.
+    pub(crate) fn column_stride(&self) -> usize {
+        self.grid.channels * self.dtype.size()
+    }
+
+    /// Bytes from one row to the next.
+    pub(crate) fn row_stride(&self) -> usize {
+        (self.halo.left + self.grid.columns + self.halo.right) * self.column_stride()
+    }
+
+    /// Bytes from one image to the next.
+    pub(crate) fn image_stride(&self) -> usize {
+        (self.halo.top + self.grid.rows + self.halo.bottom) * self.row_stride()
+    }
+
+    /// Byte offset of the first channel of a pixel inside the halo.
+    pub(crate) fn offset(&self, image: usize, row: usize, column: usize) -> usize {
+        image * self.image_stride()
+            + (self.halo.top + row) * self.row_stride()
+            + (self.halo.left + column) * self.column_stride()
+    }
+
+    /// Bytes of the buffer without slack.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond [`MAX_ARENA_BYTES`].
+    pub(crate) fn bytes(&self) -> Result<usize, Error> {
+        let Grid { images, rows, columns, channels } = self.grid;
+        let Halo { top, left, bottom, right } = self.halo;
+        let sum = |a: usize, b: usize, c: usize| a.checked_add(b)?.checked_add(c);
+        let product = || {
+            let rows = sum(top, rows, bottom)?.checked_mul(images)?;
+            let columns = sum(left, columns, right)?.checked_mul(channels)?;
+            rows.checked_mul(columns)?.checked_mul(self.dtype.size())
+        };
+        match product() {
+            Some(bytes) if bytes <= MAX_ARENA_BYTES => Ok(bytes),
+            found => Err(Error::TooLarge {
+                what: "one activation",
+                found: found.unwrap_or(usize::MAX),
+                limit: MAX_ARENA_BYTES,
+            }),
+        }
+    }
+
+    /// Writes a tensor of this shape and type into `bytes`, the whole buffer; what is not an element becomes `fill`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the tensor is another one than the plan was made for.
+    pub(crate) fn store(&self, tensor: &Tensor, bytes: &mut [u8], fill: u8) -> Result<(), Error> {
+        if tensor.shape() != self.shape || tensor.dtype() != self.dtype {
+            return Err(Error::internal("a tensor", "does not have the planned shape or type"));
+        }
+        if self.halo != Halo::default() {
+            bytes.fill(fill);
+        }
+        match tensor.data() {
+            Data::U8(v) => self.scatter(v, bytes),
+            Data::I8(v) => {
+                self.scatter(bytemuck::cast_slice::<i8, u8>(v), bytes);
+                self.flip_elements(bytes);
+            }
+            Data::I32(v) => self.scatter(v, bytemuck::cast_slice_mut(bytes)),
+            Data::I64(v) => self.scatter(v, bytemuck::cast_slice_mut(bytes)),
+            Data::F32(v) => self.scatter(v, bytemuck::cast_slice_mut(bytes)),
+        }
+        Ok(())
+    }
+
+    /// Reads the tensor back out of its buffer.
+    ///
+    /// # Errors
+    /// None for a layout made from inferred shapes.
+    pub(crate) fn load(&self, bytes: &[u8]) -> Result<Tensor, Error> {
+        let data = match self.dtype {
+            DType::U8 => Data::U8(self.gather(bytes)),
+            DType::I8 => {
+                Data::I8(self.gather(bytes).into_iter().map(|byte: u8| (byte ^ 0x80) as i8).collect())
+            }
+            DType::I32 => Data::I32(self.gather(bytemuck::cast_slice(bytes))),
+            DType::I64 => Data::I64(self.gather(bytemuck::cast_slice(bytes))),
+            DType::F32 => Data::F32(self.gather(bytemuck::cast_slice(bytes))),
+        };
+        Ok(Tensor::new(self.shape.clone(), data)?)
+    }
+
+    /// Calls `visit` with image, row and the element offset of the row's first pixel.
+    fn rows(&self, mut visit: impl FnMut(usize, usize, usize)) {
+        for image in 0..self.grid.images {
+            for row in 0..self.grid.rows {
+                visit(image, row, self.offset(image, row, 0) / self.dtype.size());
+            }
+        }
+    }
+
+    fn scatter<T: Copy>(&self, elements: &[T], buffer: &mut [T]) {
+        if self.is_plain() {
+            buffer[..elements.len()].copy_from_slice(elements);
+            return;
+        }
+        let Grid { rows, columns, channels, .. } = self.grid;
+        self.rows(|image, row, at| {
+            for channel in 0..channels {
+                let line = &elements[((image * channels + channel) * rows + row) * columns..][..columns];
+                for (x, &element) in line.iter().enumerate() {
+                    buffer[at + x * channels + channel] = element;
+                }
+            }
+        });
+    }
+
+    fn gather<T: Copy + Default>(&self, buffer: &[T]) -> Vec<T> {
+        let Grid { images, rows, columns, channels } = self.grid;
+        let mut elements = vec![T::default(); images * rows * columns * channels];
+        if self.is_plain() {
+            elements.copy_from_slice(&buffer[..images * rows * columns * channels]);
+            return elements;
+        }
+        self.rows(|image, row, at| {
+            for channel in 0..channels {
+                let line = &mut elements[((image * channels + channel) * rows + row) * columns..][..columns];
+                for (x, element) in line.iter_mut().enumerate() {
+                    *element = buffer[at + x * channels + channel];
+                }
+            }
+        });
+        elements
+    }
+
+    fn flip_elements(&self, bytes: &mut [u8]) {
+        let run = self.grid.columns * self.column_stride();
+        self.rows(|_, _, at| bytes[at..at + run].iter_mut().for_each(|byte| *byte ^= 0x80));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ramp(shape: &[usize], dtype: DType) -> Tensor {
+        let n = shape.iter().product::<usize>();
+        let data = match dtype {
+            DType::U8 => Data::U8((0..n).map(|i| i as u8).collect()),
+            DType::I8 => Data::I8((0..n).map(|i| i as u8 as i8).collect()),
+            DType::I32 => Data::I32((0..n).map(|i| i as i32 - 5).collect()),
+            DType::I64 => Data::I64((0..n).map(|i| i as i64 - 5).collect()),
+            DType::F32 => Data::F32((0..n).map(|i| i as f32 / 3.0).collect()),
+        };
+        Tensor::new(shape, data).unwrap()
+    }
+
+    #[test]
+    fn every_type_and_rank_survives_the_round_trip() {
+        let halo = Halo { top: 1, left: 2, bottom: 0, right: 3 };
+        for dtype in [DType::U8, DType::I8, DType::I32, DType::I64, DType::F32] {
+            for shape in
+                [&[2, 3, 4, 5][..], &[1, 7, 1, 1], &[6, 4], &[3], &[], &[2, 2, 2, 2, 2], &[2, 0, 3, 3]]
+            {
+                let halos =
+                    if shape.len() == 4 { vec![halo, Halo::default()] } else { vec![Halo::default()] };
+                for halo in halos {
+                    let layout = Layout::new(shape, dtype, halo);
+                    let mut words = vec![0u64; layout.bytes().unwrap().div_ceil(8)];
+                    let bytes = bytemuck::cast_slice_mut::<u64, u8>(&mut words);
+                    let tensor = ramp(shape, dtype);
+                    layout.store(&tensor, bytes, 9).unwrap();
+                    assert_eq!(layout.load(bytes).unwrap(), tensor, "{layout:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn images_lie_channels_last_inside_their_halo() {
+        let layout = Layout::new(&[1, 2, 1, 2], DType::I8, Halo { left: 1, ..Halo::default() });
+        let tensor = Tensor::new([1, 2, 1, 2], Data::I8(vec![1, 2, -128, 127])).unwrap();
+        let mut bytes = [0u8; 6];
+        layout.store(&tensor, &mut bytes, 77).unwrap();
+        assert_eq!(bytes, [77, 77, 129, 0, 130, 255]);
+    }
+
+    #[test]
+    fn same_bytes_sees_through_shapes() {
+        let plain = |shape: &[usize]| Layout::new(shape, DType::U8, Halo::default());
+        assert!(plain(&[2, 5, 1, 1]).same_bytes(&plain(&[2, 5])));
+        assert!(plain(&[2, 1, 3, 3]).same_bytes(&plain(&[2, 9])));
+        assert!(!plain(&[2, 5, 2, 1]).same_bytes(&plain(&[2, 10])));
+        assert!(plain(&[2, 5, 2, 1]).same_bytes(&plain(&[2, 5, 2, 1])));
+    }
+
+    #[test]
+    fn a_halo_beyond_the_limit_is_refused() {
+        let halo = Halo { top: 65536, left: 65536, bottom: 65536, right: 65536 };
+        let error = Layout::new(&[1, 64, 1, 1], DType::U8, halo).bytes().unwrap_err();
+        assert_eq!(error.code(), "TM0406");
+    }
+}

@@ -1,0 +1,308 @@
+//! From a graph and shapes to steps in an arena.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tilemark_model::{Graph, Node, Op, Shapes, Tensor, ValueId, shape};
+
+use super::arena::{Arena, Lifetime};
+use super::choose::{Choice, activations};
+use super::fusion::Fusion;
+use super::layout::{Halo, Layout};
+use super::{Plan, Slot, Step, StepInfo, Tiling};
+use crate::error::Error;
+use crate::host::CpuLevel;
+use crate::host::fallback::{Fallback, Operand};
+use crate::host::kernels::{self, Planned, Work};
+use crate::limits::MAX_SCRATCH_BYTES;
+
+/// What a plan is made from.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) graph: &'a Arc<Graph>,
+    pub(crate) packed: &'a PackedWeights,
+    pub(crate) level: CpuLevel,
+    pub(crate) threads: usize,
+}
+
+/// Weights in the form that kernels want, made once per compiled graph and shared by its plans and sessions.
+#[derive(Default)]
+pub(crate) struct PackedWeights(Mutex<Shelf>);
+
+type Shelf = HashMap<(usize, &'static str), Arc<dyn Any + Send + Sync>>;
+
+impl PackedWeights {
+    /// What `kernel` packed for the node (or value) `index`, made by `pack` the first time.
+    pub(crate) fn get<T: Any + Send + Sync>(
+        &self,
+        index: usize,
+        kernel: &'static str,
+        pack: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<Arc<T>, Error> {
+        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Ok(packed)) = shelf.get(&(index, kernel)).map(|packed| Arc::clone(packed).downcast()) {
+            return Ok(packed);
+        }
+        let packed = Arc::new(pack()?);
+        shelf.insert((index, kernel), Arc::clone(&packed) as Arc<dyn Any + Send + Sync>);
+        Ok(packed)
+    }
+}
+
+/// One node on its way to a step: what a kernel's `build` sees.
+pub(crate) struct Lowering<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) node: &'a Node,
+    /// The table node that the epilogue applies.
+    pub(crate) table: Option<&'a Node>,
+    /// Layouts of the activations that it reads.
+    pub(crate) inputs: Vec<Layout>,
+    pub(crate) output: &'a Layout,
+    pub(crate) macs: u64,
+    pub(crate) threads: usize,
+    index: usize,
+    packed: &'a PackedWeights,
+}
+
+impl Lowering<'_> {
+    /// The weights that `kernel` packed for this node, made by `pack` the first time.
+    pub(crate) fn packed<T: Any + Send + Sync>(
+        &self,
+        kernel: &'static str,
+        pack: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<Arc<T>, Error> {
+        self.packed.get(self.index, kernel, pack)
+    }
+}
+
+/// What a stored byte 0 stands for: the smallest value of the type, since `i8` is stored with 128 added.
+pub(crate) fn stored_lowest(graph: &Graph, value: ValueId) -> i32 {
+    graph.value(value).dtype.range().map_or(0, |(lowest, _)| lowest)
+}
+
+/// A value's zero point as a stored byte, 0 to 255.
+pub(crate) fn stored_zero_point(graph: &Graph, value: ValueId) -> Result<i32, Error> {
+    Ok(graph.quant(value)?.zero_point - stored_lowest(graph, value))
+}
+
+/// A table node's entries from stored byte to stored byte.
+pub(crate) fn stored_table(graph: &Graph, node: &Node) -> Result<Box<[u8; 256]>, Error> {
+    let missing = || Error::internal(&node.name, "lacks its table");
+    let entries = graph.constant_bytes(node.inputs[1]).ok_or_else(missing)?;
+    let entries: &[u8; 256] = entries.try_into().map_err(|_| missing())?;
+    let flip = |value: ValueId| if stored_lowest(graph, value) < 0 { 0x80 } else { 0 };
+    let (x, y) = (flip(node.inputs[0]), flip(node.output));
+    Ok(Box::new(std::array::from_fn(|byte| entries[byte ^ usize::from(x)] ^ y)))
+}
+
+impl Plan {
+    /// Compiles a graph for input shapes.
+    ///
+    /// # Errors
+    /// Those of shape inference, and [`Error::TooLarge`] beyond the limits on memory.
+    pub(crate) fn new(source: Source<'_>, input_shapes: Vec<Vec<usize>>) -> Result<Self, Error> {
+        let shapes = Arc::new(shape::infer(source.graph, &input_shapes)?);
+        let lower = Lower::new(source, shapes)?;
+        let (slots, arena_bytes) = lower.slots()?;
+        let mut steps = Vec::with_capacity(lower.order.len());
+        for &node in &lower.order {
+            steps.push(lower.step(node, &slots)?);
+        }
+        let scratch = |step: &Step| step.work.as_ref().map_or(0, |(work, _)| work.scratch_bytes());
+        // Whole cache lines, so that any element type divides it.
+        let scratch_bytes = steps.iter().map(scratch).max().unwrap_or(0).saturating_add(63) & !63;
+        if scratch_bytes > MAX_SCRATCH_BYTES {
+            let limit = MAX_SCRATCH_BYTES;
+            return Err(Error::TooLarge { what: "working memory", found: scratch_bytes, limit });
+        }
+        Ok(Self { shapes: lower.shapes, input_shapes, steps, slots, arena_bytes, scratch_bytes })
+    }
+}
+
+/// The choices for a whole graph.
+struct Lower<'a> {
+    source: Source<'a>,
+    shapes: Arc<Shapes>,
+    choices: Vec<Choice>,
+    fusion: Fusion,
+    /// Nodes that become steps.
+    order: Vec<usize>,
+    /// Layout of every value in memory.
+    layouts: Vec<Option<Layout>>,
+}
+
+impl<'a> Lower<'a> {
+    fn new(source: Source<'a>, shapes: Arc<Shapes>) -> Result<Self, Error> {
+        let graph = source.graph;
+        let mut choices: Vec<Choice> =
+            graph.nodes.iter().map(|node| Choice::new(graph, node, &shapes)).collect();
+        let fusion = Fusion::new(graph, |i| choices[i].takes_table(&graph.nodes[i]));
+        let order: Vec<usize> = (0..graph.nodes.len()).filter(|&i| !fusion.vanished[i]).collect();
+        let mut halos = vec![Halo::default(); graph.values.len()];
+        for &i in &order {
+            if let Some(halo) = choices[i].halo(&graph.nodes[i], &shapes) {
+                let input = graph.nodes[i].inputs[0].index();
+                halos[input] = halos[input].union(halo);
+            }
+        }
+        let layout = |id: ValueId| Layout::new(shapes.of(id), graph.value(id).dtype, halos[id.index()]);
+        let mut layouts = vec![None; graph.values.len()];
+        let written = order.iter().map(|&i| output(graph, &fusion, i));
+        for id in graph.inputs.iter().map(|port| port.value).chain(written) {
+            layouts[id.index()] = Some(layout(id));
+        }
+        for &i in &order {
+            let node = &graph.nodes[i];
+            let same = || layout(node.inputs[0]).same_bytes(&layout(node.output));
+            if matches!(choices[i], Choice::Alias) && !same() {
+                choices[i] = Choice::Reference("the elements lie in another order".into());
+            }
+        }
+        Ok(Self { source, shapes, choices, fusion, order, layouts })
+    }
+
+    /// Places every value in the arena; also its size.
+    fn slots(&self) -> Result<(Vec<Option<Slot>>, usize), Error> {
+        let graph = self.source.graph;
+        // Values that alias another one share its buffer: `buffer` is that of the value they lead back to.
+        let mut buffer: Vec<Option<usize>> = vec![None; graph.values.len()];
+        let mut lifetimes: Vec<Lifetime> = Vec::new();
+        let end = self.order.len() + 1;
+        let create = |id: ValueId, moment: usize, lifetimes: &mut Vec<Lifetime>| -> Result<usize, Error> {
+            let bytes = self.layout(id)?.bytes()?;
+            lifetimes.push(Lifetime { bytes, first: moment, last: moment });
+            Ok(lifetimes.len() - 1)
+        };
+        for port in &graph.inputs {
+            buffer[port.value.index()] = Some(create(port.value, 0, &mut lifetimes)?);
+        }
+        for (moment, &i) in (1..).zip(&self.order) {
+            let node = &graph.nodes[i];
+            for buffer in activations(node).iter().filter_map(|id| buffer[id.index()]) {
+                lifetimes[buffer].last = moment;
+            }
+            let written = output(graph, &self.fusion, i);
+            buffer[written.index()] = match self.choices[i] {
+                Choice::Alias => buffer[node.inputs[0].index()],
+                _ => Some(create(written, moment, &mut lifetimes)?),
+            };
+        }
+        for buffer in graph.outputs.iter().filter_map(|port| buffer[port.value.index()]) {
+            lifetimes[buffer].last = end;
+        }
+        let arena = Arena::new(&lifetimes)?;
+        let place = |(id, buffer): (usize, Option<usize>)| {
+            let (Some(buffer), Some(layout)) = (buffer, &self.layouts[id]) else { return Ok(None) };
+            let id = ValueId(u32::try_from(id).unwrap_or(u32::MAX));
+            let fill = graph.value(id).quant.map_or(Ok(0), |_| stored_zero_point(graph, id))?;
+            let fill =
+                u8::try_from(fill).map_err(|_| Error::internal(&graph.value(id).name, "zero point"))?;
+            let offset = arena.offsets[buffer];
+            Ok(Some(Slot { offset, bytes: layout.bytes()?, layout: layout.clone(), fill }))
+        };
+        Ok((buffer.into_iter().enumerate().map(place).collect::<Result<_, Error>>()?, arena.bytes))
+    }
+
+    fn layout(&self, id: ValueId) -> Result<&Layout, Error> {
+        let missing = || Error::internal(&self.source.graph.value(id).name, "has no place in memory");
+        self.layouts[id.index()].as_ref().ok_or_else(missing)
+    }
+
+    fn step(&self, index: usize, slots: &[Option<Slot>]) -> Result<Step, Error> {
+        let graph = self.source.graph;
+        let node = &graph.nodes[index];
+        let value = output(graph, &self.fusion, index);
+        let slot = |id: ValueId| slots[id.index()].clone();
+        let missing = || Error::internal(&node.name, "has no place for its result");
+        let output = slot(value).ok_or_else(missing)?;
+        let inputs: Vec<Slot> = activations(node).iter().filter_map(|&id| slot(id)).collect();
+        let table = self.fusion.table_of[index].map(|table| &graph.nodes[table]);
+        let macs = shape::macs(node, &self.shapes);
+        let (kernel, why, planned) = match &self.choices[index] {
+            Choice::Alias => ("alias", "the same bytes under another shape".to_owned(), None),
+            Choice::Reference(why) => ("reference", why.clone(), Some(self.fallback(index, &output)?)),
+            Choice::Kernels(variants, why) => {
+                let kernel = kernels::pick(variants, self.source.level)
+                    .ok_or_else(|| Error::internal(&node.name, "has no kernel at this level"))?;
+                let lowering = Lowering {
+                    graph,
+                    node,
+                    table,
+                    inputs: inputs.iter().map(|slot| slot.layout.clone()).collect(),
+                    output: &output.layout,
+                    macs,
+                    threads: self.source.threads,
+                    index,
+                    packed: self.source.packed,
+                };
+                (kernel.name, why.clone(), Some((kernel.build)(&lowering)?))
+            }
+        };
+        let work = planned.map(|Planned { work, tiling }| (work, tiling));
+        if work.is_some() {
+            check_apart(&node.name, &inputs, &output)?;
+        }
+        let info = StepInfo {
+            node: node.name.clone(),
+            op: node.op.name().to_owned(),
+            output: graph.value(value).name.clone(),
+            shape: output.layout.shape.clone(),
+            kernel: kernel.to_owned(),
+            why,
+            tiles: work.as_ref().map_or(0, |(_, tiling)| tiling.count()),
+            macs,
+            bytes: self.traffic(node, &inputs, &output),
+            fused: table.iter().map(|node| node.name.clone()).collect(),
+            float: is_float(&node.op),
+        };
+        Ok(Step { info, value, inputs, output, work })
+    }
+
+    fn fallback(&self, index: usize, output: &Slot) -> Result<Planned, Error> {
+        let graph = self.source.graph;
+        let mut activations = 0..;
+        let operand = |&id: &ValueId| match graph.value(id).constant {
+            None => Ok(Operand::Activation(activations.next().unwrap_or(0))),
+            Some(_) => {
+                let missing = || Error::internal(&graph.value(id).name, "lacks its bytes");
+                let constant = || graph.constant(id).ok_or_else(missing);
+                Ok(Operand::Constant(self.source.packed.get::<Tensor>(id.index(), "reference", constant)?))
+            }
+        };
+        let operands = graph.nodes[index].inputs.iter().map(operand).collect::<Result<_, Error>>()?;
+        let (graph, shapes) = (Arc::clone(graph), Arc::clone(&self.shapes));
+        let work: Box<dyn Work> = Box::new(Fallback { graph, shapes, node: index, operands });
+        Ok(Planned { work, tiling: Tiling::single(&output.layout) })
+    }
+
+    /// Bytes of activations read and written and of constants read.
+    fn traffic(&self, node: &Node, inputs: &[Slot], output: &Slot) -> u64 {
+        let constants = node.inputs.iter().filter_map(|&id| self.source.graph.constant_bytes(id));
+        let constants: usize = constants.map(<[u8]>::len).sum();
+        let activations: usize = inputs.iter().map(|slot| slot.bytes).sum();
+        (constants + activations + output.bytes) as u64
+    }
+}
+
+/// The value that a node's step writes: its own, or that of the table that became part of it.
+fn output(graph: &Graph, fusion: &Fusion, node: usize) -> ValueId {
+    graph.nodes[fusion.table_of[node].unwrap_or(node)].output
+}
+
+fn is_float(op: &Op) -> bool {
+    op.is_float() || matches!(op, Op::Quantize { .. } | Op::Dequantize { .. })
+}
+
+/// The executor's soundness rests on this: what a step reads is not what it writes.
+fn check_apart(at: &str, inputs: &[Slot], output: &Slot) -> Result<(), Error> {
+    let written = output.range();
+    let overlaps = |slot: &Slot| {
+        let read = slot.range();
+        read.start < written.end && written.start < read.end + super::READ_SLACK
+    };
+    if inputs.iter().any(overlaps) {
+        return Err(Error::internal(at, "an input and the output share bytes"));
+    }
+    Ok(())
+}

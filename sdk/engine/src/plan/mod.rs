@@ -1,0 +1,124 @@
+//! Plans: a graph with concrete shapes, compiled for one device.
+//!
+//! Each stage has a file: `choose` (a kernel for every node), `fusion` (what vanishes into another step), `layout` (where
+//! elements lie), `arena` (where buffers lie), `tiling` (what threads claim), `explain` (what it all came to).
+
+mod arena;
+mod choose;
+mod explain;
+mod fusion;
+mod layout;
+mod lower;
+mod tiling;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tilemark_model::{Shapes, ValueId};
+
+use crate::host::kernels::Work;
+
+pub(crate) use arena::ALIGN;
+pub use explain::StepInfo;
+pub(crate) use layout::{Halo, Layout, READ_SLACK};
+pub(crate) use lower::{Lowering, PackedWeights, Source, stored_lowest, stored_table, stored_zero_point};
+pub(crate) use tiling::{Region, Tiling};
+
+/// A graph compiled for one device and one set of input shapes.
+pub struct Plan {
+    shapes: Arc<Shapes>,
+    input_shapes: Vec<Vec<usize>>,
+    steps: Vec<Step>,
+    /// Where each value lies; `None` for constants and for what fusion removed.
+    slots: Vec<Option<Slot>>,
+    arena_bytes: usize,
+    scratch_bytes: usize,
+}
+
+/// A value's place in the arena.
+#[derive(Clone, Debug)]
+pub(crate) struct Slot {
+    pub(crate) offset: usize,
+    /// Without the slack after it.
+    pub(crate) bytes: usize,
+    pub(crate) layout: Layout,
+    /// What the halo holds: the value's zero point.
+    pub(crate) fill: u8,
+}
+
+impl Slot {
+    /// Its bytes in the arena.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.bytes
+    }
+}
+
+/// One step: work on tiles, or an alias that has none.
+pub(crate) struct Step {
+    pub(crate) info: StepInfo,
+    pub(crate) value: ValueId,
+    pub(crate) inputs: Vec<Slot>,
+    pub(crate) output: Slot,
+    pub(crate) work: Option<(Box<dyn Work>, Tiling)>,
+}
+
+impl Step {
+    pub(crate) fn tiles(&self) -> usize {
+        self.work.as_ref().map_or(0, |(_, tiling)| tiling.count())
+    }
+}
+
+impl Plan {
+    /// What is run, in order. Nodes that became part of others are named by them.
+    pub fn steps(&self) -> impl ExactSizeIterator<Item = &StepInfo> {
+        self.steps.iter().map(|step| &step.info)
+    }
+
+    /// The input shapes that it was made for, in the order of the graph's inputs.
+    pub fn input_shapes(&self) -> &[Vec<usize>] {
+        &self.input_shapes
+    }
+
+    /// The shape of every value.
+    pub fn shapes(&self) -> &Shapes {
+        &self.shapes
+    }
+
+    /// Bytes of the activations of one session.
+    pub fn arena_bytes(&self) -> usize {
+        self.arena_bytes
+    }
+
+    /// Bytes of working memory of one thread.
+    pub fn scratch_bytes(&self) -> usize {
+        self.scratch_bytes
+    }
+
+    /// Multiply-accumulates of one inference.
+    pub fn macs(&self) -> u64 {
+        self.steps().fold(0, |sum, step| sum.saturating_add(step.macs))
+    }
+
+    /// Those of them that are integer arithmetic.
+    pub fn integer_macs(&self) -> u64 {
+        self.steps().filter(|step| !step.float).fold(0, |sum, step| sum.saturating_add(step.macs))
+    }
+
+    pub(crate) fn all_steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    pub(crate) fn slot(&self, value: ValueId) -> Option<&Slot> {
+        self.slots.get(value.index())?.as_ref()
+    }
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan")
+            .field("input_shapes", &self.input_shapes)
+            .field("steps", &self.steps.len())
+            .field("arena_bytes", &self.arena_bytes)
+            .finish_non_exhaustive()
+    }
+}
