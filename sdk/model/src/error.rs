@@ -139,6 +139,14 @@ pub enum Error {
         /// Elements allowed.
         limit: usize,
     },
+    /// A tensor of an element type that no operation computes in.
+    #[error("tensor `{name}` is of {found}; f32, u8, i8, i32 and i64 are supported (f16 for constants)")]
+    UnsupportedType {
+        /// The tensor's name.
+        name: String,
+        /// What it holds.
+        found: String,
+    },
     /// A whole model beyond a limit.
     #[error("the model has {found} {what}, the limit is {limit}")]
     LimitExceeded {
@@ -168,6 +176,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0213", "a tensor's shape and data disagree"),
     ("TM0214", "a tensor is too large"),
     ("TM0215", "the model exceeds a limit"),
+    ("TM0216", "a tensor's element type is not supported"),
 ];
 
 impl Error {
@@ -189,6 +198,7 @@ impl Error {
             Error::ElementCount { .. } => "TM0213",
             Error::TensorTooLarge { .. } => "TM0214",
             Error::LimitExceeded { .. } => "TM0215",
+            Error::UnsupportedType { .. } => "TM0216",
         }
     }
 
@@ -216,6 +226,7 @@ impl Error {
             Error::InputShape { .. } | Error::InputCount { .. } | Error::DTypeMismatch { .. } => {
                 "`tilemark inspect` lists the inputs with their shapes and types"
             }
+            Error::UnsupportedType { .. } => "export the model with f32 or quantized tensors",
             Error::ElementCount { .. } => "give as many elements as the shape says",
         }
     }

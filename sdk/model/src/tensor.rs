@@ -241,14 +241,15 @@ impl Tensor {
     }
 }
 
-/// Product of a shape, refused beyond [`MAX_TENSOR_BYTES`].
+/// Product of a shape, refused beyond [`MAX_TENSOR_BYTES`]. An axis of zero does not excuse the others: strides are
+/// computed from them.
 ///
 /// # Errors
 /// [`Error::TensorTooLarge`] if the product overflows or exceeds the limit.
 pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
-    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
     match count {
-        Some(n) if n <= MAX_TENSOR_BYTES => Ok(n),
+        Some(n) if n <= MAX_TENSOR_BYTES => Ok(if shape.contains(&0) { 0 } else { n }),
         _ => Err(Error::TensorTooLarge { shape: shape.to_vec(), limit: MAX_TENSOR_BYTES }),
     }
 }
@@ -267,7 +268,9 @@ mod tests {
     fn an_overflowing_shape_is_refused() {
         assert!(matches!(element_count(&[usize::MAX, 2]), Err(Error::TensorTooLarge { .. })));
         assert!(matches!(element_count(&[MAX_TENSOR_BYTES, 2]), Err(Error::TensorTooLarge { .. })));
+        assert!(matches!(element_count(&[0, usize::MAX, 2]), Err(Error::TensorTooLarge { .. })));
         assert_eq!(element_count(&[]).unwrap(), 1);
+        assert_eq!(element_count(&[3, 0]).unwrap(), 0);
     }
 
     #[test]

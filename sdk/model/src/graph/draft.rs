@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{CONSTANT_ALIGN, Constant, GRAPH_SCHEMA, Graph, Node, Op, Port, Value, ValueId};
 use crate::error::Error;
+use crate::limits::{MAX_CONSTANT_BYTES, MAX_NAME_BYTES};
 use crate::tensor::{DType, Quant, Tensor};
 
 /// A value of a draft.
@@ -34,6 +35,8 @@ pub struct Draft {
     pub inputs: Vec<Port>,
     /// Outputs of the whole.
     pub outputs: Vec<Port>,
+    /// Bytes of all constants made so far; [`Draft::constant`] keeps it.
+    pub constant_bytes: u64,
 }
 
 impl Draft {
@@ -44,7 +47,25 @@ impl Draft {
 
     /// Adds a constant.
     pub fn constant(&mut self, name: impl Into<String>, tensor: Tensor) -> ValueId {
+        self.constant_bytes += tensor.len() as u64 * tensor.dtype().size() as u64;
         self.add(DraftValue { name: name.into(), dtype: tensor.dtype(), quant: None, constant: Some(tensor) })
+    }
+
+    /// Whether the constants made so far, and `more` bytes, stay within the limit. To be asked between constants: many
+    /// operations of a small file can each have their own copy of one large tensor.
+    ///
+    /// # Errors
+    /// [`Error::LimitExceeded`] if they do not.
+    pub fn check_constants(&self, more: u64) -> Result<(), Error> {
+        let found = self.constant_bytes.saturating_add(more);
+        if found > MAX_CONSTANT_BYTES {
+            return Err(Error::LimitExceeded {
+                what: "bytes of constants",
+                found,
+                limit: MAX_CONSTANT_BYTES,
+            });
+        }
+        Ok(())
     }
 
     fn add(&mut self, value: DraftValue) -> ValueId {
@@ -161,8 +182,13 @@ impl Draft {
     pub fn freeze(mut self) -> Result<Graph, Error> {
         self.drop_dead_nodes();
         self.sort()?;
-        let mut packer =
-            Packer { draft: &self, renumbered: HashMap::new(), values: Vec::new(), weights: Vec::new() };
+        let mut packer = Packer {
+            draft: &self,
+            renumbered: HashMap::new(),
+            names: HashMap::new(),
+            values: Vec::new(),
+            weights: Vec::new(),
+        };
         let inputs = self.inputs.iter().map(|port| packer.port(port)).collect();
         let nodes = self
             .nodes
@@ -174,7 +200,7 @@ impl Draft {
                 output: packer.value(node.output),
             })
             .collect();
-        let outputs = self.outputs.iter().map(|port| packer.port(port)).collect();
+        let outputs: Vec<Port> = self.outputs.iter().map(|port| packer.port(port)).collect();
         let Packer { values, weights, .. } = packer;
         let graph = Graph {
             schema: GRAPH_SCHEMA,
@@ -193,6 +219,8 @@ impl Draft {
 struct Packer<'a> {
     draft: &'a Draft,
     renumbered: HashMap<ValueId, ValueId>,
+    /// Names in use, with the last number that was put behind each.
+    names: HashMap<String, usize>,
     values: Vec<Value>,
     weights: Vec<u8>,
 }
@@ -214,13 +242,34 @@ impl Packer<'_> {
             Constant { shape: tensor.shape().to_vec(), offset }
         });
         let new = ValueId(u32::try_from(self.values.len()).unwrap_or(u32::MAX));
-        self.values.push(Value {
-            name: value.name.clone(),
-            dtype: value.dtype,
-            quant: value.quant,
-            constant,
-        });
+        let name = self.unique(&value.name);
+        self.values.push(Value { name, dtype: value.dtype, quant: value.quant, constant });
         self.renumbered.insert(id, new);
         new
     }
+
+    /// Names that import made from a node's can meet another one, since ONNX does not make node names unique.
+    fn unique(&mut self, name: &str) -> String {
+        let name = cut(name);
+        let Some(mut n) = self.names.get(name).copied() else {
+            self.names.insert(name.to_owned(), 1);
+            return name.to_owned();
+        };
+        let numbered = loop {
+            n += 1;
+            let numbered = format!("{name}#{n}");
+            if !self.names.contains_key(&numbered) {
+                break numbered;
+            }
+        };
+        self.names.insert(name.to_owned(), n);
+        self.names.insert(numbered.clone(), 1);
+        numbered
+    }
+}
+
+/// The name as far as it may be long, with room for a number.
+fn cut(name: &str) -> &str {
+    let most = MAX_NAME_BYTES - 16;
+    if name.len() <= most { name } else { &name[..name.floor_char_boundary(most)] }
 }

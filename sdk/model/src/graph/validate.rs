@@ -8,8 +8,10 @@ use super::{
 };
 use crate::error::Error;
 use crate::limits::{
-    MAX_NAME_BYTES, MAX_NODES, MAX_RANK, MAX_SCALE, MAX_TENSOR_BYTES, MAX_VALUES, MIN_SCALE,
+    MAX_NAME_BYTES, MAX_NODES, MAX_PORTS, MAX_RANK, MAX_RATIO, MAX_SCALE, MAX_TENSOR_BYTES, MAX_VALUES,
+    MIN_SCALE,
 };
+use crate::numerics;
 use crate::tensor::{DType, Data, element_count};
 
 /// Largest kernel, stride, dilation or pad along one axis.
@@ -22,6 +24,8 @@ pub(super) fn check(graph: &Graph) -> Result<(), Error> {
     }
     limit("nodes", graph.nodes.len(), MAX_NODES)?;
     limit("values", graph.values.len(), MAX_VALUES)?;
+    limit("inputs", graph.inputs.len(), MAX_PORTS)?;
+    limit("outputs", graph.outputs.len(), MAX_PORTS)?;
     check_values(graph)?;
     check_order(graph)?;
     graph.nodes.iter().try_for_each(|node| NodeCheck { graph, node }.run())
@@ -91,13 +95,11 @@ fn check_order(graph: &Graph) -> Result<(), Error> {
             ));
         }
     }
-    let mut reads: Vec<(ValueId, &str)> = Vec::new();
     for node in &graph.nodes {
         for &input in &node.inputs {
             if !defined.get(input.index()).copied().unwrap_or(false) {
                 return Err(Error::invalid_graph(&node.name, "reads a value that nothing wrote before"));
             }
-            reads.push((input, &node.name));
         }
         match defined.get_mut(node.output.index()) {
             Some(slot) if !*slot => *slot = true,
@@ -138,16 +140,16 @@ impl NodeCheck<'_> {
             Op::Add(bounds) | Op::Mul(bounds) => {
                 self.arity(2..=2)?;
                 self.bounds(*bounds)?;
-                self.quantized(&[self.input(0), self.input(1), self.node.output])
+                self.binary()
             }
             Op::AveragePool(pool) => {
                 self.arity(1..=1)?;
                 self.window(&pool.window)?;
-                self.quantized(&[self.input(0), self.node.output])
+                self.mean()
             }
             Op::GlobalAveragePool | Op::ReduceMean { .. } => {
                 self.arity(1..=1)?;
-                self.quantized(&[self.input(0), self.node.output])
+                self.mean()
             }
             Op::Table => self.table(),
             Op::MaxPool(Pool { window, .. }) => {
@@ -209,11 +211,37 @@ impl NodeCheck<'_> {
             )?;
         }
         let weights = self.shape(1);
-        self.require(weights.len() == rank && weights[0] > 0, "its weights have the wrong rank")?;
+        self.require(weights.len() == rank, "its weights have the wrong rank")?;
+        self.require(!weights.contains(&0), "its weights are empty")?;
         let per_channel = [weights[0]];
         let fits = self.shape(2) == per_channel && self.shape(3) == per_channel;
         self.require(fits, "bias or multipliers do not have one entry per output channel")?;
         accumulator_bounds(self.graph, self.node)
+    }
+
+    /// Two quantized operands whose steps, in steps of the output, are of moderate size: any more and every result
+    /// would be at the end of its range, any less and every product zero.
+    fn binary(&self) -> Result<(), Error> {
+        self.quantized(&[self.input(0), self.input(1), self.node.output])?;
+        let scale = |id| self.graph.quant(id).map(|quant| quant.scale);
+        let (a, b, y) = (scale(self.input(0))?, scale(self.input(1))?, scale(self.node.output)?);
+        match self.node.op {
+            // The product of two 8-bit values has 16 bits.
+            Op::Mul(_) => self.ratio(255.0 * numerics::multiplier(a, b, y)),
+            _ => self.ratio(a / y).and_then(|()| self.ratio(b / y)),
+        }
+    }
+
+    /// A quantized input and output, and the same of their steps.
+    fn mean(&self) -> Result<(), Error> {
+        self.quantized(&[self.input(0), self.node.output])?;
+        self.ratio(self.graph.quant(self.input(0))?.scale / self.graph.quant(self.node.output)?.scale)
+    }
+
+    fn ratio(&self, ratio: f32) -> Result<(), Error> {
+        let reason =
+            format!("has scales whose ratio {ratio:e} is not between {MIN_SCALE:e} and {MAX_RATIO:e}");
+        self.require((MIN_SCALE..=MAX_RATIO).contains(&ratio), &reason)
     }
 
     fn table(&self) -> Result<(), Error> {
@@ -291,12 +319,13 @@ impl NodeCheck<'_> {
         self.require(ids.iter().all(|&id| self.graph.value(id).quant.is_some()), "needs quantized tensors")
     }
 
-    /// Every input has the output's type and quantization.
+    /// Every input has the output's type, and its quantization where both have one: bytes are moved as they are.
     fn kept(&self) -> Result<(), Error> {
         let output = self.graph.value(self.node.output);
         let same = |&id: &ValueId| {
             let input = self.graph.value(id);
-            input.dtype == output.dtype && (input.quant == output.quant || input.quant.is_none())
+            input.dtype == output.dtype
+                && (input.quant == output.quant || input.quant.is_none() || output.quant.is_none())
         };
         self.require(self.node.inputs.iter().all(same), "must keep type and quantization")
     }

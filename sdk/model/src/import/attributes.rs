@@ -67,7 +67,11 @@ impl<'a> Attributes<'a> {
 
     fn find(&self, name: &'a str, expected: i32) -> Result<Option<&'a AttributeProto>, Error> {
         self.read.borrow_mut().push(name);
-        let Some(attribute) = self.node.attribute.iter().find(|a| a.name == name) else { return Ok(None) };
+        let mut named = self.node.attribute.iter().filter(|a| a.name == name);
+        let Some(attribute) = named.next() else { return Ok(None) };
+        if named.next().is_some() {
+            return Err(self.malformed(format!("attribute `{name}` is given twice")));
+        }
         if attribute.r#type != expected {
             return Err(
                 self.malformed(format!("attribute `{name}` has type {}, not {expected}", attribute.r#type))

@@ -6,7 +6,7 @@ use super::attributes::Attributes;
 use super::{MAX_OPSET, MIN_OPSET, ops};
 use crate::error::Error;
 use crate::graph::{Dim, Draft, Op, Port, ValueId};
-use crate::limits::{MAX_NAME_BYTES, MAX_RANK};
+use crate::limits::{MAX_NAME_BYTES, MAX_PORTS, MAX_RANK};
 use crate::onnx::{self, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::tensor::{DType, Quant, Tensor};
 
@@ -21,6 +21,7 @@ pub(super) fn lower(model: &ModelProto) -> Result<Draft, Error> {
     lowering.constants(graph)?;
     lowering.inputs(graph)?;
     for node in &graph.node {
+        lowering.draft.check_constants(0)?;
         ops::lower(&mut Lowered { lowering: &mut lowering, node, attributes: &Attributes::new(node) })?;
     }
     lowering.outputs(graph)?;
@@ -30,7 +31,9 @@ pub(super) fn lower(model: &ModelProto) -> Result<Draft, Error> {
 /// The node's own name, or one made from what it writes.
 pub(super) fn node_name(node: &NodeProto) -> String {
     let output = node.output.first().map_or("", String::as_str);
-    name_or(&node.name, &name_or(output, &node.op_type))
+    let mut name = name_or(&node.name, &name_or(output, &node.op_type));
+    name.truncate(name.floor_char_boundary(MAX_NAME_BYTES / 2));
+    name
 }
 
 fn name_or(name: &str, other: &str) -> String {
@@ -64,6 +67,10 @@ impl Lowering {
 
     fn inputs(&mut self, graph: &GraphProto) -> Result<(), Error> {
         for info in &graph.input {
+            if self.draft.inputs.len() > MAX_PORTS {
+                let (found, limit) = (graph.input.len() as u64, MAX_PORTS as u64);
+                return Err(Error::LimitExceeded { what: "inputs", found, limit });
+            }
             // Files before IR version 4 list every initializer among the inputs as well.
             if self.values.contains_key(&info.name) {
                 continue;
@@ -113,7 +120,7 @@ fn port_type(info: &ValueInfoProto) -> Result<(DType, Option<Vec<Dim>>), Error> 
     let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
     let tensor = tensor.ok_or_else(|| port_error(info, "is not a tensor"))?;
     let unknown =
-        || port_error(info, &format!("has element type {}, which is not supported", tensor.elem_type));
+        || Error::UnsupportedType { name: info.name.clone(), found: onnx::type_name(tensor.elem_type) };
     let dtype = onnx::dtype(tensor.elem_type).ok_or_else(unknown)?;
     let Some(shape) = &tensor.shape else { return Ok((dtype, None)) };
     if shape.dim.len() > MAX_RANK {
@@ -159,9 +166,9 @@ impl<'a> Lowered<'a> {
     }
 
     /// An optional input that must be a constant if it is there.
-    pub(super) fn optional_constant(&self, i: usize) -> Result<Option<Tensor>, Error> {
+    pub(super) fn optional_constant(&self, i: usize) -> Result<Option<&Tensor>, Error> {
         let Some(id) = self.optional(i)? else { return Ok(None) };
-        let tensor = self.lowering.draft.tensor(id).cloned();
+        let tensor = self.lowering.draft.tensor(id);
         tensor.map(Some).ok_or_else(|| {
             let name = self.node.input.get(i).map_or("", String::as_str);
             self.unsupported(format!("input {i} (`{name}`) is computed at run time"), "a constant there")
@@ -169,16 +176,30 @@ impl<'a> Lowered<'a> {
     }
 
     /// An input that must be a constant.
-    pub(super) fn constant(&self, i: usize) -> Result<Tensor, Error> {
+    pub(super) fn constant(&self, i: usize) -> Result<&Tensor, Error> {
         self.optional_constant(i)?.ok_or_else(|| self.malformed(format!("input {i} is missing")))
     }
 
     /// Axes or a shape, from a constant i64 input or, in older opsets, from an attribute.
     pub(super) fn int_list(&self, input: usize, attribute: &'a str) -> Result<Option<Vec<i64>>, Error> {
-        if let Some(tensor) = self.optional_constant(input)? {
-            return Ok(Some(tensor.as_i64()?.to_vec()));
+        let ints = match self.optional_constant(input)? {
+            Some(tensor) => {
+                Some(tensor.as_i64().map_err(|_| self.malformed(format!("input {input} is not i64")))?)
+            }
+            None => self.attributes.ints(attribute)?,
+        };
+        match ints {
+            Some(ints) if ints.len() > MAX_RANK => {
+                Err(self.malformed(format!("{} {attribute}, at most {MAX_RANK} are possible", ints.len())))
+            }
+            ints => Ok(ints.map(<[i64]>::to_vec)),
         }
-        Ok(self.attributes.ints(attribute)?.map(<[i64]>::to_vec))
+    }
+
+    /// The number of axes of an input of the graph or a constant; of no other value is it known before shapes are.
+    pub(super) fn rank(&self, id: ValueId) -> Option<usize> {
+        let port = self.lowering.draft.inputs.iter().find(|port| port.value == id);
+        port.map(|port| port.shape.len()).or_else(|| self.constant_shape(id).map(<[usize]>::len))
     }
 
     pub(super) fn dtype(&self, id: ValueId) -> DType {
@@ -198,7 +219,7 @@ impl<'a> Lowered<'a> {
     /// Adds a constant under a name made from the node's.
     pub(super) fn add_constant(&mut self, suffix: &str, tensor: Tensor) -> ValueId {
         let name = format!("{}.{suffix}", self.name());
-        self.lowering.draft.constant(name, tensor)
+        self.lowering.draft.constant(name, tensor) // counted: `lower` looks before the next node
     }
 
     /// Lowers the node to one operation whose output has this type and quantization.
@@ -238,6 +259,12 @@ impl<'a> Lowered<'a> {
         let dtype = self.dtype(inputs[0]);
         if let Some(other) = inputs.iter().map(|&id| self.dtype(id)).find(|&other| other != dtype) {
             return Err(self.malformed(format!("its inputs have types {dtype} and {other}")));
+        }
+        let draft = &self.lowering.draft;
+        if inputs.iter().filter_map(|&id| draft.value(id).quant).any(|other| Some(other) != quant) {
+            return Err(
+                self.unsupported("its inputs are quantized differently", "one scale and zero point, or f32")
+            );
         }
         self.emit(op, inputs, dtype, quant)
     }

@@ -12,8 +12,9 @@ use crate::graph::Graph;
 use crate::onnx;
 use crate::passes::{self, Applied};
 
-/// Oldest ONNX operator set read. Older files are accepted where their operators did not change since.
-pub const MIN_OPSET: i64 = 7;
+/// Oldest ONNX operator set read. What an operator meant before opset 7 is read where it means the same today; an attribute
+/// that only older opsets have is refused by name.
+pub const MIN_OPSET: i64 = 1;
 /// Newest ONNX operator set read.
 pub const MAX_OPSET: i64 = 21;
 

@@ -1,13 +1,15 @@
 //! The parts of the ONNX file format that import reads, as hand-declared protobuf messages (field numbers are those of
 //! ONNX's public schema), and decoding under limits. The messages encode too, so tests can build models.
 
+mod scan;
 mod tensor;
 
 use prost::Message;
 
 use crate::error::Error;
-use crate::limits::{MAX_NODES, MAX_ONNX_BYTES, MAX_VALUES};
+use crate::limits::{MAX_NODES, MAX_ONNX_BYTES, MAX_PORTS, MAX_VALUES};
 
+pub(crate) use tensor::type_name;
 pub use tensor::{data_type, dtype, from_tensor, to_tensor};
 
 /// A whole file.
@@ -210,19 +212,25 @@ pub struct DimensionProto {
 /// Decodes a file.
 ///
 /// # Errors
-/// [`Error::OnnxTooLarge`], [`Error::NotOnnx`], or [`Error::LimitExceeded`] for too many nodes or tensors.
+/// [`Error::OnnxTooLarge`], [`Error::NotOnnx`], or [`Error::LimitExceeded`] for too many nodes, tensors, ports or fields.
 pub fn decode(bytes: &[u8]) -> Result<ModelProto, Error> {
     if bytes.len() > MAX_ONNX_BYTES {
         return Err(Error::OnnxTooLarge { found: bytes.len(), limit: MAX_ONNX_BYTES });
     }
     let not_onnx = |reason: &str| Error::NotOnnx { reason: reason.to_owned() };
+    scan::scan(bytes)?;
     let model = ModelProto::decode(bytes).map_err(|error| not_onnx(&error.to_string()))?;
     let graph = model.graph.as_ref().ok_or_else(|| not_onnx("it holds no graph; it may be cut short"))?;
     if graph.node.is_empty() && graph.output.is_empty() {
         return Err(not_onnx("its graph is empty"));
     }
+    let ports = graph.input.len().saturating_sub(graph.initializer.len()).max(graph.output.len());
     let tensors = graph.initializer.len() + graph.node.iter().map(|node| node.output.len()).sum::<usize>();
-    for (what, found, limit) in [("nodes", graph.node.len(), MAX_NODES), ("tensors", tensors, MAX_VALUES)] {
+    for (what, found, limit) in [
+        ("nodes", graph.node.len(), MAX_NODES),
+        ("tensors", tensors, MAX_VALUES),
+        ("inputs or outputs", ports, MAX_PORTS),
+    ] {
         if found > limit {
             return Err(Error::LimitExceeded { what, found: found as u64, limit: limit as u64 });
         }

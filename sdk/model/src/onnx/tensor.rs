@@ -39,11 +39,14 @@ pub fn dtype(code: i32) -> Option<DType> {
 /// Reads a constant; f16 is widened to f32.
 ///
 /// # Errors
-/// [`Error::MalformedTensor`] for a type, shape or length that cannot be.
+/// [`Error::UnsupportedType`], or [`Error::MalformedTensor`] for a shape or length that cannot be.
 pub fn to_tensor(proto: &TensorProto) -> Result<Tensor, Error> {
     let fail = |reason: String| Error::MalformedTensor { name: proto.name.clone(), reason };
     if proto.data_location != 0 {
         return Err(fail("its data lies in another file; save the model as one file".into()));
+    }
+    if dtype(proto.data_type).is_none() && proto.data_type != data_type::FLOAT16 {
+        return Err(Error::UnsupportedType { name: proto.name.clone(), found: type_name(proto.data_type) });
     }
     let dims = proto.dims.iter().map(|&d| usize::try_from(d)).collect::<Result<Vec<_>, _>>();
     let shape = dims.map_err(|_| fail(format!("shape {:?} has a negative axis", proto.dims)))?;
@@ -80,7 +83,7 @@ pub fn from_tensor(name: &str, tensor: &Tensor) -> TensorProto {
 fn raw(proto: &TensorProto, expected: usize) -> Result<Data, String> {
     let size = match proto.data_type {
         data_type::FLOAT16 => 2,
-        code => dtype(code).ok_or_else(|| unknown(code))?.size(),
+        code => dtype(code).map_or(0, DType::size),
     };
     if proto.raw_data.len() != expected.saturating_mul(size) {
         return Err(format!("{} bytes for {expected} elements of {size} bytes", proto.raw_data.len()));
@@ -109,12 +112,39 @@ fn typed(proto: &TensorProto) -> Result<Data, String> {
             let bits = narrow::<u16>(&proto.int32_data)?;
             Data::F32(bits.into_iter().map(|bits| f16::from_bits(bits).to_f32()).collect())
         }
-        code => return Err(unknown(code)),
+        code => return Err(format!("element type {code}")),
     })
 }
 
-fn unknown(code: i32) -> String {
-    format!("element type {code} is not one of f32, f16, u8, i8, i32, i64")
+/// The name of an element type in messages.
+pub(crate) fn type_name(code: i32) -> String {
+    const NAMES: &[&str] = &[
+        "no element type",
+        "f32",
+        "u8",
+        "i8",
+        "u16",
+        "i16",
+        "i32",
+        "i64",
+        "text",
+        "bool",
+        "f16",
+        "f64",
+        "u32",
+        "u64",
+        "complex64",
+        "complex128",
+        "bf16",
+        "f8e4m3fn",
+        "f8e4m3fnuz",
+        "f8e5m2",
+        "f8e5m2fnuz",
+        "u4",
+        "i4",
+    ];
+    let name = usize::try_from(code).ok().and_then(|code| NAMES.get(code));
+    name.map_or_else(|| format!("element type {code}"), |name| (*name).to_owned())
 }
 
 #[cfg(test)]
@@ -131,7 +161,8 @@ mod tests {
         };
         assert!(reason(TensorProto { dims: vec![3], ..good.clone() }).contains("8 bytes for 3 elements"));
         assert!(reason(TensorProto { dims: vec![-2], ..good.clone() }).contains("negative axis"));
-        assert!(reason(TensorProto { data_type: 8, ..good.clone() }).contains("element type 8"));
+        let text = to_tensor(&TensorProto { data_type: 8, ..good.clone() });
+        assert!(matches!(text, Err(Error::UnsupportedType { found, .. }) if found == "text"));
         assert!(reason(TensorProto { data_location: 1, ..good.clone() }).contains("another file"));
         assert!(reason(TensorProto { dims: vec![1; 9], ..good }).contains("rank 9"));
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::tables::MAX_CHAIN;
 use crate::error::Error;
 use crate::graph::{Bounds, Draft, FloatOp, Node, Op, UnaryOp, ValueId};
 use crate::numerics;
@@ -66,7 +67,8 @@ impl<'a> Surroundings<'a> {
     /// The per-tensor Quantize that alone reads `id`, directly or through Relu and Clip.
     pub(super) fn end(&self, mut id: ValueId) -> Option<End> {
         let mut clips = Vec::new();
-        loop {
+        // Bounded, since every operation of a long chain looks along it.
+        while clips.len() <= MAX_CHAIN {
             let (index, node) = self.only_consumer(id)?;
             match node.op {
                 Op::Float(FloatOp::Unary(UnaryOp::Relu)) => clips.push((0.0, f32::MAX)),
@@ -76,6 +78,7 @@ impl<'a> Surroundings<'a> {
             }
             id = node.output;
         }
+        None
     }
 
     /// Quantize is monotone, so clipping before it equals clamping its result to the quantized bounds.

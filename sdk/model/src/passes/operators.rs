@@ -24,11 +24,15 @@ struct Rewrite {
 pub(super) fn quantize_operators(draft: &mut Draft) -> Result<usize, Error> {
     let around = Surroundings::of(draft);
     let mut rewrites = Vec::new();
+    let mut bytes = 0;
     for (index, node) in draft.nodes.iter().enumerate() {
         if let Op::Float(op) = &node.op
             && let Some(end) = around.end(node.output)
             && let Some(rewrite) = (Island { around: &around, node, end }).rewrite(index, op)?
         {
+            let tensors = rewrite.constants.iter().map(|(_, tensor)| tensor);
+            bytes += tensors.map(|tensor| tensor.len() as u64 * tensor.dtype().size() as u64).sum::<u64>();
+            draft.check_constants(bytes)?;
             rewrites.push(rewrite);
         }
     }

@@ -12,7 +12,7 @@ use crate::tensor::{DType, Quant, Tensor};
 use super::islands::Surroundings;
 
 /// Most functions folded into one table.
-const MAX_CHAIN: usize = 64;
+pub(super) const MAX_CHAIN: usize = 16;
 
 /// A chain `Quantize(f(Dequantize(x)))`, innermost function first.
 struct Chain {
@@ -37,6 +37,7 @@ pub(super) fn build_tables(draft: &mut Draft) -> Result<usize, Error> {
             same.insert(output, same.get(&chain.x).copied().unwrap_or(chain.x));
             continue;
         }
+        draft.check_constants(0)?;
         let name = format!("{}.table", to.name);
         let table = draft.constant(name, table(&chain.functions, x, y)?);
         draft.nodes[i].op = Op::Table;

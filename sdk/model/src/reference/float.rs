@@ -130,7 +130,8 @@ pub(super) fn average_pool(pool: &Pool, x: &Tensor, shape: &[usize]) -> Result<V
                     total += plane[iy * image[1] + ix];
                 }
                 let n = if pool.count_include_pad { padded_count(pool, image, [oy, ox]) } else { n };
-                y.push(total / n as f32);
+                // Dilated taps can all miss the image: nothing over one is zero.
+                y.push(total / n.max(1) as f32);
             }
         }
     }

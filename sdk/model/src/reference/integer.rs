@@ -114,7 +114,7 @@ pub(super) fn average_pool(
                     (n + 1, acc + (plane[iy * image[1] + ix] - qx.zero_point))
                 });
                 let n = if pool.count_include_pad { padded_count(pool, image, [oy, ox]) } else { n };
-                let multiplier = numerics::mean_multiplier(qx.scale, qy.scale, n);
+                let multiplier = numerics::mean_multiplier(qx.scale, qy.scale, n.max(1)); // dilated taps can all miss the image
                 y.push(numerics::requantize(acc, multiplier, qy.zero_point, lo, hi));
             }
         }

@@ -20,6 +20,9 @@ impl Shapes {
     }
 }
 
+/// Most elements of a quantized mean: `255 * n < 2^31`.
+const MAX_MEAN: usize = (i32::MAX / 255) as usize;
+
 /// The declared input shapes with every dynamic axis set to `dynamic` (1 for one image at a time).
 pub fn declared(graph: &Graph, dynamic: usize) -> Vec<Vec<usize>> {
     let concrete = |dim: &Dim| match dim {
@@ -42,6 +45,7 @@ pub fn infer(graph: &Graph, inputs: &[Vec<usize>]) -> Result<Shapes, Error> {
     let mut shapes = Shapes(graph.values.iter().map(constant).collect());
     for (port, shape) in graph.inputs.iter().zip(inputs) {
         check_input(port, shape)?;
+        element_count(shape)?;
         shapes.0[port.value.index()] = shape.clone();
     }
     let mut bytes = 0usize;
@@ -55,11 +59,32 @@ pub fn infer(graph: &Graph, inputs: &[Vec<usize>]) -> Result<Shapes, Error> {
         let (found, limit) = (bytes as u64, MAX_ACTIVATION_BYTES as u64);
         return Err(Error::LimitExceeded { what: "bytes of activations", found, limit });
     }
-    let found = graph.nodes.iter().fold(0u64, |sum, node| sum.saturating_add(macs(node, &shapes)));
+    let found = work(graph, &shapes);
     if found > MAX_MACS {
-        return Err(Error::LimitExceeded { what: "multiply-accumulates", found, limit: MAX_MACS });
+        return Err(Error::LimitExceeded {
+            what: "multiply-accumulates or elements looked at",
+            found,
+            limit: MAX_MACS,
+        });
     }
     Ok(shapes)
+}
+
+/// What an inference costs, roughly: multiply-accumulates, elements that windows look at, and elements written.
+pub(crate) fn work(graph: &Graph, shapes: &Shapes) -> u64 {
+    let cost = |node: &Node| {
+        let outputs = shapes.of(node.output).iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
+        let looked_at = match &node.op {
+            Op::MaxPool(pool) | Op::AveragePool(pool) | Op::Float(FloatOp::AveragePool(pool)) => {
+                let [height, width] = pool.window.kernel.map(|n| n as u64);
+                outputs.saturating_mul(height.saturating_mul(width))
+            }
+            _ => macs(node, shapes),
+        };
+        let read = |&id: &ValueId| shapes.of(id).iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
+        node.inputs.iter().map(read).fold(looked_at.saturating_add(outputs), u64::saturating_add)
+    };
+    graph.nodes.iter().fold(0u64, |sum, node| sum.saturating_add(cost(node)))
 }
 
 /// Multiply-accumulates of one node; zero for everything but convolutions and matrix products.
@@ -197,7 +222,7 @@ impl NodeShapes<'_> {
         let spatial = self.spatial()?;
         let (x, w) = (self.input(0), self.input(1));
         let fits = w.len() == 4
-            && x[1] == w[1] * conv.groups
+            && w[1].checked_mul(conv.groups) == Some(x[1])
             && w[0] % conv.groups == 0
             && w[2..] == conv.window.kernel;
         self.require(fits, || format!("input {x:?} does not fit weights {w:?} in {} groups", conv.groups))?;
@@ -214,6 +239,7 @@ impl NodeShapes<'_> {
         let spatial = self.spatial()?;
         let extent = self.extent(&pool.window, spatial, pool.ceil_mode)?;
         let x = self.input(0);
+        self.mean_of(pool.window.kernel[0] * pool.window.kernel[1])?;
         Ok(vec![x[0], x[1], extent.output[0], extent.output[1]])
     }
 
@@ -226,7 +252,16 @@ impl NodeShapes<'_> {
     fn global_pool(&self) -> Result<Vec<usize>, Error> {
         let x = self.input(0);
         self.require(x.len() >= 3 && !x[2..].contains(&0), || format!("takes [N, C, ...], got {x:?}"))?;
+        self.mean_of(x[2..].iter().product())?;
         Ok(x.iter().enumerate().map(|(i, &n)| if i < 2 { n } else { 1 }).collect())
+    }
+
+    /// A quantized mean sums into 32 bits.
+    fn mean_of(&self, n: usize) -> Result<(), Error> {
+        let float = self.node.op.is_float() || matches!(self.node.op, Op::MaxPool(_));
+        self.require(float || (1..=MAX_MEAN).contains(&n), || {
+            format!("averages {n} elements; 1 to {MAX_MEAN} sum into 32 bits")
+        })
     }
 
     fn fully_connected(&self) -> Result<Vec<usize>, Error> {
@@ -335,6 +370,7 @@ impl NodeShapes<'_> {
         let x = self.input(0);
         let axes = axes.iter().map(|&a| self.axis(a, x.len())).collect::<Result<Vec<_>, _>>()?;
         let reduced = |i: usize| axes.is_empty() || axes.contains(&i);
+        self.mean_of((0..x.len()).filter(|&i| reduced(i)).map(|i| x[i]).product())?;
         let kept = (0..x.len()).filter(|&i| keep_dims || !reduced(i));
         Ok(kept.map(|i| if reduced(i) { 1 } else { x[i] }).collect())
     }

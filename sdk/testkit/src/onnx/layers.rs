@@ -60,12 +60,7 @@ impl Builder {
 
     /// A convolution of random weights `[O, C/groups, KH, KW]` with one scale per output channel and a random bias.
     /// Attributes are set on what is returned; [`ConvLayer::add`] adds the node.
-    pub fn conv<'a>(
-        &'a mut self,
-        x: &str,
-        random: &'a mut SplitMix64,
-        shape: [usize; 4],
-    ) -> ConvLayer<'a> {
+    pub fn conv<'a>(&'a mut self, x: &str, random: &'a mut SplitMix64, shape: [usize; 4]) -> ConvLayer<'a> {
         let x = x.to_owned();
         ConvLayer { net: self, random, x, shape, groups: 1, attributes: Vec::new() }
     }

@@ -77,10 +77,8 @@ impl Builder {
 
     /// Adds an input of fixed shape and any type.
     pub fn typed_input(&mut self, name: &str, dtype: DType, shape: &[usize]) -> String {
-        let dims = shape.iter().map(|&n| DimensionProto {
-            dim_value: i64::try_from(n).ok(),
-            dim_param: None,
-        });
+        let dims =
+            shape.iter().map(|&n| DimensionProto { dim_value: i64::try_from(n).ok(), dim_param: None });
         self.graph.input.push(port(name, dtype, dims.collect()));
         name.to_owned()
     }

@@ -42,6 +42,11 @@ pub(super) fn flatten(node: &mut Lowered) -> Result<(), Error> {
 /// Identity; and Dropout, which is one outside training.
 pub(super) fn identity(node: &mut Lowered) -> Result<(), Error> {
     if node.node.op_type == "Dropout" {
+        if node.opset() < 7 {
+            return Err(
+                node.unsupported("the form before opset 7, which trains unless told", "opset 7 and newer")
+            );
+        }
         node.attributes.ignore("ratio");
         node.attributes.ignore("seed");
         if let Some(mode) = node.optional_constant(2)? {
@@ -56,7 +61,10 @@ pub(super) fn identity(node: &mut Lowered) -> Result<(), Error> {
 }
 
 pub(super) fn reshape(node: &mut Lowered) -> Result<(), Error> {
-    let shape = node.constant(1)?.as_i64()?.to_vec();
+    if node.opset() < 5 {
+        return Err(node.unsupported("the form before opset 5", "a constant shape as the second input"));
+    }
+    let shape = node.int_list(1, "shape")?.ok_or_else(|| node.malformed("input 1 is missing"))?;
     let allow_zero = node.attributes.flag("allowzero", false)?;
     let x = node.input(0)?;
     node.emit_kept(Op::Reshape { shape, allow_zero }, vec![x])
@@ -77,10 +85,12 @@ pub(super) fn unsqueeze(node: &mut Lowered) -> Result<(), Error> {
 }
 
 pub(super) fn transpose(node: &mut Lowered) -> Result<(), Error> {
-    let perm = node.attributes.ints("perm")?;
-    let perm = perm.ok_or_else(|| node.unsupported("perm is not given", "a written-out permutation"))?;
-    let perm = perm.iter().map(|&axis| usize::try_from(axis)).collect::<Result<Vec<_>, _>>();
-    let perm = perm.map_err(|_| node.malformed("perm has a negative axis"))?;
     let x = node.input(0)?;
+    let perm = match (node.attributes.ints("perm")?, node.rank(x)) {
+        (Some(perm), _) => perm.iter().map(|&axis| usize::try_from(axis)).collect::<Result<Vec<_>, _>>(),
+        (None, Some(rank)) => Ok((0..rank).rev().collect()),
+        (None, None) => return Err(node.unsupported("perm is not given", "a written-out permutation")),
+    };
+    let perm = perm.map_err(|_| node.malformed("perm has a negative axis"))?;
     node.emit_kept(Op::Transpose { perm }, vec![x])
 }

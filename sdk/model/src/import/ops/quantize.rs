@@ -69,7 +69,10 @@ fn parameters(node: &Lowered, dtype: DType) -> Result<Parameters, Error> {
         return Err(node.unsupported("blocked scales", "one scale per tensor or per axis"));
     }
     let scales = node.constant(1)?;
-    let reals = scales.as_f32()?.to_vec();
+    let reals = match scales.as_f32() {
+        Ok(reals) => reals.to_vec(),
+        Err(_) => return Err(node.unsupported(format!("scales of type {}", scales.dtype()), "f32 scales")),
+    };
     let zeros = match node.optional_constant(2)? {
         None => vec![0; reals.len()],
         Some(zeros) if zeros.dtype() == dtype => zeros.widened()?,
