@@ -60,7 +60,7 @@ fn picture(name: &str, width: u32, height: u32) -> Image {
         return noise(width, height);
     }
     let (file, crop) = name.strip_prefix("crop:").map_or((name, false), |file| (file, true));
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/apps/tagger/samples");
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/photos");
     let image = Image::decode(&std::fs::read(samples.join(file)).unwrap()).unwrap();
     if !crop {
         return image;

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 DATA = Path("sdk/pipeline/tests/data")
-SAMPLES = Path("examples/apps/tagger/samples")
+SAMPLES = Path("sdk/pipeline/tests/data/photos")
 MODES = {"bilinear": Image.Resampling.BILINEAR, "area": Image.Resampling.BOX, "nearest": Image.Resampling.NEAREST}
 TARGETS = [(224, 224), (1, 1), (320, 200), (97, 301), (640, 480), (33, 7), (512, 13)]
 

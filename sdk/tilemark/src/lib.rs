@@ -1,1 +1,59 @@
-//! Placeholder.
+//! Open a signed app, verify it, run it.
+//!
+//! ```no_run
+//! use tilemark::{Device, Input, Trust};
+//!
+//! # fn main() -> Result<(), tilemark::Error> {
+//! let trust = Trust::from_file("vendor.pub")?;
+//! let app = tilemark::open("tagger.tmk", &trust)?; // refuses before parsing anything unsigned
+//! let mut session = app.session(Device::best())?; // plan compiled, kernels chosen
+//! let output = session.run(Input::image("street.jpg")?)?;
+//! for label in output.labels() {
+//!     println!("{:5.1}% {}", 100.0 * label.score, label.name);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! An [`App`] exists only behind a verified bundle, and a [`Session`] only behind an app: what was not checked cannot
+//! be run by accident. One app serves many sessions on many threads; they share its weights.
+//!
+//! Vendors make bundles with [`pack`]; `golden` replay ([`App::replay`]) proves that a device gives the recorded bits.
+
+#![forbid(unsafe_code)]
+
+mod app;
+mod batch;
+mod contents;
+mod error;
+mod golden;
+mod home;
+mod input;
+mod known_answer;
+mod output;
+pub mod pack;
+mod session;
+
+pub use app::{App, Choice, CompiledApp, open, open_with};
+pub use error::{CODES, Error, ErrorKind};
+pub use golden::{Divergence, Replay};
+pub use home::Home;
+pub use input::Input;
+pub use known_answer::known_answer;
+pub use output::{Milliseconds, Output};
+pub use session::Session;
+
+pub use tilemark_bundle::{
+    Algorithm, Bundle, Digest, Fact, FactKind, KeyId, Manifest, PublicKey, Refused, SigningKey, Trust,
+    Untrusted, Verdict,
+};
+pub use tilemark_engine::{CpuLevel, Device, KernelInfo, Plan, StepInfo, all_kernels};
+pub use tilemark_model::{DType, Data, Graph, Quant, Tensor};
+pub use tilemark_pipeline::{Image, Label, Outcome, npy};
+
+/// Importing and examining models, for tools.
+pub mod model {
+    pub use tilemark_model::import::{Imported, SUPPORTED, import_traced};
+    pub use tilemark_model::passes::{Applied, PASSES};
+    pub use tilemark_model::{Op, Port, Shapes, Value, ValueId, graph, shape};
+}

@@ -1,0 +1,106 @@
+use std::time::Instant;
+
+use serde::Serialize;
+use tilemark::Input;
+
+use crate::args::Bench;
+use crate::failure::{Failure, Result};
+use crate::text;
+
+/// The JSON of a measurement; times in milliseconds.
+#[derive(Serialize)]
+struct Report {
+    device: String,
+    threads: usize,
+    batch: u32,
+    runs: u32,
+    /// The whole app: pre-processing, model, post-processing.
+    ms: Times,
+    /// The model alone.
+    model_ms: Times,
+    images_per_second: f64,
+}
+
+#[derive(Serialize)]
+struct Times {
+    min: f64,
+    median: f64,
+    p99: f64,
+}
+
+/// Measures the app on its first golden input, after a warm-up.
+pub(crate) fn run(args: &Bench) -> Result<()> {
+    let (app, device) = super::open(&args.on)?;
+    let mut session = app.session(device.clone())?;
+    let sample = app.sample_input().ok_or_else(|| {
+        Failure::usage("the bundle has no golden input to measure with", "ask the vendor to pack it again")
+    })?;
+    let inputs: Vec<Input> = vec![sample; args.batch as usize];
+    let progress = text::progress(u64::from(args.runs), "measuring");
+    let (mut whole, mut model) = (Vec::new(), Vec::new());
+    for run in 0..args.runs + warm_up(args.runs) {
+        let call = inputs.clone();
+        let start = Instant::now();
+        let outputs = session.run_batch(call)?;
+        let ms = start.elapsed().as_secs_f64() * 1e3;
+        if run >= warm_up(args.runs) {
+            whole.push(ms);
+            model.push(outputs.iter().map(|output| output.ms().infer).sum());
+            progress.inc(1);
+        }
+    }
+    progress.finish_and_clear();
+    let ms = Times::of(whole);
+    let images_per_second = 1e3 * f64::from(args.batch) / ms.median;
+    let report = Report {
+        device: device.id(),
+        threads: device.threads(),
+        batch: args.batch,
+        runs: args.runs,
+        ms,
+        model_ms: Times::of(model),
+        images_per_second,
+    };
+    if args.json { text::json(&report) } else { print(&report, &device.description()) }
+}
+
+/// Calls before the first that counts: caches, page tables and clock speed settle.
+fn warm_up(runs: u32) -> u32 {
+    (runs / 10).clamp(2, 20)
+}
+
+fn print(report: &Report, device: &str) -> Result<()> {
+    text::line(format_args!("{device}, batch {}, {} calls", report.batch, report.runs))?;
+    let row = |name: &str, times: &Times| {
+        [
+            name.to_owned(),
+            format!("{:.2} ms", times.min),
+            format!("{:.2} ms", times.median),
+            format!("{:.2} ms", times.p99),
+        ]
+    };
+    let head = ["", "min", "median", "p99"].map(str::to_owned);
+    text::table(&[head, row("whole app", &report.ms), row("model", &report.model_ms)], &[1, 2, 3])?;
+    text::line(format_args!("{:.1} images/s", report.images_per_second))
+}
+
+impl Times {
+    fn of(mut samples: Vec<f64>) -> Self {
+        samples.sort_by(f64::total_cmp);
+        let at = |quantile: f64| samples[((samples.len() - 1) as f64 * quantile).round() as usize];
+        Self { min: at(0.0), median: at(0.5), p99: at(0.99) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_the_sorted_samples() {
+        let times = Times::of((1..=101).rev().map(f64::from).collect());
+        assert_eq!((times.min, times.median, times.p99), (1.0, 51.0, 100.0));
+        let one = Times::of(vec![3.0]);
+        assert_eq!((one.min, one.median, one.p99), (3.0, 3.0, 3.0));
+    }
+}

@@ -1,0 +1,184 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+use tilemark::model::{Applied, PASSES, Port, graph::Dim, import_traced, shape};
+use tilemark::{Graph, Manifest, Untrusted};
+
+use crate::args::Inspect;
+use crate::failure::Result;
+use crate::{files, text};
+
+/// The JSON about a graph.
+#[derive(Serialize)]
+struct GraphReport {
+    name: String,
+    inputs: Vec<PortReport>,
+    outputs: Vec<PortReport>,
+    operations: BTreeMap<&'static str, usize>,
+    macs: u64,
+    integer_macs: u64,
+    weight_bytes: usize,
+    /// Nodes that run in f32.
+    float_nodes: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    passes: Vec<PassReport>,
+}
+
+#[derive(Serialize)]
+struct PortReport {
+    name: String,
+    dtype: String,
+    shape: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantization: Option<String>,
+}
+
+#[derive(Serialize)]
+struct PassReport {
+    name: &'static str,
+    rewrites: usize,
+    summary: &'static str,
+}
+
+/// The JSON about a bundle.
+#[derive(Serialize)]
+struct BundleReport<'a> {
+    identity: String,
+    signers: Vec<String>,
+    /// Absent where nobody said whom to trust: what is unverified is not parsed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest: Option<&'a Manifest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    graph: Option<GraphReport>,
+}
+
+/// Shows a bundle, or a model on its own.
+pub(crate) fn run(args: &Inspect) -> Result<()> {
+    let is_model = args.file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx"));
+    if is_model { inspect_model(args) } else { inspect_bundle(args) }
+}
+
+fn inspect_model(args: &Inspect) -> Result<()> {
+    let imported = import_traced(&files::read(&args.file)?).map_err(tilemark::Error::from)?;
+    let passes = if args.passes { imported.passes.iter().map(pass).collect() } else { Vec::new() };
+    let report = GraphReport { passes, ..graph(&imported.graph)? };
+    if args.json { text::json(&report) } else { print_graph(&report) }
+}
+
+fn inspect_bundle(args: &Inspect) -> Result<()> {
+    let untrusted = Untrusted::from_path(&args.file).map_err(tilemark::Error::from)?;
+    let identity = untrusted.identity().to_string();
+    let signers = untrusted.signers().map(|id| id.to_string()).collect();
+    let app = match &args.trust {
+        None => None,
+        Some(trust) => Some(open(&args.file, trust)?),
+    };
+    let graph = app.as_ref().map(|app| graph(app.graph())).transpose()?;
+    let report = BundleReport { identity, signers, manifest: app.as_ref().map(|app| app.manifest()), graph };
+    if args.json { text::json(&report) } else { print_bundle(&report) }
+}
+
+fn open(file: &Path, trust: &Path) -> Result<tilemark::App> {
+    Ok(tilemark::open(file, &files::trust(Some(trust))?)?)
+}
+
+fn graph(graph: &Graph) -> Result<GraphReport> {
+    let shapes = shape::infer(graph, &shape::declared(graph, 1)).map_err(tilemark::Error::from)?;
+    let mut operations = BTreeMap::new();
+    let (mut macs, mut integer_macs) = (0, 0);
+    for node in &graph.nodes {
+        *operations.entry(node.op.name()).or_insert(0) += 1;
+        let work = shape::macs(node, &shapes);
+        macs += work;
+        integer_macs += if node.op.is_float() { 0 } else { work };
+    }
+    let floats = graph.nodes.iter().filter(|node| node.op.is_float());
+    Ok(GraphReport {
+        name: graph.name.clone(),
+        inputs: graph.inputs.iter().map(|p| port(graph, p)).collect(),
+        outputs: graph.outputs.iter().map(|p| port(graph, p)).collect(),
+        operations,
+        macs,
+        integer_macs,
+        weight_bytes: graph.weights().len(),
+        float_nodes: floats.map(|node| format!("{} {}", node.name, node.op.name())).collect(),
+        passes: Vec::new(),
+    })
+}
+
+fn port(graph: &Graph, port: &Port) -> PortReport {
+    let value = graph.value(port.value);
+    let axis = |dim: &Dim| match dim {
+        Dim::Fixed(n) => n.to_string(),
+        Dim::Dynamic(name) => name.clone(),
+    };
+    let quantization =
+        value.quant.map(|q| format!("{}, scale {:?}, zero point {}", value.dtype, q.scale, q.zero_point));
+    PortReport {
+        name: port.name.clone(),
+        dtype: port.dtype.to_string(),
+        shape: port.shape.iter().map(axis).collect(),
+        quantization,
+    }
+}
+
+fn pass(applied: &Applied) -> PassReport {
+    let summary = PASSES.iter().find(|pass| pass.name == applied.name).map_or("", |pass| pass.summary);
+    PassReport { name: applied.name, rewrites: applied.rewrites, summary }
+}
+
+fn print_bundle(report: &BundleReport) -> Result<()> {
+    text::line(format_args!("identity  {}", report.identity))?;
+    for signer in &report.signers {
+        text::line(format_args!(
+            "signed by {signer}{}",
+            if report.manifest.is_none() { "  (not verified)" } else { "" }
+        ))?;
+    }
+    let (Some(manifest), Some(graph)) = (report.manifest, &report.graph) else {
+        return text::line(
+            "give --trust to verify it and to see what is inside; nothing unverified is parsed",
+        );
+    };
+    let app = &manifest.app;
+    text::line(format_args!(
+        "app       {} {} (release {}), {}",
+        app.name, app.version, app.release, app.license
+    ))?;
+    text::line(format_args!("          {}", app.description))?;
+    text::line(format_args!("targets   {}", manifest.targets.join(", ")))?;
+    text::line("blobs")?;
+    let rows: Vec<[String; 3]> = manifest
+        .blobs
+        .iter()
+        .map(|blob| [format!("  {}", blob.name), text::bytes(blob.size), blob.sha256.to_string()])
+        .collect();
+    text::table(&rows, &[1])?;
+    print_graph(graph)
+}
+
+fn print_graph(report: &GraphReport) -> Result<()> {
+    text::line(format_args!("graph     {}", report.name))?;
+    for (word, ports) in [("input ", &report.inputs), ("output", &report.outputs)] {
+        for PortReport { name, dtype, shape, quantization } in ports {
+            let held = quantization.as_ref().map(|q| format!(", held as {q}")).unwrap_or_default();
+            text::line(format_args!("{word}    {name}: {dtype} [{}]{held}", shape.join(", ")))?;
+        }
+    }
+    let operations: Vec<String> = report.operations.iter().map(|(name, n)| format!("{n} {name}")).collect();
+    text::line(format_args!("nodes     {}", operations.join(", ")))?;
+    let share = 100.0 * report.integer_macs as f64 / report.macs.max(1) as f64;
+    text::line(format_args!("work      {} MACs, {share:.1}% of them integer", text::count(report.macs)))?;
+    text::line(format_args!("weights   {}", text::bytes(report.weight_bytes as u64)))?;
+    for node in &report.float_nodes {
+        text::line(format_args!("in float  {node}"))?;
+    }
+    if report.passes.is_empty() {
+        return Ok(());
+    }
+    text::line("passes")?;
+    let row =
+        |pass: &PassReport| [format!("  {}", pass.name), pass.rewrites.to_string(), pass.summary.to_owned()];
+    text::table(&report.passes.iter().map(row).collect::<Vec<_>>(), &[1])
+}

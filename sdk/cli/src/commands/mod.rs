@@ -1,0 +1,52 @@
+//! One file a command.
+
+mod bench;
+mod check;
+mod demo;
+mod devices;
+mod doctor;
+mod inspect;
+mod keygen;
+mod pack;
+mod plan;
+mod run;
+mod sign;
+mod verify;
+
+use tilemark::{App, Device};
+
+use crate::args::{self, Command, OnDevice};
+use crate::failure::Result;
+use crate::files;
+
+pub(crate) fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Keygen(args) => keygen::run(&args),
+        Command::Pack(args) => pack::run(&args),
+        Command::Sign(args) => sign::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Devices(args) => devices::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    }
+}
+
+/// Opens the app and settles where it runs. What `auto` chose, and why, goes to stderr.
+fn open(on: &OnDevice) -> Result<(App, Device)> {
+    let named = args::device(on)?;
+    let app = tilemark::open(&on.bundle, &files::trust(on.trust.as_deref())?)?;
+    let device = match named {
+        Some(device) => device,
+        None => {
+            let choice = app.choose_device(on.threads)?;
+            eprintln!("device {}: {}", choice.device.id(), choice.why);
+            choice.device
+        }
+    };
+    Ok((app, device))
+}

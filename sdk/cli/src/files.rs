@@ -1,0 +1,68 @@
+//! Files that commands read and write.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use tilemark::{Home, SigningKey, Trust};
+
+use crate::failure::{Failure, Result};
+
+/// Writes a whole file or nothing: to a neighbour first, then renamed over.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let neighbour = path.with_file_name(name);
+    let written = File::create(&neighbour)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&neighbour, path));
+    written.map_err(|source| {
+        // Best effort: the failure to tell is the first one.
+        let _ = std::fs::remove_file(&neighbour);
+        Failure::File { path: path.to_owned(), source }
+    })
+}
+
+/// Makes a file that did not exist, readable by its owner alone if it is secret.
+pub(crate) fn create_new(path: &Path, text: &str, secret: bool) -> Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, if secret { 0o600 } else { 0o644 });
+    let file = options
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    file.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => Failure::Exists { path: path.to_owned() },
+        _ => Failure::File { path: path.to_owned(), source },
+    })
+}
+
+/// Reads a file of moderate size whole.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|source| Failure::File { path: path.to_owned(), source })
+}
+
+/// The signing keys in these files.
+pub(crate) fn keys(paths: &[PathBuf]) -> Result<Vec<SigningKey>> {
+    let key = |path: &PathBuf| Ok(SigningKey::from_file(path).map_err(tilemark::Error::from)?);
+    paths.iter().map(key).collect()
+}
+
+/// The trust that `--trust` names, or else the `trust` file in the state directory.
+pub(crate) fn trust(path: Option<&Path>) -> Result<Trust> {
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None => {
+            let default = Home::from_env()?.path().join("trust");
+            if !default.exists() {
+                return Err(Failure::usage(
+                    "whom to trust is not said",
+                    format!("give --trust with the vendor's public key, or put one at {}", default.display()),
+                ));
+            }
+            default
+        }
+    };
+    Ok(Trust::from_file(path).map_err(tilemark::Error::from)?)
+}

@@ -1,0 +1,90 @@
+//! Printing for people and for scripts.
+
+use std::io::Write;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::failure::{Failure, Result};
+
+/// Prints one line of results.
+pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {
+    writeln!(std::io::stdout(), "{text}").map_err(Failure::Stdout)
+}
+
+/// Prints a result as one JSON document.
+pub(crate) fn json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Stdout(error.into()))?;
+    line(text)
+}
+
+/// Prints rows with aligned columns; the last column is left as it is. `right` names the right-aligned columns.
+pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> Result<()> {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    for row in rows {
+        let mut text = String::new();
+        for (i, cell) in row.iter().enumerate() {
+            let width = widths[i];
+            text.push_str(&if right.contains(&i) {
+                format!("{cell:>width$}  ")
+            } else {
+                format!("{cell:<width$}  ")
+            });
+        }
+        line(text.trim_end())?;
+    }
+    Ok(())
+}
+
+/// A spinner on a terminal's stderr while something takes its time; nothing elsewhere.
+pub(crate) fn spinner(message: impl Into<String>) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(message.into());
+    spinner.set_style(
+        ProgressStyle::with_template("{spinner} {msg} {elapsed}").unwrap_or(ProgressStyle::default_spinner()),
+    );
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}
+
+/// A progress bar with rate and time left on a terminal's stderr; nothing elsewhere.
+pub(crate) fn progress(total: u64, message: impl Into<String>) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {per_sec} {eta} left");
+    ProgressBar::new(total)
+        .with_message(message.into())
+        .with_style(style.unwrap_or(ProgressStyle::default_bar()))
+}
+
+/// `12345678` as `12.3 MB`.
+pub(crate) fn bytes(n: u64) -> String {
+    scaled(n, &["B", "kB", "MB", "GB", "TB"])
+}
+
+/// `12345678` as `12.3 M`.
+pub(crate) fn count(n: u64) -> String {
+    scaled(n, &["", "k", "M", "G", "T"])
+}
+
+fn scaled(n: u64, units: &[&str]) -> String {
+    let mut value = n as f64;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let text = if unit == 0 || value >= 99.95 { format!("{value:.0}") } else { format!("{value:.1}") };
+    format!("{text} {}", units[unit]).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_are_short() {
+        let texts: Vec<_> = [0, 999, 1000, 12_345_678, 999_950, u64::MAX].map(bytes).into();
+        assert_eq!(texts, ["0 B", "999 B", "1.0 kB", "12.3 MB", "1.0 MB", "18446744 TB"]);
+        assert_eq!(count(385_000_000), "385 M");
+    }
+}

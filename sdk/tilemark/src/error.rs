@@ -1,0 +1,200 @@
+//! Everything that can go wrong, with one code each.
+
+use std::path::PathBuf;
+
+use tilemark_bundle::{Refused, Verdict};
+
+/// An error of the SDK. Those of the crates below keep their own code, message and hint.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The bundle was refused; the verdict tells how far verification came.
+    #[error(transparent)]
+    Refused(Box<Refused>),
+    /// Something about keys, trust, floors or the bundle's form.
+    #[error(transparent)]
+    Bundle(#[from] tilemark_bundle::Error),
+    /// Something about the model.
+    #[error(transparent)]
+    Model(#[from] tilemark_model::Error),
+    /// Something about the pipeline or what was given to it.
+    #[error(transparent)]
+    Pipeline(#[from] tilemark_pipeline::Error),
+    /// Something about the device.
+    #[error(transparent)]
+    Engine(#[from] tilemark_engine::Error),
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No place for state.
+    #[error("no place to keep state: TILEMARK_HOME, XDG_DATA_HOME and HOME are all unset")]
+    NoHome,
+    /// A blob of a verified bundle cannot be used.
+    #[error("the bundle's {what} cannot be used: {reason}")]
+    Contents {
+        /// Which blob.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The app does more than its manifest declares.
+    #[error("the app needs {found} {what}, its manifest declares at most {declared}")]
+    CeilingExceeded {
+        /// What is counted.
+        what: &'static str,
+        /// How many it needs.
+        found: u64,
+        /// How many it declares.
+        declared: u64,
+    },
+    /// An input file larger than any input may be.
+    #[error("{}: larger than {limit} bytes, the limit for an input", path.display())]
+    InputTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// `app.toml` is not what it must be.
+    #[error("{}: {reason}", path.display())]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column where known.
+        reason: String,
+    },
+    /// A device gave other bits than the golden vectors record.
+    #[error("{device} departs from golden vector {vector} at `{tensor}`{element}")]
+    GoldenMismatch {
+        /// The device.
+        device: String,
+        /// Which vector, from 0.
+        vector: usize,
+        /// The first tensor that differs.
+        tensor: String,
+        /// Its first differing element, with a leading separator; empty if unknown.
+        element: String,
+    },
+}
+
+/// What a caller can do about an error; the command line's exit codes follow it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The bundle is not authentic or not trusted.
+    NotTrusted,
+    /// The caller asked for something impossible.
+    Usage,
+    /// There is no such device, or none that fits.
+    NoDevice,
+    /// The user's input is bad.
+    BadInput,
+    /// A device departs from the golden vectors.
+    GoldenMismatch,
+    /// Anything else.
+    Failed,
+}
+
+/// Every code of this crate and what it stands for; the source of `docs/errors.md`.
+pub const CODES: &[(&str, &str)] = &[
+    ("TM0501", "a file cannot be read or written"),
+    ("TM0502", "there is no place for state"),
+    ("TM0503", "a part of a verified bundle cannot be used"),
+    ("TM0504", "the app needs more than its manifest declares"),
+    ("TM0505", "an input file is too large"),
+    ("TM0506", "app.toml is not what it must be"),
+    ("TM0507", "a device departs from the golden vectors"),
+];
+
+impl Error {
+    pub(crate) fn refused(refused: Refused) -> Self {
+        Error::Refused(Box::new(refused))
+    }
+
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Refused(refused) => refused.error().code(),
+            Error::Bundle(error) => error.code(),
+            Error::Model(error) => error.code(),
+            Error::Pipeline(error) => error.code(),
+            Error::Engine(error) => error.code(),
+            Error::Io { .. } => "TM0501",
+            Error::NoHome => "TM0502",
+            Error::Contents { .. } => "TM0503",
+            Error::CeilingExceeded { .. } => "TM0504",
+            Error::InputTooLarge { .. } => "TM0505",
+            Error::Description { .. } => "TM0506",
+            Error::GoldenMismatch { .. } => "TM0507",
+        }
+    }
+
+    /// What the reader of the message can do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Error::Refused(refused) => refused.error().hint().to_string(),
+            Error::Bundle(error) => error.hint().to_string(),
+            Error::Model(error) => error.hint().to_string(),
+            Error::Pipeline(error) => error.hint().to_string(),
+            Error::Engine(error) => error.hint().to_string(),
+            Error::Io { .. } => "check the path and its permissions".into(),
+            Error::NoHome => "set TILEMARK_HOME to a directory that outlives the process".into(),
+            Error::Contents { .. } | Error::CeilingExceeded { .. } => {
+                "ask the vendor to pack the app again".into()
+            }
+            Error::InputTooLarge { .. } => "give a smaller file".into(),
+            Error::Description { .. } => {
+                "docs/quickstart.md shows an app.toml; `tilemark check` finds more".into()
+            }
+            Error::GoldenMismatch { .. } => {
+                "do not use this device for this app; `tilemark doctor` tells more".into()
+            }
+        }
+    }
+
+    /// What kind of error this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Refused(_) => ErrorKind::NotTrusted,
+            Error::Bundle(error) => match error.kind() {
+                tilemark_bundle::ErrorKind::NotAuthentic | tilemark_bundle::ErrorKind::NotTrusted => {
+                    ErrorKind::NotTrusted
+                }
+                _ => ErrorKind::Failed,
+            },
+            Error::Pipeline(error) if error.is_input() => ErrorKind::BadInput,
+            Error::Engine(error) => engine_kind(error),
+            Error::InputTooLarge { .. } => ErrorKind::BadInput,
+            Error::GoldenMismatch { .. } => ErrorKind::GoldenMismatch,
+            _ => ErrorKind::Failed,
+        }
+    }
+
+    /// The facts found before a bundle was refused.
+    pub fn verdict(&self) -> Option<&Verdict> {
+        match self {
+            Error::Refused(refused) => Some(refused.verdict()),
+            _ => None,
+        }
+    }
+}
+
+fn engine_kind(error: &tilemark_engine::Error) -> ErrorKind {
+    use tilemark_engine::Error;
+    use tilemark_model::Error as Model;
+    match error {
+        Error::NoSuchDevice { .. } | Error::LevelUnsupported { .. } | Error::LevelNotBuilt { .. } => {
+            ErrorKind::NoDevice
+        }
+        Error::ThreadCount { .. } | Error::UnknownLevel { .. } => ErrorKind::Usage,
+        Error::Model(Model::InputShape { .. } | Model::InputCount { .. } | Model::DTypeMismatch { .. }) => {
+            ErrorKind::BadInput
+        }
+        _ => ErrorKind::Failed,
+    }
+}

@@ -1,0 +1,262 @@
+//! Golden vectors: inputs with the SHA-256 of every tensor that the reference interpreter computed from them. They are
+//! inside the signature, so a replay shows on the user's own device that it gives the bits the vendor recorded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use tilemark_bundle::{Bundle, Digest, codec, sha256};
+use tilemark_engine::Device;
+use tilemark_model::{Graph, Tensor, reference};
+use tilemark_pipeline::{Image, Outcome, Pipeline, npy};
+
+use crate::app::App;
+use crate::contents::GOLDEN;
+use crate::error::Error;
+use crate::input::{Input, Kind};
+
+/// Version of a record; a reader refuses any other.
+const RECORD_SCHEMA: u16 = 1;
+/// Most golden vectors in a bundle: a replay must stay a matter of seconds.
+pub(crate) const MAX_VECTORS: usize = 64;
+
+/// One golden vector of a bundle.
+#[derive(Debug)]
+pub(crate) struct Golden {
+    input: Input,
+    record: Record,
+}
+
+/// What the reference computed. Tensors are hashed as their little-endian elements in the model's own layout.
+#[derive(Debug, Deserialize, Serialize)]
+struct Record {
+    schema: u16,
+    /// Names of the input tensors; empty where the input is a picture.
+    tensors: Vec<String>,
+    /// The model's inputs, after pre-processing.
+    inputs: Vec<Digest>,
+    /// Every tensor of the graph by name, in execution order.
+    values: Vec<(String, Digest)>,
+    /// The pipeline's result as JSON.
+    outcome: Digest,
+}
+
+/// What a replay found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replay {
+    /// The device.
+    pub device: String,
+    /// Golden vectors replayed.
+    pub vectors: usize,
+    /// Tensors compared, all vectors together; those that a plan fuses away do not exist to be compared.
+    pub tensors_compared: usize,
+    /// Tensors recorded, all vectors together.
+    pub tensors_recorded: usize,
+    /// The first difference, if there is one.
+    pub divergence: Option<Divergence>,
+}
+
+/// Where a device first departed from the record.
+#[derive(Clone, Debug, Serialize)]
+pub struct Divergence {
+    /// Which golden vector, from 0.
+    pub vector: usize,
+    /// The tensor, or `result` for what the pipeline made of them.
+    pub tensor: String,
+    /// The first element that differs from this machine's reference interpreter, as text: index, expected, found.
+    pub element: Option<String>,
+}
+
+impl Replay {
+    /// An error if the device departed from the record.
+    ///
+    /// # Errors
+    /// [`Error::GoldenMismatch`].
+    pub fn check(&self) -> Result<(), Error> {
+        let Some(Divergence { vector, tensor, element }) = &self.divergence else { return Ok(()) };
+        let element = element.as_ref().map(|element| format!(", {element}")).unwrap_or_default();
+        let (device, tensor) = (self.device.clone(), tensor.clone());
+        Err(Error::GoldenMismatch { device, vector: *vector, tensor, element })
+    }
+}
+
+impl fmt::Display for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.check() {
+            Err(error) => write!(f, "{error}"),
+            Ok(()) => write!(
+                f,
+                "{} golden vector{} replayed, {} of {} tensors compared (the others are fused away), all bits as recorded",
+                self.vectors,
+                if self.vectors == 1 { "" } else { "s" },
+                self.tensors_compared,
+                self.tensors_recorded,
+            ),
+        }
+    }
+}
+
+impl Golden {
+    pub(crate) fn input(&self) -> Input {
+        self.input.clone()
+    }
+}
+
+/// Runs the reference on `input` and returns the blobs of golden vector `index`.
+pub(crate) fn record(
+    index: usize,
+    input: &Input,
+    graph: &Graph,
+    pipeline: &Pipeline,
+) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let folder = format!("{GOLDEN}{index}/");
+    let mut blobs = Vec::new();
+    let (names, inputs) = match &input.0 {
+        Kind::Image(image) => {
+            let shape = [image.height() as usize, image.width() as usize, 3];
+            blobs.push((
+                format!("{folder}image.npy"),
+                npy::write(&Tensor::u8(shape, image.pixels().to_vec())?),
+            ));
+            (Vec::new(), pipeline.pre_image(image)?)
+        }
+        Kind::Tensors(tensors) => {
+            let each = tensors.values().enumerate();
+            blobs.extend(each.map(|(i, tensor)| (format!("{folder}input.{i}.npy"), npy::write(tensor))));
+            (tensors.keys().cloned().collect(), pipeline.interface().arrange(tensors.clone())?)
+        }
+    };
+    let digests = inputs.iter().map(digest).collect();
+    let mut values = Vec::with_capacity(graph.values.len());
+    let outputs = reference::run_observed(graph, inputs, |id, tensor| {
+        values.push((graph.value(id).name.clone(), digest(tensor)));
+    })?;
+    let outcome = outcome_digest(&pipeline.post(outputs)?)?;
+    let record = Record { schema: RECORD_SCHEMA, tensors: names, inputs: digests, values, outcome };
+    blobs.push((format!("{folder}record"), codec::encode(&record)?));
+    Ok(blobs)
+}
+
+/// The golden vectors of a verified bundle.
+pub(crate) fn read(bundle: &Bundle) -> Result<Vec<Golden>, Error> {
+    let invalid = |reason: String| Error::Contents { what: "golden vectors", reason };
+    let folders: BTreeSet<&str> = bundle
+        .blobs()
+        .filter_map(|(name, _)| name.strip_prefix(GOLDEN)?.split_once('/').map(|(folder, _)| folder))
+        .collect();
+    if folders.len() > MAX_VECTORS {
+        return Err(invalid(format!("{} vectors, at most {MAX_VECTORS} are read", folders.len())));
+    }
+    let golden = |folder: &str| {
+        let blob = |name: &str| bundle.blob(&format!("{GOLDEN}{folder}/{name}"));
+        let record: Record = codec::decode(blob("record")?)?;
+        if record.schema != RECORD_SCHEMA {
+            return Err(invalid(format!("schema {}, this version reads {RECORD_SCHEMA}", record.schema)));
+        }
+        let input = if record.tensors.is_empty() {
+            Input::pixels(picture(npy::read(blob("image.npy")?)?)?)
+        } else {
+            record.tensors.iter().enumerate().try_fold(Input::tensors(), |input, (i, name)| {
+                Ok::<_, Error>(input.tensor(name, npy::read(blob(&format!("input.{i}.npy"))?)?))
+            })?
+        };
+        Ok(Golden { input, record })
+    };
+    folders.into_iter().map(golden).collect()
+}
+
+/// Replays every vector, up to the first difference.
+pub(crate) fn replay(app: &App, device: &Device) -> Result<Replay, Error> {
+    let mut session = app.session(device.clone())?;
+    let mut replay = Replay {
+        device: device.id(),
+        vectors: 0,
+        tensors_compared: 0,
+        tensors_recorded: 0,
+        divergence: None,
+    };
+    for (vector, golden) in app.golden().iter().enumerate() {
+        replay.vectors += 1;
+        replay.tensors_recorded += golden.record.values.len();
+        let found = replay_one(app, &mut session, golden, &mut replay.tensors_compared)?;
+        replay.divergence = found.map(|(tensor, element)| Divergence { vector, tensor, element });
+        if replay.divergence.is_some() {
+            break;
+        }
+    }
+    Ok(replay)
+}
+
+/// The first tensor that differs, and its first differing element.
+type Difference = Option<(String, Option<String>)>;
+
+fn replay_one(
+    app: &App,
+    session: &mut crate::Session,
+    golden: &Golden,
+    compared: &mut usize,
+) -> Result<Difference, Error> {
+    let graph = app.graph();
+    let record = &golden.record;
+    let inputs = session.prepare_input(golden.input.clone())?;
+    if let Some(i) = (0..inputs.len()).find(|&i| record.inputs.get(i) != Some(&digest(&inputs[i]))) {
+        return Ok(Some((graph.inputs[i].name.clone(), None)));
+    }
+    let expected: BTreeMap<&str, &Digest> =
+        record.values.iter().map(|(name, hash)| (name.as_str(), hash)).collect();
+    let mut differs = None;
+    let outputs = session.run_observed(&inputs, |id, tensor| {
+        *compared += 1;
+        if differs.is_none() && expected.get(graph.value(id).name.as_str()) != Some(&&digest(tensor)) {
+            differs = Some((id, tensor.clone()));
+        }
+    })?;
+    if let Some((id, found)) = differs {
+        let mut right = None;
+        reference::run_observed(graph, inputs, |at, tensor| {
+            if at == id {
+                right = Some(tensor.clone());
+            }
+        })?;
+        let element = right.and_then(|right| first_difference(&right, &found));
+        return Ok(Some((graph.value(id).name.clone(), element)));
+    }
+    let outcome = outcome_digest(&app.pipeline().post(outputs)?)?;
+    Ok((outcome != record.outcome).then(|| ("result".to_owned(), None)))
+}
+
+fn first_difference(expected: &Tensor, found: &Tensor) -> Option<String> {
+    let size = expected.dtype().size();
+    let (right, wrong) = (expected.to_bytes(), found.to_bytes());
+    let index = right.chunks(size).zip(wrong.chunks(size)).position(|(a, b)| a != b)?;
+    let at = |bytes: &[u8]| {
+        bytes[index * size..][..size].iter().rev().map(|b| format!("{b:02x}")).collect::<String>()
+    };
+    let shape = expected.shape();
+    Some(format!("element {index} of {shape:?}: expected 0x{}, found 0x{}", at(&right), at(&wrong)))
+}
+
+fn digest(tensor: &Tensor) -> Digest {
+    sha256(&tensor.to_bytes())
+}
+
+fn outcome_digest(outcome: &Outcome) -> Result<Digest, Error> {
+    let json = serde_json::to_vec(outcome);
+    Ok(sha256(&json.map_err(|source| Error::Contents { what: "result", reason: source.to_string() })?))
+}
+
+/// The picture in an array of bytes `[height, width, 3]`.
+fn picture(pixels: Tensor) -> Result<Image, Error> {
+    let invalid = |shape: &[usize]| Error::Contents {
+        what: "golden vectors",
+        reason: format!("a picture of shape {shape:?}; [height, width, 3] of u8 was expected"),
+    };
+    let &[height, width, 3] = pixels.shape() else { return Err(invalid(pixels.shape())) };
+    let (Ok(width), Ok(height)) = (u32::try_from(width), u32::try_from(height)) else {
+        return Err(invalid(pixels.shape()));
+    };
+    match pixels.into_data() {
+        tilemark_model::Data::U8(bytes) => Ok(Image::from_rgb(width, height, bytes)?),
+        _ => Err(invalid(&[])),
+    }
+}

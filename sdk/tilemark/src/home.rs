@@ -1,0 +1,51 @@
+//! Where this machine keeps what must outlive a process.
+
+use std::path::{Path, PathBuf};
+
+use tilemark_bundle::Floors;
+
+use crate::error::Error;
+
+/// The state directory: rollback floors today; tuning caches and grants later.
+#[derive(Clone, Debug)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// `TILEMARK_HOME`, or else `tilemark` in the user's data directory (`XDG_DATA_HOME`, `~/.local/share`).
+    ///
+    /// # Errors
+    /// [`Error::NoHome`] if none of these variables is set.
+    pub fn from_env() -> Result<Self, Error> {
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        variable("TILEMARK_HOME")
+            .or_else(|| variable("XDG_DATA_HOME").map(|data| data.join("tilemark")))
+            .or_else(|| variable("HOME").map(|home| home.join(".local/share/tilemark")))
+            .map(Self)
+            .ok_or(Error::NoHome)
+    }
+
+    /// A state directory of the caller's choice.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The directory; it is made when something is first kept in it.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Whether something can be kept there: tries it with an empty file, which it removes.
+    pub fn is_usable(&self) -> bool {
+        let probe = self.0.join(format!(".probe.{}", std::process::id()));
+        let written = std::fs::create_dir_all(&self.0).and_then(|()| std::fs::write(&probe, b""));
+        written.and_then(|()| std::fs::remove_file(&probe)).is_ok()
+    }
+
+    /// The highest release of each app that this machine has accepted.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`] if the record cannot be read.
+    pub fn floors(&self) -> Result<Floors, Error> {
+        Ok(Floors::open(self.0.join("floors"))?)
+    }
+}

@@ -1,0 +1,89 @@
+//! What a user gives to an app.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use ndarray::ArrayViewD;
+use tilemark_model::Tensor;
+use tilemark_pipeline::limits::MAX_ENCODED_BYTES;
+use tilemark_pipeline::{Image, npy};
+
+use crate::error::Error;
+
+/// One input of an app: a picture, or tensors by the model's names.
+#[derive(Clone, Debug)]
+pub struct Input(pub(crate) Kind);
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Image(Image),
+    Tensors(BTreeMap<String, Tensor>),
+}
+
+impl Input {
+    /// The picture in a file: JPEG, PNG, BMP or WebP.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read, [`Error::Pipeline`] if it is no picture or beyond the limits.
+    pub fn image(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::image_bytes(&read_file(path.as_ref())?)
+    }
+
+    /// An encoded picture in memory.
+    ///
+    /// # Errors
+    /// [`Error::Pipeline`] if it is no picture or beyond the limits.
+    pub fn image_bytes(encoded: &[u8]) -> Result<Self, Error> {
+        Ok(Self(Kind::Image(Image::decode(encoded)?)))
+    }
+
+    /// Decoded pixels.
+    pub fn pixels(image: Image) -> Self {
+        Self(Kind::Image(image))
+    }
+
+    /// No tensors yet; add them with [`Input::tensor`] or [`Input::array`].
+    pub fn tensors() -> Self {
+        Self(Kind::Tensors(BTreeMap::new()))
+    }
+
+    /// Adds the tensor for the model's input `name`. An app that takes pictures accepts tensors too; they skip its
+    /// pre-processing.
+    pub fn tensor(self, name: impl Into<String>, tensor: Tensor) -> Self {
+        let mut tensors = match self.0 {
+            Kind::Tensors(tensors) => tensors,
+            Kind::Image(_) => BTreeMap::new(),
+        };
+        tensors.insert(name.into(), tensor);
+        Self(Kind::Tensors(tensors))
+    }
+
+    /// Adds an array of floats for the model's input `name`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if it is larger than any tensor may be.
+    pub fn array(self, name: impl Into<String>, array: ArrayViewD<f32>) -> Result<Self, Error> {
+        Ok(self.tensor(name, Tensor::f32(array.shape(), array.iter().copied().collect())?))
+    }
+
+    /// Adds the tensor in a `.npy` file for the model's input `name`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read, [`Error::Pipeline`] if it is no array.
+    pub fn npy(self, name: impl Into<String>, path: impl AsRef<Path>) -> Result<Self, Error> {
+        Ok(self.tensor(name, npy::read(&read_file(path.as_ref())?)?))
+    }
+}
+
+/// Reads a user's file, refusing what is larger than any input may be.
+fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(io)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_ENCODED_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() > MAX_ENCODED_BYTES {
+        return Err(Error::InputTooLarge { path: path.to_owned(), limit: MAX_ENCODED_BYTES });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,119 @@
+//! `app.toml`: what a vendor writes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use tilemark_bundle::AppIdentity;
+use tilemark_pipeline::{InputSpec, PostStage, PreStage, Spec};
+
+use crate::error::Error;
+
+/// The largest `app.toml` read.
+const MAX_DESCRIPTION_BYTES: u64 = 1 << 20;
+
+/// A whole `app.toml`. Unknown keys are errors.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Description {
+    /// `[app]`: who publishes what.
+    pub app: AppSection,
+    /// `[models.NAME]`: the models.
+    pub models: BTreeMap<String, ModelSection>,
+    /// `[input]`: what a user gives.
+    #[serde(default)]
+    pub input: InputSpec,
+    /// `[[pre]]`: steps from the user's input to the model's.
+    #[serde(default)]
+    pub pre: Vec<PreStage>,
+    /// `[[post]]`: steps from the model's outputs to a result.
+    #[serde(default)]
+    pub post: Vec<PostStage>,
+    /// `[golden]`: inputs to record.
+    #[serde(default)]
+    pub golden: GoldenSection,
+}
+
+/// `[app]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppSection {
+    /// `publisher/name`.
+    pub name: String,
+    /// A semantic version, for people.
+    pub version: String,
+    /// Monotonic; rollback protection compares this.
+    pub release: u64,
+    /// An SPDX expression.
+    pub license: String,
+    /// One or two lines.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// `[models.NAME]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSection {
+    /// An ONNX file, relative to `app.toml`.
+    pub file: String,
+}
+
+/// `[golden]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoldenSection {
+    /// Pictures, or `input=file.npy` for models of raw tensors; an input made by rule if there is none.
+    #[serde(default)]
+    pub inputs: Vec<String>,
+}
+
+impl Description {
+    /// Reads and checks the form of an `app.toml`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read, [`Error::Description`] with line and column if it is not what it must be.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let invalid = |reason: String| Error::Description { path: path.to_owned(), reason };
+        let io = |source| Error::Io { path: path.to_owned(), source };
+        let size = std::fs::metadata(path).map_err(io)?.len();
+        if size > MAX_DESCRIPTION_BYTES {
+            return Err(invalid(format!("{size} bytes, the limit is {MAX_DESCRIPTION_BYTES}")));
+        }
+        let text = std::fs::read_to_string(path).map_err(io)?;
+        toml::from_str(&text).map_err(|error| invalid(error.to_string().trim_end().to_owned()))
+    }
+
+    /// The one model.
+    ///
+    /// # Errors
+    /// [`Error::Description`] if there is none or there are several.
+    pub fn model(&self, path: &Path) -> Result<&ModelSection, Error> {
+        let mut models = self.models.values();
+        match (models.next(), models.next()) {
+            (Some(model), None) => Ok(model),
+            _ => Err(Error::Description {
+                path: path.to_owned(),
+                reason: format!(
+                    "{} models are declared; exactly one [models.NAME] is supported",
+                    self.models.len()
+                ),
+            }),
+        }
+    }
+
+    /// The pipeline.
+    pub fn pipeline(&self) -> Spec {
+        Spec { input: self.input.clone(), pre: self.pre.clone(), post: self.post.clone() }
+    }
+}
+
+impl AppSection {
+    /// The app's identity, each part checked.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`] naming the part that is impossible.
+    pub fn identity(&self) -> Result<AppIdentity, Error> {
+        Ok(AppIdentity::new(&self.name, &self.version, self.release, &self.license, &self.description)?)
+    }
+}

@@ -1,0 +1,184 @@
+//! Making apps: from a description and its files to a signed bundle.
+//!
+//! Packing is reproducible: the same description, files and Ed25519 key give the same bytes.
+
+mod description;
+mod lint;
+
+use std::path::{Path, PathBuf};
+
+use tilemark_bundle::{AppIdentity, BundleWriter, Ceilings, SigningKey, codec};
+use tilemark_model::import::{Imported, import_traced};
+use tilemark_model::{DType, Data, Graph, Tensor, shape};
+use tilemark_pipeline::{Image, Pipeline, Spec};
+
+use crate::contents::{self, GRAPH, PIPELINE, RESOURCES, WEIGHTS};
+use crate::error::Error;
+use crate::golden;
+use crate::input::Input;
+
+pub use description::{AppSection, Description, GoldenSection, ModelSection};
+pub use lint::{Finding, Severity};
+
+/// The largest model or resource read while packing: what a bundle can hold is smaller still.
+const MAX_FILE_BYTES: u64 = 1 << 31;
+
+/// An app ready to be signed: everything was read, imported, checked, and its golden vectors recorded.
+#[derive(Debug)]
+pub struct Package {
+    identity: AppIdentity,
+    ceilings: Ceilings,
+    imported: Imported,
+    blobs: Vec<(String, Vec<u8>)>,
+    vectors: usize,
+    synthetic_golden: bool,
+}
+
+impl Package {
+    /// Builds the app that an `app.toml` describes; its paths are relative to the file.
+    ///
+    /// # Errors
+    /// [`Error::Description`], [`Error::Model`], [`Error::Pipeline`] or [`Error::Io`]: the first thing that a vendor
+    /// must mend.
+    pub fn from_description(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let description = Description::read(path)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let files = Files { folder: folder.to_owned() };
+        let identity = description.app.identity()?;
+        let model = files.read(&description.model(path)?.file)?;
+        let spec = description.pipeline();
+        let resources = spec.resources()?.into_iter().map(|name| Ok((name.to_owned(), files.read(name)?)));
+        let resources = resources.collect::<Result<Vec<_>, Error>>()?;
+        let golden =
+            description.golden.inputs.iter().map(|name| files.golden_input(name, spec.takes_image()));
+        let golden = golden.collect::<Result<_, _>>()?;
+        Self::build(identity, &model, spec, resources, golden)
+    }
+
+    /// Builds an app of a model alone: raw tensors in and out.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`] for an impossible name or version, [`Error::Model`] if the model cannot be imported.
+    pub fn from_model(model: &[u8], identity: AppIdentity) -> Result<Self, Error> {
+        Self::build(identity, model, Spec::default(), Vec::new(), Vec::new())
+    }
+
+    fn build(
+        identity: AppIdentity,
+        model: &[u8],
+        spec: Spec,
+        resources: Vec<(String, Vec<u8>)>,
+        golden: Vec<Input>,
+    ) -> Result<Self, Error> {
+        let imported = import_traced(model)?;
+        let graph = &imported.graph;
+        let pipeline_json = contents::encode_pipeline(&spec)?;
+        let pipeline =
+            Pipeline::new(spec, contents::interface(graph)?, &resources.iter().cloned().collect())?;
+        let mut blobs = vec![
+            (GRAPH.to_owned(), codec::encode(graph)?),
+            (WEIGHTS.to_owned(), graph.weights().to_vec()),
+            (PIPELINE.to_owned(), pipeline_json),
+        ];
+        blobs.extend(resources.into_iter().map(|(name, bytes)| (format!("{RESOURCES}{name}"), bytes)));
+        let synthetic_golden = golden.is_empty();
+        let golden = if synthetic_golden { vec![synthetic_input(graph, &pipeline)?] } else { golden };
+        for (index, input) in golden.iter().enumerate() {
+            blobs.extend(golden::record(index, input, graph, &pipeline)?);
+        }
+        let ceilings = ceilings(graph)?;
+        Ok(Self { identity, ceilings, vectors: golden.len(), synthetic_golden, imported, blobs })
+    }
+
+    /// The imported model and what its passes did.
+    pub fn imported(&self) -> &Imported {
+        &self.imported
+    }
+
+    /// How many golden vectors were recorded.
+    pub fn golden_vectors(&self) -> usize {
+        self.vectors
+    }
+
+    /// Signs the app; the result is the bundle file.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`] if it is beyond a bundle's limits.
+    pub fn sign(&self, keys: &[&SigningKey]) -> Result<Vec<u8>, Error> {
+        let writer = BundleWriter::new(self.identity.clone()).target("host").limits(self.ceilings);
+        let writer =
+            self.blobs.iter().fold(writer, |writer, (name, bytes)| writer.blob(name, bytes.as_slice()));
+        Ok(writer.sign(keys)?)
+    }
+}
+
+/// Files beside `app.toml`.
+struct Files {
+    folder: PathBuf,
+}
+
+impl Files {
+    fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
+        let path = self.folder.join(name);
+        let io = |source| Error::Io { path: path.clone(), source };
+        let size = std::fs::metadata(&path).map_err(io)?.len();
+        if size > MAX_FILE_BYTES {
+            let reason = format!("{size} bytes, the limit is {MAX_FILE_BYTES}");
+            return Err(Error::Description { path, reason });
+        }
+        std::fs::read(&path).map_err(io)
+    }
+
+    /// A picture; or for an app of raw tensors an array `input-name=file.npy`.
+    fn golden_input(&self, name: &str, image: bool) -> Result<Input, Error> {
+        if image {
+            return Input::image_bytes(&self.read(name)?);
+        }
+        let path = || self.folder.join(name);
+        let reason = "a golden input of a model without pictures is written input=file.npy".to_owned();
+        let (input, file) =
+            name.split_once('=').ok_or_else(|| Error::Description { path: path(), reason })?;
+        Input::tensors().npy(input, self.folder.join(file))
+    }
+}
+
+/// What the graph needs for one input: its exact work, and an amount of memory that any plan keeps within.
+fn ceilings(graph: &Graph) -> Result<Ceilings, Error> {
+    let shapes = shape::infer(graph, &shape::declared(graph, 1))?;
+    let bytes = |id: tilemark_model::ValueId| {
+        (shapes.of(id).iter().product::<usize>() * graph.value(id).dtype.size()) as u64
+    };
+    let activations: u64 = graph.inputs.iter().map(|port| bytes(port.value)).sum::<u64>()
+        + graph.nodes.iter().map(|node| bytes(node.output)).sum::<u64>();
+    let macs = graph.nodes.iter().map(|node| shape::macs(node, &shapes)).sum();
+    // Twice everything: room for halos and alignment even in a plan that reuses no memory.
+    Ok(Ceilings { max_arena_bytes: 2 * activations + (1 << 20), max_macs: macs })
+}
+
+/// An input made by rule, for apps that bring no golden input of their own: every byte value, scrambled by a linear
+/// congruential sequence.
+fn synthetic_input(graph: &Graph, pipeline: &Pipeline) -> Result<Input, Error> {
+    let mut state = 1u32;
+    let mut byte = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    if pipeline.takes_image() {
+        let (width, height) = (96, 64);
+        let pixels = (0..width * height * 3).map(|_| byte()).collect();
+        return Ok(Input::pixels(Image::from_rgb(width, height, pixels)?));
+    }
+    let shapes = shape::declared(graph, 1);
+    graph.inputs.iter().zip(shapes).try_fold(Input::tensors(), |input, (port, shape)| {
+        let bytes: Vec<u8> = (0..shape.iter().product::<usize>()).map(|_| byte()).collect();
+        let data = match graph.value(port.value).dtype {
+            DType::U8 => Data::U8(bytes),
+            DType::I8 => Data::I8(bytes.into_iter().map(u8::cast_signed).collect()),
+            DType::I32 => Data::I32(bytes.into_iter().map(i32::from).collect()),
+            DType::I64 => Data::I64(bytes.into_iter().map(i64::from).collect()),
+            DType::F32 => Data::F32(bytes.into_iter().map(|b| (f32::from(b) - 127.0) / 128.0).collect()),
+        };
+        Ok(input.tensor(&port.name, Tensor::new(shape, data)?))
+    })
+}

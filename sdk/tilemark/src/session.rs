@@ -1,0 +1,125 @@
+//! An app on a device, ready to run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tilemark_engine::Plan;
+use tilemark_model::{Tensor, ValueId, shape};
+
+use crate::app::App;
+use crate::batch;
+use crate::error::Error;
+use crate::input::{Input, Kind};
+use crate::output::{Milliseconds, Output};
+
+/// A compiled app with memory and threads of its own. It can move to another thread; to run on several at once, make
+/// one session each from the same [`crate::CompiledApp`].
+#[derive(Debug)]
+pub struct Session {
+    app: App,
+    engine: tilemark_engine::Session,
+}
+
+impl Session {
+    pub(crate) fn new(app: App, engine: tilemark_engine::Session) -> Self {
+        Self { app, engine }
+    }
+
+    /// Runs the whole app on one input: pre-processing, model, post-processing.
+    ///
+    /// # Errors
+    /// [`Error::Pipeline`] if the input does not fit the app, [`Error::Engine`] if the device fails.
+    pub fn run(&mut self, input: Input) -> Result<Output, Error> {
+        let start = Instant::now();
+        let inputs = self.prepare_input(input)?;
+        let infer = Instant::now();
+        let outputs = self.engine.run(&inputs)?;
+        let post = Instant::now();
+        let tensors = self.declared(&outputs)?;
+        let outcome = self.app.pipeline().post(outputs)?;
+        let end = Instant::now();
+        let ms = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1e3;
+        let ms = Milliseconds { pre: ms(start, infer), infer: ms(infer, post), post: ms(post, end) };
+        Ok(Output { outcome, tensors, ms })
+    }
+
+    /// Runs the whole app on several inputs. Where the model's batch axis is dynamic the model runs once on all of
+    /// them, and the time is shared out evenly; otherwise one after another.
+    ///
+    /// # Errors
+    /// Those of [`Session::run`].
+    pub fn run_batch(&mut self, inputs: Vec<Input>) -> Result<Vec<Output>, Error> {
+        if inputs.len() < 2 || !batch::is_dynamic(self.app.graph()) {
+            return inputs.into_iter().map(|input| self.run(input)).collect();
+        }
+        let count = inputs.len();
+        let start = Instant::now();
+        let each =
+            inputs.into_iter().map(|input| self.prepare_input(input)).collect::<Result<Vec<_>, _>>()?;
+        let stacked = batch::stack(each)?;
+        let infer = Instant::now();
+        let outputs = self.engine.run(&stacked)?;
+        let post = Instant::now();
+        let mut results = Vec::with_capacity(count);
+        for outputs in batch::split(&outputs, count)? {
+            results.push((self.declared(&outputs)?, self.app.pipeline().post(outputs)?));
+        }
+        let end = Instant::now();
+        let share = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1e3 / count as f64;
+        let ms = Milliseconds { pre: share(start, infer), infer: share(infer, post), post: share(post, end) };
+        Ok(results.into_iter().map(|(tensors, outcome)| Output { outcome, tensors, ms }).collect())
+    }
+
+    /// The tensors that the model gets for an input: pre-processing alone.
+    ///
+    /// # Errors
+    /// [`Error::Pipeline`] if the input does not fit the app.
+    pub fn prepare_input(&self, input: Input) -> Result<Vec<Tensor>, Error> {
+        Ok(match input.0 {
+            Kind::Image(image) => self.app.pipeline().pre_image(&image)?,
+            Kind::Tensors(tensors) => self.app.pipeline().interface().arrange(tensors)?,
+        })
+    }
+
+    /// Runs the model alone, for those who measure or have their own stages: tensors in the model's order; integers
+    /// where the model is quantized.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] if a tensor does not fit or the device fails.
+    pub fn run_tensors(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
+        Ok(self.engine.run(inputs)?)
+    }
+
+    /// [`Session::run_tensors`], showing every tensor that exists in memory on the way.
+    ///
+    /// # Errors
+    /// Those of [`Session::run_tensors`].
+    pub fn run_observed(
+        &mut self,
+        inputs: &[Tensor],
+        observe: impl FnMut(ValueId, &Tensor),
+    ) -> Result<Vec<Tensor>, Error> {
+        Ok(self.engine.run_observed(inputs, observe)?)
+    }
+
+    /// The plan for one input of the declared shape (dynamic axes 1).
+    ///
+    /// # Errors
+    /// [`Error::Engine`] if it cannot be made.
+    pub fn plan(&mut self) -> Result<Arc<Plan>, Error> {
+        let shapes = shape::declared(self.app.graph(), 1);
+        Ok(self.engine.prepare(&shapes)?)
+    }
+
+    /// The app.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    fn declared(&self, outputs: &[Tensor]) -> Result<BTreeMap<String, Tensor>, Error> {
+        let graph = self.app.graph();
+        let each = graph.outputs.iter().zip(outputs);
+        each.map(|(port, tensor)| Ok((port.name.clone(), graph.declared(port, tensor)?))).collect()
+    }
+}
