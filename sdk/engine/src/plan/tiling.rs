@@ -52,6 +52,10 @@ pub(crate) struct Tiling {
 const TILE_MACS: u64 = 400_000;
 /// Element-wise work per tile, in bytes, for the same reason.
 const TILE_BYTES: u64 = 32_768;
+/// Pixels that a matrix product's tile should have, where the image has them.
+const TILE_PIXELS: usize = 48;
+/// Channels that a matrix product's tile should have, where the layer has them.
+const TILE_CHANNELS: usize = 64;
 
 impl Tiling {
     /// Tiles of at most `rows` rows and `channels` channels of one image.
@@ -86,17 +90,18 @@ impl Tiling {
         Self::new(layout, grid.rows.max(1).div_ceil(blocks), usize::MAX)
     }
 
-    /// The same, and where the rows of small images give too few tiles for `threads`, channel blocks of a multiple of
-    /// `step` too.
-    pub(crate) fn by_rows_and_channels(layout: &Layout, macs: u64, threads: usize, step: usize) -> Self {
+    /// Blocks of rows and channels for a matrix product: enough pixels that the weights are worth loading, then as many
+    /// channels (in multiples of `step`) as are worth a claim.
+    pub(crate) fn by_rows_and_channels(layout: &Layout, macs: u64, step: usize) -> Self {
+        let grid = layout.grid;
         let mut tiling = Self::by_rows(layout, macs);
-        let worth = usize::try_from(macs / (TILE_MACS / 4)).unwrap_or(usize::MAX);
-        let wanted = threads.saturating_mul(4).min(worth);
-        if threads > 1 && tiling.count() < wanted {
-            let channels = layout.grid.channels;
-            let blocks = wanted.div_ceil(tiling.count().max(1));
-            tiling.channels_per_tile = channels.div_ceil(blocks).next_multiple_of(step).max(step);
-        }
+        let rows = tiling.rows_per_tile.max(TILE_PIXELS.div_ceil(grid.columns.max(1)));
+        let blocks = (grid.rows / rows).max(1);
+        tiling.rows_per_tile = grid.rows.div_ceil(blocks);
+        let tiles = (grid.images * blocks).max(1) as u64;
+        let wanted = usize::try_from(macs / tiles / TILE_MACS).unwrap_or(usize::MAX).max(1);
+        let least = TILE_CHANNELS.next_multiple_of(step);
+        tiling.channels_per_tile = grid.channels.div_ceil(wanted).next_multiple_of(step).max(least);
         tiling
     }
 
@@ -150,7 +155,7 @@ mod tests {
             Tiling::single(&layout),
             Tiling::by_rows(&layout, 9_000_000),
             Tiling::by_rows(&layout, 0),
-            Tiling::by_rows_and_channels(&layout, 9_000_000, 64, 8),
+            Tiling::by_rows_and_channels(&layout, 90_000_000, 8),
         ];
         for tiling in tilings {
             let mut seen = vec![0; 2 * 7 * 40];
@@ -167,9 +172,10 @@ mod tests {
     }
 
     #[test]
-    fn small_images_are_cut_by_channels_when_there_are_threads() {
-        let layout = Layout::new(&[1, 1280, 1, 1], DType::U8, Halo::default());
-        assert_eq!(Tiling::by_rows_and_channels(&layout, 2_000_000, 1, 8).count(), 1);
-        assert_eq!(Tiling::by_rows_and_channels(&layout, 2_000_000, 2, 8).count(), 8);
+    fn small_images_are_cut_by_channels() {
+        let layout = Layout::new(&[1, 1280, 7, 7], DType::U8, Halo::default());
+        let tiling = Tiling::by_rows_and_channels(&layout, 20_000_000, 8);
+        assert_eq!(tiling.region(0), Region { images: 0..1, rows: 0..7, channels: 0..64 });
+        assert_eq!(tiling.count(), 20);
     }
 }

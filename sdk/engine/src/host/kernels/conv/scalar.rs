@@ -32,7 +32,7 @@ pub(super) fn build(step: &Lowering<'_>) -> Result<Planned, Error> {
             weights[(output * group_channels + channel) * height * width + tap]
         };
         let panels = Panels::new(outputs, conv.groups, k, weight);
-        Ok(Gemm { panels, requant: Requant::new(step, bounds, conv.groups)? })
+        Ok(Gemm { panels, requant: Requant::new(step, bounds)? })
     })?;
     let geometry = Geometry::new(&conv.window, &step.inputs[0], &step.node.name)?;
     let mut runs: Vec<(usize, usize)> = Vec::new();
@@ -43,7 +43,7 @@ pub(super) fn build(step: &Lowering<'_>) -> Result<Planned, Error> {
         }
     }
     let tiling = if conv.groups == 1 {
-        Tiling::by_rows_and_channels(step.output, step.macs, step.threads, LANES)
+        Tiling::by_rows_and_channels(step.output, step.macs, LANES)
     } else {
         Tiling::by_rows(step.output, step.macs)
     };

@@ -51,7 +51,7 @@ pub(super) fn build(step: &Lowering<'_>) -> Result<Planned, Error> {
         };
         let block = |first: usize| (0..taps).map(move |tap| std::array::from_fn(|i| lane(first + i, tap)));
         let weights = (0..outputs).step_by(LANES).flat_map(block).collect();
-        Ok(Packed { weights, requant: Requant::new(step, bounds, 1)? })
+        Ok(Packed { weights, requant: Requant::new(step, bounds)? })
     })?;
     let (x, y, window) = (&step.inputs[0], step.output, &conv.window);
     let channels = TILE_CHANNELS.min(y.grid.channels.next_multiple_of(LANES));
@@ -79,17 +79,17 @@ pub(super) fn build(step: &Lowering<'_>) -> Result<Planned, Error> {
 impl Work for Depthwise {
     fn scratch_bytes(&self) -> usize {
         let blocks = self.rows[1].saturating_mul(self.columns[1]);
-        let finished = self.rows[0] * self.columns[0] * TILE_CHANNELS;
-        blocks.saturating_mul(size_of::<Lanes>()).saturating_add(finished)
+        let sums = self.rows[0] * self.columns[0] * TILE_CHANNELS;
+        blocks.saturating_mul(size_of::<Lanes>()).saturating_add(sums.saturating_mul(size_of::<i32>()))
     }
 
     fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error> {
         let x = inputs.view(0);
         let blocks = self.rows[1] * self.columns[1];
-        let (wide, finished) = scratch.split_at_mut(blocks * size_of::<Lanes>());
+        let (wide, sums) = scratch.split_at_mut(blocks * size_of::<Lanes>());
+        let sums: &mut [i32] = bytemuck::cast_slice_mut(sums);
         let wide = bytemuck::cast_slice_mut::<u8, f32>(wide).as_chunks_mut::<LANES>().0;
         let region = tile.region().clone();
-        let width = region.channels.len();
         let rows = region.rows.len();
         let needed =
             (rows - 1) * self.window.strides[0] + self.rows[1] - (self.rows[0] - 1) * self.window.strides[0];
@@ -101,15 +101,11 @@ impl Work for Depthwise {
                     let bytes = &x.bytes[first + row * self.stride[0] + channel..];
                     widen(bytes, self.stride[1], lanes, line);
                 }
-                let out = &mut finished[channel - region.channels.start..];
-                self.block(wide, channel / LANES, rows, |i, bytes| {
-                    out[i * width..][..lanes].copy_from_slice(&bytes[..lanes]);
-                });
+                self.block(wide, channel / LANES, rows, &mut sums[channel - region.channels.start..]);
             }
-            for (i, bytes) in finished.chunks_exact_mut(width).take(rows * self.columns[0]).enumerate() {
-                self.packed.requant.finish(bytes);
+            for (i, sums) in sums.chunks_exact(TILE_CHANNELS).take(rows * self.columns[0]).enumerate() {
                 let (row, column) = (region.rows.start + i / self.columns[0], i % self.columns[0]);
-                tile.pixel(image, row, column).copy_from_slice(bytes);
+                self.packed.requant.finish(sums, region.channels.start, tile.pixel(image, row, column));
             }
         }
         Ok(())
@@ -117,29 +113,35 @@ impl Work for Depthwise {
 }
 
 impl Depthwise {
-    /// One block of channels of `rows` output rows.
-    fn block(&self, wide: &[Lanes], block: usize, rows: usize, mut emit: impl FnMut(usize, [u8; LANES])) {
+    /// One block of channels of `rows` output rows; `sums` has [`TILE_CHANNELS`] per pixel.
+    fn block(&self, wide: &[Lanes], block: usize, rows: usize, sums: &mut [i32]) {
         let weights = &self.packed.weights[block * self.taps.len()..][..self.taps.len()];
         let [columns, _] = self.columns;
         let [down, across] = self.window.strides;
         for row in 0..rows {
             let line = &wide[row * down * self.columns[1]..];
-            let mut finish = |column: usize, sums: &[Lanes]| {
-                for (i, sum) in sums.iter().enumerate() {
-                    let bytes = self.packed.requant.bytes(sum.map(nearest), block);
-                    emit(row * columns + column + i, bytes);
-                }
-            };
+            let sums = &mut sums[row * columns * TILE_CHANNELS..];
             let mut column = 0;
             while column + PIXELS <= columns {
-                let sums = add_taps::<PIXELS>(&line[column * across..], across, &self.taps, weights);
-                finish(column, &sums);
+                let pixels = add_taps::<PIXELS>(&line[column * across..], across, &self.taps, weights);
+                store(&pixels, &mut sums[column * TILE_CHANNELS..]);
                 column += PIXELS;
             }
             while column < columns {
-                finish(column, &add_taps::<1>(&line[column * across..], across, &self.taps, weights));
+                let pixels = add_taps::<1>(&line[column * across..], across, &self.taps, weights);
+                store(&pixels, &mut sums[column * TILE_CHANNELS..]);
                 column += 1;
             }
+        }
+    }
+}
+
+/// The sums of neighbouring pixels as integers.
+#[inline(always)]
+fn store(pixels: &[Lanes], sums: &mut [i32]) {
+    for (i, pixel) in pixels.iter().enumerate() {
+        for (sum, &float) in sums[i * TILE_CHANNELS..][..LANES].iter_mut().zip(pixel) {
+            *sum = nearest(float);
         }
     }
 }

@@ -26,9 +26,9 @@ pub(super) fn build(step: &Lowering<'_>) -> Result<Planned, Error> {
         let weights: &[i8] = bytemuck::cast_slice(weights);
         let (outputs, k) = (step.output.grid.channels, step.inputs[0].grid.channels);
         let panels = Panels::new(outputs, 1, k, |output, i| weights[output * k + i]);
-        Ok(Gemm { panels, requant: Requant::new(step, bounds, 1)? })
+        Ok(Gemm { panels, requant: Requant::new(step, bounds)? })
     })?;
-    let tiling = Tiling::by_rows_and_channels(step.output, step.macs, step.threads, LANES);
+    let tiling = Tiling::by_rows_and_channels(step.output, step.macs, LANES);
     let work = Box::new(FullyConnected { gemm, channels: step.output.grid.channels });
     Ok(Planned { work, tiling })
 }

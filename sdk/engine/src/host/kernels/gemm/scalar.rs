@@ -15,7 +15,7 @@ const DEPTH: usize = 128;
 /// Floats of the gathered rows that are kept at once: with the weights of one block they stay in a 512 KiB cache.
 const STRIP: usize = 48 * 1024;
 /// Most gathered rows: beyond, widening the weights anew for each strip costs nothing.
-const MAX_ROWS: usize = 64;
+const MAX_ROWS: usize = 128;
 
 /// Weights in blocks of [`LANES`] output channels, each `[k][LANES]`; groups are padded apart.
 #[derive(Debug)]
@@ -59,11 +59,11 @@ pub(crate) type Pixel = [usize; 3];
 impl Gemm {
     /// Bytes of scratch for tiles of at most `channels` channels.
     pub(crate) fn scratch_bytes(&self, channels: usize) -> usize {
-        let floats = (self.strip_rows() + LANES).saturating_mul(self.panels.k);
-        floats.saturating_mul(4).saturating_add(MAX_ROWS * channels.next_multiple_of(LANES))
+        let floats = (self.most_rows() + LANES).saturating_mul(self.panels.k);
+        floats.saturating_add(self.most_rows() * (channels + LANES)).saturating_mul(4)
     }
 
-    fn strip_rows(&self) -> usize {
+    fn most_rows(&self) -> usize {
         (STRIP / self.panels.k.max(1)).next_multiple_of(ROWS).clamp(ROWS, MAX_ROWS)
     }
 
@@ -76,26 +76,27 @@ impl Gemm {
         scratch: &mut [u8],
         gather: impl Fn(Pixel, usize, &mut [f32]),
     ) {
-        let k = self.panels.k;
-        let strip_rows = self.strip_rows();
-        let (strip, rest) = bytemuck::cast_slice_mut::<u8, f32>(scratch).split_at_mut(strip_rows * k);
+        let (k, group) = (self.panels.k, self.panels.group);
+        let (strip, rest) = bytemuck::cast_slice_mut::<u8, f32>(scratch).split_at_mut(self.most_rows() * k);
         let (weights, rest) = rest.split_at_mut(LANES * k);
-        let (weights, finished) =
-            (weights.as_chunks_mut::<LANES>().0, bytemuck::cast_slice_mut::<f32, u8>(rest));
+        let (weights, sums) =
+            (weights.as_chunks_mut::<LANES>().0, bytemuck::cast_slice_mut::<f32, i32>(rest));
         let region = tile.region().clone();
-        let (channels, group) = (region.channels, self.panels.group);
-        let width = channels.len();
+        let channels = region.channels.clone();
         let pixels = region.images.len() * region.rows.len() * columns;
         let pixel = |i: usize| {
-            let row = i / columns;
+            let (row, column) = (i / columns, i % columns);
             [
                 region.images.start + row / region.rows.len(),
                 region.rows.start + row % region.rows.len(),
-                i % columns,
+                column,
             ]
         };
-        for first in (0..pixels).step_by(strip_rows) {
-            let count = strip_rows.min(pixels - first);
+        let stride = channels.len() + LANES;
+        // Strips of equal height: the last one should not be a sliver.
+        let height = pixels.div_ceil(pixels.div_ceil(self.most_rows())).next_multiple_of(ROWS);
+        for first in (0..pixels).step_by(height) {
+            let count = height.min(pixels - first);
             for g in channels.start / group..channels.end.div_ceil(group) {
                 for (i, row) in strip.chunks_exact_mut(k).take(count).enumerate() {
                     gather(pixel(first + i), g, row);
@@ -104,62 +105,57 @@ impl Gemm {
                 for channel in (from..to).step_by(LANES) {
                     let block = g * self.panels.blocks_per_group() + (channel - g * group) / LANES;
                     widen(&self.panels.blocks[block * k..][..k], weights);
-                    let lanes = LANES.min(to - channel);
-                    let out = &mut finished[channel - channels.start..];
-                    self.block(&strip[..count.next_multiple_of(ROWS) * k], weights, block, |i, bytes| {
-                        if i < count {
-                            out[i * width..][..lanes].copy_from_slice(&bytes[..lanes]);
-                        }
-                    });
+                    let strip = &strip[..count.next_multiple_of(ROWS) * k];
+                    block_sums(strip, weights, &mut sums[channel - channels.start..], stride);
                 }
             }
-            for (i, bytes) in finished.chunks_exact_mut(width).take(count).enumerate() {
-                self.requant.finish(bytes);
+            for (i, sums) in sums.chunks_exact(stride).take(count).enumerate() {
                 let [image, row, column] = pixel(first + i);
-                tile.pixel(image, row, column).copy_from_slice(bytes);
-            }
-        }
-    }
-
-    /// One block of channels of every gathered row.
-    fn block(
-        &self,
-        strip: &[f32],
-        weights: &[[f32; LANES]],
-        block: usize,
-        mut emit: impl FnMut(usize, [u8; LANES]),
-    ) {
-        for (i, rows) in strip.chunks_exact(ROWS * weights.len()).enumerate() {
-            let mut sums = [[0i32; LANES]; ROWS];
-            product(rows, weights, &mut sums);
-            for (j, &sum) in sums.iter().enumerate() {
-                emit(i * ROWS + j, self.requant.bytes(sum, block));
+                self.requant.finish(sums, channels.start, tile.pixel(image, row, column));
             }
         }
     }
 }
 
-/// `sums += rows * weights`; `rows` holds [`ROWS`] rows of as many floats as there are weights.
-#[inline(never)] // inlined, its register tile would compete with the caller's variables
-fn product(rows: &[f32], weights: &[[f32; LANES]], sums: &mut [[i32; LANES]; ROWS]) {
-    let rows: [&[f32]; ROWS] = std::array::from_fn(|i| &rows[i * weights.len()..][..weights.len()]);
-    for start in (0..weights.len()).step_by(DEPTH) {
-        let weights = &weights[start..weights.len().min(start + DEPTH)];
-        let rows = rows.map(|row| &row[start..][..weights.len()]);
-        let mut partial = [[0f32; LANES]; ROWS];
-        for (k, weights) in weights.iter().enumerate() {
-            for (partial, row) in partial.iter_mut().zip(&rows) {
-                for lane in 0..LANES {
-                    partial[lane] += row[k] * weights[lane];
-                }
-            }
+/// One block of channels of every gathered row, to `sums` with `stride` from row to row. Whole blocks are written:
+/// what lies beyond a group's channels is overwritten by the next group or never read.
+fn block_sums(strip: &[f32], weights: &[[f32; LANES]], sums: &mut [i32], stride: usize) {
+    for (i, rows) in strip.chunks_exact(ROWS * weights.len()).enumerate() {
+        let mut block = [[0i32; LANES]; ROWS];
+        product(rows, weights, &mut block);
+        for (j, block) in block.iter().enumerate() {
+            sums[(i * ROWS + j) * stride..][..LANES].copy_from_slice(block);
         }
+    }
+}
+
+/// `sums += rows * weights`; `rows` holds [`ROWS`] rows of as many floats as there are weights.
+fn product(rows: &[f32], weights: &[[f32; LANES]], sums: &mut [[i32; LANES]; ROWS]) {
+    let k = weights.len();
+    for (i, weights) in weights.chunks(DEPTH).enumerate() {
+        let partial = partial(&rows[i * DEPTH..], k, weights);
         for (sum, partial) in sums.iter_mut().zip(&partial) {
             for lane in 0..LANES {
                 sum[lane] += nearest(partial[lane]);
             }
         }
     }
+}
+
+/// At most [`DEPTH`] products of rows that lie `stride` floats apart.
+#[inline(never)] // inlined, its register tile would compete with the caller's variables
+fn partial(rows: &[f32], stride: usize, weights: &[[f32; LANES]]) -> [[f32; LANES]; ROWS] {
+    let mut sums = [[0f32; LANES]; ROWS];
+    let row = |i: usize| &rows[i * stride..][..weights.len()];
+    let rows = [row(0), row(1), row(2), row(3)]; // not array::map, which LLVM leaves a call
+    for (k, weights) in weights.iter().enumerate() {
+        for (sum, row) in sums.iter_mut().zip(&rows) {
+            for lane in 0..LANES {
+                sum[lane] += row[k] * weights[lane];
+            }
+        }
+    }
+    sums
 }
 
 fn widen(block: &[[i8; LANES]], weights: &mut [[f32; LANES]]) {
