@@ -182,8 +182,14 @@ impl NodeCheck<'_> {
                 self.arity(1..=1)?;
                 self.kept()
             }
-            Op::Quantize { axis } => self.border(*axis, self.node.output, self.input(0)),
-            Op::Dequantize { axis } => self.border(*axis, self.input(0), self.node.output),
+            Op::Quantize { axis } => {
+                self.arity(1..=3)?;
+                self.border(*axis, self.node.output, self.input(0))
+            }
+            Op::Dequantize { axis } => {
+                self.arity(1..=3)?;
+                self.border(*axis, self.input(0), self.node.output)
+            }
             Op::Float(op) => self.float(op),
         }
     }

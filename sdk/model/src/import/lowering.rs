@@ -16,6 +16,7 @@ pub(super) fn lower(model: &ModelProto) -> Result<Draft, Error> {
     let mut lowering = Lowering {
         draft: Draft { name: name_or(&graph.name, "model"), ..Draft::default() },
         values: HashMap::new(),
+        dequantized: HashMap::new(),
         opset: opset(model)?,
     };
     lowering.constants(graph)?;
@@ -53,6 +54,8 @@ fn opset(model: &ModelProto) -> Result<i64, Error> {
 struct Lowering {
     draft: Draft,
     values: HashMap<String, ValueId>,
+    /// The constant behind each value that dequantizes one.
+    dequantized: HashMap<ValueId, ValueId>,
     opset: i64,
 }
 
@@ -211,8 +214,9 @@ impl<'a> Lowered<'a> {
         *self.lowering.draft.values[id.index()].quant.get_or_insert(quant)
     }
 
-    /// Shape of a constant input, if it is one.
+    /// Shape of a constant input, dequantized or not, if it is one.
     pub(super) fn constant_shape(&self, id: ValueId) -> Option<&[usize]> {
+        let id = self.lowering.dequantized.get(&id).copied().unwrap_or(id);
         self.lowering.draft.tensor(id).map(Tensor::shape)
     }
 
@@ -233,6 +237,9 @@ impl<'a> Lowered<'a> {
         let output = self.output()?;
         let id = self.lowering.draft.activation(&output, dtype, quant);
         self.lowering.define(&output, id)?;
+        if matches!(op, Op::Dequantize { .. }) && self.lowering.draft.tensor(inputs[0]).is_some() {
+            self.lowering.dequantized.insert(id, inputs[0]);
+        }
         let name = self.name();
         self.lowering.draft.node(name, op, inputs, id);
         self.attributes.finish()
