@@ -96,7 +96,7 @@ impl App {
         };
         let replay = self.replay(&device)?;
         replay.check()?;
-        let why = format!("the only kind of device on this machine; {replay}");
+        let why = format!("the only device of this machine; {replay}");
         Ok(Choice { device, why })
     }
 

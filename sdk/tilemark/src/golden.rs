@@ -84,14 +84,17 @@ impl fmt::Display for Replay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.check() {
             Err(error) => write!(f, "{error}"),
-            Ok(()) => write!(
-                f,
-                "{} golden vector{} replayed, {} of {} tensors compared (the others are fused away), all bits as recorded",
-                self.vectors,
-                if self.vectors == 1 { "" } else { "s" },
-                self.tensors_compared,
-                self.tensors_recorded,
-            ),
+            Ok(()) => {
+                let Self { device, vectors, tensors_compared, tensors_recorded, .. } = self;
+                let plural = if *vectors == 1 { "" } else { "s" };
+                let fused =
+                    if tensors_compared < tensors_recorded { " (the others are fused away)" } else { "" };
+                write!(
+                    f,
+                    "{vectors} golden vector{plural} replayed on {device}, {tensors_compared} of {tensors_recorded} \
+                     tensors compared{fused}, all bits as recorded"
+                )
+            }
         }
     }
 }

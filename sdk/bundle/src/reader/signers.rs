@@ -81,7 +81,8 @@ pub(super) fn check_publisher(
     } else {
         Ok(())
     };
-    step(verdict, FactKind::Threshold, met, |()| format!("{counted} keys signed, {needed} needed"))
+    let plural = if counted == 1 { "key" } else { "keys" };
+    step(verdict, FactKind::Threshold, met, |()| format!("{counted} {plural} signed, {needed} needed"))
 }
 
 fn join(ids: impl Iterator<Item = KeyId>) -> String {
