@@ -54,3 +54,41 @@ fn alone(draft: &Draft, node: Node) -> Draft {
     alone.outputs.push(Port { name: output.name.clone(), value, dtype: output.dtype, shape: Vec::new() });
     alone
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+    use crate::graph::{BinaryOp, Op};
+    use crate::passes::testing::Sketch;
+    use crate::tensor::{DType, Data, Tensor};
+
+    #[test]
+    fn a_chain_of_constants_becomes_one() {
+        let mut net = Sketch::default();
+        let x = net.input(DType::F32, None, &[2]);
+        let weights = net.dequantized(Tensor::new([2], Data::I8(vec![3, -4])).unwrap(), &[0.5], 1);
+        let turned =
+            net.add(Op::Reshape { shape: vec![-1], allow_zero: false }, &[weights], DType::F32, None);
+        let y = net.binary(BinaryOp::Mul, x, turned);
+        net.output(y);
+        let given = Tensor::f32([2], vec![10.0, 100.0]).unwrap();
+        assert_eq!(net.run(std::slice::from_ref(&given))[0].as_f32().unwrap(), [10.0, -250.0]);
+        assert_eq!(net.apply(fold_constants, &[given]), 2);
+        assert_eq!(net.ops(), ["Mul (f32)"]);
+        assert_eq!(net.draft.tensor(turned).unwrap().as_f32().unwrap(), [1.0, -2.5]);
+    }
+
+    #[test]
+    fn work_without_end_is_refused() {
+        let mut net = Sketch::default();
+        let side = 2048;
+        let mut x = net.draft.constant("a", Tensor::f32([side, side], vec![0.0; side * side]).unwrap());
+        let m = crate::graph::MatMul { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false };
+        // 2048^3 products are beyond what import computes.
+        x = net.float(crate::graph::FloatOp::MatMul(m), &[x, x]);
+        net.output(x);
+        let error = fold_constants(&mut net.draft).unwrap_err();
+        assert!(matches!(error, Error::LimitExceeded { limit: MAX_FOLDED_WORK, .. }), "{error}");
+    }
+}

@@ -8,6 +8,8 @@ mod movement;
 mod operators;
 mod ports;
 mod tables;
+#[cfg(test)]
+mod testing;
 
 use crate::error::Error;
 use crate::graph::Draft;

@@ -49,3 +49,40 @@ fn alike(draft: &Draft, sources: &[(ValueId, Quant)]) -> bool {
     let kind = |&(id, quant): &(ValueId, Quant)| (draft.value(id).dtype, quant);
     !sources.is_empty() && sources.windows(2).all(|pair| kind(&pair[0]) == kind(&pair[1]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Pads, Pool, Window};
+    use crate::passes::testing::{Q, Sketch, bytes};
+    use crate::tensor::DType;
+
+    #[test]
+    fn a_chain_of_movements_works_on_the_integers() {
+        let mut net = Sketch::default();
+        let x = net.input(DType::U8, Some(Q), &[1, 2, 4, 4]);
+        let real = net.dequantize(x);
+        let window =
+            Window { kernel: [2; 2], strides: [2; 2], dilations: [1; 2], pads: Pads::Explicit([0; 4]) };
+        let pool = Op::MaxPool(Pool { window, ceil_mode: false, count_include_pad: false });
+        let pooled = net.add(pool, &[real], DType::F32, None);
+        let turned = net.add(Op::Transpose { perm: vec![0, 2, 3, 1] }, &[pooled], DType::F32, None);
+        net.output(turned);
+        assert_eq!(net.apply(sink_dequantize, &[bytes(&[1, 2, 4, 4])]), 2);
+        net.draft.drop_dead_nodes();
+        assert_eq!(net.ops(), ["MaxPool", "Transpose", "Dequantize"]);
+    }
+
+    #[test]
+    fn inputs_of_two_scales_are_not_joined_as_integers() {
+        for (scale, rewrites) in [(0.25, 1), (0.5, 0)] {
+            let mut net = Sketch::default();
+            let a = net.input(DType::U8, Some(Q), &[2, 2]);
+            let b = net.input(DType::U8, Some(Quant { scale, ..Q }), &[2, 2]);
+            let reals = [net.dequantize(a), net.dequantize(b)];
+            let joined = net.add(Op::Concat { axis: 0 }, &reals, DType::F32, None);
+            net.output(joined);
+            assert_eq!(net.apply(sink_dequantize, &[bytes(&[2, 2]), bytes(&[2, 2])]), rewrites);
+        }
+    }
+}

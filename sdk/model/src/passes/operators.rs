@@ -194,3 +194,150 @@ fn symmetric(
 fn pick<T>(values: &[T], i: usize) -> &T {
     if values.len() == 1 { &values[0] } else { &values[i] }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Conv, Pads, Pool, UnaryOp, Window};
+    use crate::passes::testing::{Q, Sketch, bytes};
+
+    /// Output steps coarser than the products' and not so coarse that everything saturates.
+    const OUT: Quant = Quant { scale: 8.0, zero_point: 128 };
+
+    fn conv3x3() -> FloatOp {
+        let window =
+            Window { kernel: [3; 2], strides: [1; 2], dilations: [1; 2], pads: Pads::Explicit([1; 4]) };
+        FloatOp::Conv(Conv { window, groups: 1 })
+    }
+
+    fn weights(outputs: usize) -> Tensor {
+        let ints = (0..outputs * 18).map(|i| i8::try_from(i as i64 * 37 % 255 - 127).unwrap());
+        Tensor::new([outputs, 2, 3, 3], Data::I8(ints.collect())).unwrap()
+    }
+
+    /// A quantized 2-channel image, the layer that `build` makes of it, and what ends it.
+    fn layer(build: impl FnOnce(&mut Sketch, ValueId) -> ValueId) -> Sketch {
+        let mut net = Sketch::default();
+        let x = net.input(DType::U8, Some(Q), &[1, 2, 5, 5]);
+        let real = net.dequantize(x);
+        let y = build(&mut net, real);
+        let y = net.quantize(y, OUT);
+        net.output(y);
+        net
+    }
+
+    fn rewrites(mut net: Sketch) -> (usize, Sketch) {
+        let count = net.apply(quantize_operators, &[bytes(&[1, 2, 5, 5])]);
+        net.draft.drop_dead_nodes();
+        (count, net)
+    }
+
+    #[test]
+    fn a_convolution_with_bias_per_channel() {
+        let (scales, units) = ([0.5, 0.25, 0.125], [0.125, 0.0625, 0.03125]); // units = 0.25 * scales
+        let (count, mut net) = rewrites(layer(|net, x| {
+            let w = net.dequantized(weights(3), &scales, 0);
+            let bias = Tensor::new([3], Data::I32(vec![500, -700, 9000])).unwrap();
+            let b = net.dequantized(bias, &units, 0);
+            let y = net.float(conv3x3(), &[x, w, b]);
+            net.unary(UnaryOp::Relu, y)
+        }));
+        assert_eq!((count, net.ops()), (1, vec!["Conv"]));
+        let node = &net.draft.nodes[0];
+        assert!(
+            matches!(node.op, Op::Conv(_, Bounds { lo: 128, hi: 255 })),
+            "Relu became a bound: {:?}",
+            node.op
+        );
+        let [bias, multipliers] = [2, 3].map(|i| net.draft.tensor(node.inputs[i]).unwrap());
+        assert_eq!(bias.data(), &Data::I32(vec![500, -700, 9000]));
+        assert_eq!(multipliers.as_f32().unwrap(), [0.015625, 0.0078125, 0.00390625]); // 0.25 * scale / 8
+    }
+
+    #[test]
+    fn asymmetric_weights_lose_their_zero_point() {
+        let (count, net) = rewrites(layer(|net, x| {
+            let ints = (0..36).map(|i| u8::try_from(i * 7 % 250).unwrap()).collect();
+            let w = net.dequantized(Tensor::u8([2, 2, 3, 3], ints).unwrap(), &[0.5], 123);
+            net.float(conv3x3(), &[x, w])
+        }));
+        assert_eq!(count, 1);
+        let Data::I8(ints) = net.draft.tensor(net.draft.nodes[0].inputs[1]).unwrap().data() else { panic!() };
+        assert_eq!(ints[..3], [-123, -116, -109]);
+    }
+
+    #[test]
+    fn what_does_not_fit_stays_float() {
+        let unfit: [(&str, fn(&mut Sketch, ValueId) -> ValueId); 3] = [
+            ("a bias of another scale", |net, x| {
+                let w = net.dequantized(weights(2), &[0.5], 0);
+                let b = net.dequantized(Tensor::new([2], Data::I32(vec![1, 2])).unwrap(), &[0.3], 0);
+                net.float(conv3x3(), &[x, w, b])
+            }),
+            ("a weight beyond i8 once its zero point is off", |net, x| {
+                let w = net.dequantized(Tensor::u8([1, 2, 3, 3], vec![255; 18]).unwrap(), &[0.5], 3);
+                net.float(conv3x3(), &[x, w])
+            }),
+            ("weights that are floats", |net, x| {
+                let w = net.draft.constant("w", Tensor::f32([1, 2, 3, 3], vec![0.5; 18]).unwrap());
+                net.float(conv3x3(), &[x, w])
+            }),
+        ];
+        for (what, build) in unfit {
+            assert_eq!(rewrites(layer(build)).0, 0, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_value_with_another_reader_keeps_its_float_form() {
+        let mut net = layer(|net, x| {
+            let w = net.dequantized(weights(2), &[0.5], 0);
+            let y = net.float(conv3x3(), &[x, w]);
+            net.output(y);
+            y
+        });
+        assert_eq!(net.apply(quantize_operators, &[bytes(&[1, 2, 5, 5])]), 0);
+    }
+
+    #[test]
+    fn additions_products_and_means() {
+        let window =
+            Window { kernel: [2; 2], strides: [1; 2], dilations: [1; 2], pads: Pads::Explicit([0; 4]) };
+        let pool = Pool { window, ceil_mode: false, count_include_pad: false };
+        let ops: [(&str, FloatOp); 5] = [
+            ("Add", FloatOp::Binary(BinaryOp::Add)),
+            ("Mul", FloatOp::Binary(BinaryOp::Mul)),
+            ("AveragePool", FloatOp::AveragePool(pool)),
+            ("GlobalAveragePool", FloatOp::GlobalAveragePool),
+            ("ReduceMean", FloatOp::Reduce { op: ReduceOp::Mean, axes: vec![1], keep_dims: false }),
+        ];
+        for (name, op) in ops {
+            let two = matches!(op, FloatOp::Binary(_));
+            let mut net = layer(|net, x| net.float(op, &[x, x][..if two { 2 } else { 1 }]));
+            // A mean over 25 or 2 is no f32 operation without rounding: shape and form are compared, not bytes.
+            let count = if matches!(name, "GlobalAveragePool") {
+                quantize_operators(&mut net.draft).unwrap()
+            } else {
+                net.apply(quantize_operators, &[bytes(&[1, 2, 5, 5])])
+            };
+            net.draft.drop_dead_nodes();
+            assert_eq!((count, net.ops()), (1, vec![name]));
+        }
+    }
+
+    #[test]
+    fn a_matrix_product_is_turned_to_rows_of_outputs() {
+        let mut net = Sketch::default();
+        let x = net.input(DType::U8, Some(Q), &[2, 3]);
+        let real = net.dequantize(x);
+        let w = net.dequantized(Tensor::new([3, 2], Data::I8(vec![1, 2, 3, 4, 5, 6])).unwrap(), &[0.5], 0);
+        let m = MatMul { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false };
+        let y = net.float(FloatOp::MatMul(m), &[real, w]);
+        let y = net.quantize(y, OUT);
+        net.output(y);
+        assert_eq!(net.apply(quantize_operators, &[bytes(&[2, 3])]), 1);
+        let node = net.draft.nodes.iter().find(|node| node.op.name() == "FullyConnected").unwrap();
+        let turned = net.draft.tensor(node.inputs[1]).unwrap();
+        assert_eq!((turned.shape(), turned.data()), (&[2, 3][..], &Data::I8(vec![1, 3, 5, 2, 4, 6])));
+    }
+}

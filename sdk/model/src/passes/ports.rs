@@ -33,3 +33,49 @@ pub(super) fn quantize_ports(draft: &mut Draft) -> Result<usize, Error> {
     draft.remove_nodes(&absorbed);
     Ok(rewrites)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{FloatOp, UnaryOp};
+    use crate::passes::testing::{Q, Sketch};
+    use crate::tensor::{DType, Tensor};
+
+    fn reals() -> Tensor {
+        Tensor::f32([4], vec![-1.0, 0.1, f32::NAN, 1e9]).unwrap()
+    }
+
+    #[test]
+    fn both_ends_hold_integers_and_declare_floats() {
+        let mut net = Sketch::default();
+        let x = net.input(DType::F32, None, &[4]);
+        let q = net.quantize(x, Q);
+        let flat = net.add(Op::Flatten { axis: 0 }, &[q], DType::U8, Some(Q));
+        let y = net.dequantize(flat);
+        net.output(y);
+        assert_eq!(net.apply(quantize_ports, &[reals()]), 2);
+        net.draft.drop_dead_nodes();
+        assert_eq!(net.ops(), ["Flatten"]);
+        let graph = net.draft.freeze().unwrap();
+        assert_eq!(
+            (graph.inputs[0].dtype, graph.value(graph.inputs[0].value).dtype),
+            (DType::F32, DType::U8)
+        );
+        assert_eq!(
+            (graph.outputs[0].dtype, graph.value(graph.outputs[0].value).dtype),
+            (DType::F32, DType::U8)
+        );
+    }
+
+    #[test]
+    fn an_input_that_something_else_reads_stays_float() {
+        let mut net = Sketch::default();
+        let x = net.input(DType::F32, None, &[4]);
+        let q = net.quantize(x, Q);
+        let relu = net.float(FloatOp::Unary(UnaryOp::Relu), &[x]);
+        net.output(q);
+        net.output(relu);
+        assert_eq!(net.apply(quantize_ports, &[reals()]), 0);
+        assert_eq!(net.draft.value(net.draft.inputs[0].value).dtype, DType::F32);
+    }
+}

@@ -84,3 +84,70 @@ fn table(
     let ints = reals.as_f32()?.iter().map(|&real| numerics::quantize(real, qy, dty));
     Tensor::new([256], eight_bit(dty, ints))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::passes::testing::{Q, Sketch, every_byte};
+
+    const FUNCTIONS: [UnaryOp; 7] = [
+        UnaryOp::Relu,
+        UnaryOp::Clip { lo: -1.5, hi: 6.0 },
+        UnaryOp::LeakyRelu { alpha: 0.1 },
+        UnaryOp::Sigmoid,
+        UnaryOp::Tanh,
+        UnaryOp::HardSigmoid { alpha: 0.2, beta: 0.5 },
+        UnaryOp::HardSwish,
+    ];
+
+    /// A table and the f32 operations that it replaces agree on every byte, under scales that are no powers of two.
+    #[test]
+    fn a_table_equals_its_functions_on_every_byte() {
+        let (qx, qy) = (Quant { scale: 0.037, zero_point: 131 }, Quant { scale: 0.0121, zero_point: 17 });
+        for function in FUNCTIONS {
+            let mut net = Sketch::default();
+            let x = net.input(DType::U8, Some(qx), &[256]);
+            let real = net.dequantize(x);
+            let y = net.unary(function, real);
+            let y = net.unary(UnaryOp::HardSwish, y);
+            let y = net.quantize(y, qy);
+            net.output(y);
+            assert_eq!(net.apply(build_tables, &[every_byte()]), 1, "{function:?}");
+            net.draft.drop_dead_nodes();
+            assert_eq!(net.ops(), ["Table"]);
+        }
+    }
+
+    #[test]
+    fn another_scale_becomes_a_table_and_the_same_scale_nothing() {
+        for (to, left) in [(Quant { scale: 0.3, zero_point: 3 }, &["Table"][..]), (Q, &[])] {
+            let mut net = Sketch::default();
+            let x = net.input(DType::U8, Some(Q), &[256]);
+            let real = net.dequantize(x);
+            let y = net.quantize(real, to);
+            net.output(y);
+            assert_eq!(net.apply(build_tables, &[every_byte()]), 1);
+            net.draft.drop_dead_nodes();
+            assert_eq!(net.ops(), left);
+        }
+    }
+
+    #[test]
+    fn a_function_of_two_tensors_is_no_table() {
+        let mut net = Sketch::default();
+        let x = net.input(DType::U8, Some(Q), &[256]);
+        let real = net.dequantize(x);
+        let sum = net.binary(crate::graph::BinaryOp::Sub, real, real);
+        let y = net.quantize(sum, Q);
+        net.output(y);
+        assert_eq!(net.apply(build_tables, &[every_byte()]), 0);
+    }
+
+    #[test]
+    fn signed_bytes_index_by_their_pattern() {
+        let quant = Quant { scale: 1.0, zero_point: 0 };
+        let relu = table(&[UnaryOp::Relu], (DType::I8, quant), (DType::I8, quant)).unwrap();
+        let crate::tensor::Data::I8(entries) = relu.data() else { panic!("{:?}", relu.dtype()) };
+        assert_eq!((entries[5], entries[127], entries[128], entries[255]), (5, 127, 0, 0));
+    }
+}
