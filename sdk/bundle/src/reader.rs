@@ -177,12 +177,6 @@ impl Untrusted {
 /// file.blob("graph");
 /// # }
 /// ```
-///
-/// ```compile_fail,E0599
-/// # fn f(file: tilemark_bundle::Authentic) {
-/// file.blob("graph");
-/// # }
-/// ```
 #[derive(Debug)]
 pub struct Authentic {
     bytes: Vec<u8>,
