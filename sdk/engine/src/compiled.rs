@@ -80,7 +80,7 @@ impl Compiled {
             return Ok(plan);
         }
         let Shared { graph, level, packed, .. } = &*self.0;
-        let source = Source { graph, packed, level: *level, threads: self.0.device.threads() };
+        let source = Source { graph, packed, level: *level };
         let plan = Arc::new(Plan::new(source, input_shapes.to_vec())?);
         if plans.len() == MAX_PLANS {
             plans.remove(0);

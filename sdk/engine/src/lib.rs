@@ -9,7 +9,7 @@
 mod compiled;
 mod device;
 mod error;
-pub mod host;
+mod host;
 pub mod limits;
 mod plan;
 mod session;
@@ -17,6 +17,6 @@ mod session;
 pub use compiled::Compiled;
 pub use device::{Device, DeviceKind};
 pub use error::{CODES, Error};
-pub use host::{CpuLevel, KernelInfo, all_kernels};
+pub use host::{CpuLevel, KernelInfo, LEVEL_VARIABLE, all_kernels};
 pub use plan::{Plan, StepInfo};
 pub use session::Session;

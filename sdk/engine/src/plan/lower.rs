@@ -23,7 +23,6 @@ pub(crate) struct Source<'a> {
     pub(crate) graph: &'a Arc<Graph>,
     pub(crate) packed: &'a PackedWeights,
     pub(crate) level: CpuLevel,
-    pub(crate) threads: usize,
 }
 
 /// Weights in the form that kernels want, made once per compiled graph and shared by its plans and sessions.
@@ -60,7 +59,6 @@ pub(crate) struct Lowering<'a> {
     pub(crate) inputs: Vec<Layout>,
     pub(crate) output: &'a Layout,
     pub(crate) macs: u64,
-    pub(crate) threads: usize,
     index: usize,
     packed: &'a PackedWeights,
 }
@@ -87,13 +85,13 @@ pub(crate) fn stored_zero_point(graph: &Graph, value: ValueId) -> Result<i32, Er
 }
 
 /// A table node's entries from stored byte to stored byte.
-pub(crate) fn stored_table(graph: &Graph, node: &Node) -> Result<Box<[u8; 256]>, Error> {
+pub(crate) fn stored_table(graph: &Graph, node: &Node) -> Result<[u8; 256], Error> {
     let missing = || Error::internal(&node.name, "lacks its table");
     let entries = graph.constant_bytes(node.inputs[1]).ok_or_else(missing)?;
     let entries: &[u8; 256] = entries.try_into().map_err(|_| missing())?;
     let flip = |value: ValueId| if stored_lowest(graph, value) < 0 { 0x80 } else { 0 };
     let (x, y) = (flip(node.inputs[0]), flip(node.output));
-    Ok(Box::new(std::array::from_fn(|byte| entries[byte ^ usize::from(x)] ^ y)))
+    Ok(std::array::from_fn(|byte| entries[byte ^ usize::from(x)] ^ y))
 }
 
 impl Plan {
@@ -232,7 +230,6 @@ impl<'a> Lower<'a> {
                     inputs: inputs.iter().map(|slot| slot.layout.clone()).collect(),
                     output: &output.layout,
                     macs,
-                    threads: self.source.threads,
                     index,
                     packed: self.source.packed,
                 };

@@ -54,7 +54,7 @@ pub(crate) struct Requant {
     bias: Vec<i32>,
     multipliers: Vec<f32>,
     clamp: Clamp,
-    table: Option<Box<[u8; 256]>>,
+    table: Option<[u8; 256]>,
 }
 
 impl Requant {

@@ -101,6 +101,8 @@ impl Gemm {
                 for (i, row) in strip.chunks_exact_mut(k).take(count).enumerate() {
                     gather(pixel(first + i), g, row);
                 }
+                // What fills up the last register tile: stale bits could be subnormal floats, which are slow.
+                strip[count * k..count.next_multiple_of(ROWS) * k].fill(0.0);
                 let (from, to) = (channels.start.max(g * group), channels.end.min((g + 1) * group));
                 for channel in (from..to).step_by(LANES) {
                     let block = g * self.panels.blocks_per_group() + (channel - g * group) / LANES;

@@ -12,7 +12,7 @@ use tilemark_model::numerics::{self, AddCoefficients};
 use crate::error::Error;
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
-use crate::plan::{Lowering, Tiling, stored_lowest};
+use crate::plan::{Lowering, Tiling, stored_lowest, stored_table};
 
 struct Pairwise {
     /// Results by `a * 256 + b`, all in stored bytes.
@@ -41,7 +41,11 @@ fn results(step: &Lowering<'_>) -> Result<Vec<u8>, Error> {
         }
     };
     let pairs = (0..256).flat_map(|a| (0..256).map(move |b| (a, b)));
-    Ok(pairs.map(|(a, b)| (result(a + low_a, b + low_b) - low_y) as u8).collect())
+    let bytes = pairs.map(|(a, b)| (result(a + low_a, b + low_b) - low_y) as u8);
+    Ok(match step.table.map(|table| stored_table(graph, table)).transpose()? {
+        Some(table) => bytes.map(|byte| table[usize::from(byte)]).collect(),
+        None => bytes.collect(),
+    })
 }
 
 impl Work for Pairwise {

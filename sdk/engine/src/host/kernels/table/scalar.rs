@@ -7,7 +7,7 @@ use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
 use crate::plan::{Lowering, Tiling, stored_table};
 
-struct Table(Arc<Box<[u8; 256]>>);
+struct Table(Arc<[u8; 256]>);
 
 pub(super) fn build(step: &Lowering<'_>) -> Result<Planned, Error> {
     let table = step.packed("table/scalar", || stored_table(step.graph, step.node))?;

@@ -1,0 +1,104 @@
+//! Every kernel of every level equals the reference interpreter, byte by byte. Later backends run the same cases.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod build;
+mod cases;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use build::Case;
+use tilemark_engine::{Compiled, CpuLevel, Device, all_kernels};
+use tilemark_model::{Tensor, ValueId, reference};
+
+/// Runs a case on a device and compares every value that exists there with the reference. Returns the kernels used.
+fn check(case: &Case, device: &Device) -> BTreeSet<String> {
+    let at = format!("{} on {} threads at {}", case.name, device.threads(), device.level().unwrap());
+    let mut expected: HashMap<ValueId, Tensor> = HashMap::new();
+    let outputs = reference::run_observed(&case.graph, case.inputs.clone(), |id, tensor| {
+        expected.insert(id, tensor.clone());
+    })
+    .unwrap_or_else(|error| panic!("{at}: {error}"));
+    let compiled = Compiled::new(Arc::new(case.graph.clone()), device).unwrap();
+    let mut session = compiled.session().unwrap();
+    let observed = session.run_observed(&case.inputs, |id, found| {
+        assert!(
+            *found == expected[&id],
+            "{at}: `{}`: {}",
+            case.graph.value(id).name,
+            difference(found, &expected[&id])
+        );
+    });
+    assert_eq!(observed.unwrap_or_else(|error| panic!("{at}: {error}")), outputs, "{at}: observed");
+    // Again, all steps in one walk and with whatever the first run left in memory.
+    assert_eq!(session.run(&case.inputs).unwrap(), outputs, "{at}: run");
+    session.plan().unwrap().steps().map(|step| step.kernel.clone()).collect()
+}
+
+fn difference(found: &Tensor, expected: &Tensor) -> String {
+    if found.shape() != expected.shape() || found.dtype() != expected.dtype() {
+        return format!(
+            "{:?} {} for {:?} {}",
+            found.shape(),
+            found.dtype(),
+            expected.shape(),
+            expected.dtype()
+        );
+    }
+    let (a, b) = (found.to_bytes(), expected.to_bytes());
+    let first = a.iter().zip(&b).position(|(a, b)| a != b).unwrap_or(0);
+    let count = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+    format!("{count} of {} bytes differ, the first at {first}: {} for {}", a.len(), a[first], b[first])
+}
+
+/// The levels to test: all that this build has kernels for and this CPU can run. Others are named.
+fn levels() -> Vec<CpuLevel> {
+    let (run, skipped): (Vec<_>, Vec<_>) =
+        CpuLevel::ALL.into_iter().filter(|level| level.has_kernels()).partition(|level| level.is_supported());
+    println!("levels that run: {run:?}; skipped, because this CPU lacks them: {skipped:?}");
+    assert!(run.contains(&CpuLevel::Scalar));
+    run
+}
+
+fn device(level: CpuLevel, threads: usize) -> Device {
+    Device::host().with_level(level).with_threads(threads).unwrap()
+}
+
+#[test]
+fn every_kernel_equals_the_reference() {
+    for level in levels() {
+        let mut used = BTreeSet::new();
+        for (operation, cases) in cases::all() {
+            assert!(!cases.is_empty());
+            let mut reached = false;
+            for (i, case) in cases.iter().enumerate() {
+                let kernels = check(case, &device(level, 1 + i % 3));
+                reached |= kernels.iter().any(|kernel| kernel.starts_with(&format!("{operation}/")));
+                used.extend(kernels);
+            }
+            assert!(reached, "no case of {operation} reached a kernel of it");
+        }
+        let registered = all_kernels().filter(|kernel| kernel.level == level);
+        let missed: Vec<&str> =
+            registered.map(|kernel| kernel.name).filter(|&name| !used.contains(name)).collect();
+        assert!(missed.is_empty(), "no case exercised {missed:?}");
+        assert!(used.contains("reference"), "no case exercised the fallback");
+    }
+}
+
+#[test]
+fn random_networks_equal_the_reference() {
+    for level in levels() {
+        let mut fused = 0;
+        for seed in 0..120 {
+            let case = cases::network(seed);
+            for threads in 1..=3 {
+                check(&case, &device(level, threads));
+            }
+            let compiled = Compiled::new(case.graph.clone(), &device(level, 1)).unwrap();
+            let shapes: Vec<Vec<usize>> = case.inputs.iter().map(|tensor| tensor.shape().to_vec()).collect();
+            fused += compiled.plan(&shapes).unwrap().steps().filter(|step| !step.fused.is_empty()).count();
+        }
+        assert!(fused > 10, "only {fused} steps had a table fused in");
+    }
+}
