@@ -6,6 +6,7 @@
 
 pub mod node_tests;
 pub mod onnx;
+pub mod operators;
 pub mod random;
 pub mod tagger;
 pub mod temp;
