@@ -41,7 +41,7 @@ pub(crate) enum Fill {
     Any,
     /// The type's smallest value.
     Lowest,
-    /// The type's largest value.
+    /// The type's largest value; for f32 half of them NaN, infinities and ties.
     Highest,
     /// -1, 0 or 1 (weights only): sums stay small, so that ties are frequent.
     Unit,
@@ -135,7 +135,14 @@ impl Builder {
                     .collect();
                 eight_bit(dtype, values.into_iter())
             }
-            None => Data::F32((0..n).map(|_| (self.random.below(2001) as f32 - 1000.0) / 77.0).collect()),
+            None => {
+                let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 1.0e30, 0.25, 0.75, -1.25];
+                let real = |n: usize| match n {
+                    n if fill == Fill::Highest && n < 1000 => special[n % special.len()],
+                    n => (n as f32 - 1000.0) / 77.0,
+                };
+                Data::F32((0..n).map(|_| real(self.random.below(2001))).collect())
+            }
         };
         Tensor::new(shape, data).unwrap()
     }

@@ -329,10 +329,12 @@ fn quantize() -> Vec<Case> {
     let mut cases = Vec::new();
     for shape in [&[2, 3, 4, 5][..], &[7, 33], &[1]] {
         for dtype in [DType::U8, DType::I8] {
-            let mut builder = Builder::new(shape.len() as u64);
-            let x = builder.input(shape, DType::F32, Fill::Any);
-            let y = builder.quantize(&x, dtype);
-            cases.push(builder.finish(format!("{shape:?} {dtype}"), &[&y]));
+            for fill in [Fill::Any, Fill::Highest] {
+                let mut builder = Builder::new(shape.len() as u64);
+                let x = builder.input(shape, DType::F32, fill);
+                let y = builder.quantize(&x, dtype);
+                cases.push(builder.finish(format!("{shape:?} {dtype} {fill:?}"), &[&y]));
+            }
         }
     }
     cases

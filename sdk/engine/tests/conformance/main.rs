@@ -1,5 +1,9 @@
 //! Every kernel of every level equals the reference interpreter, byte by byte. Later backends run the same cases.
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and prints what it skips"
+)]
 
 mod build;
 mod cases;
@@ -22,33 +26,32 @@ fn check(case: &Case, device: &Device) -> BTreeSet<String> {
     let compiled = Compiled::new(Arc::new(case.graph.clone()), device).unwrap();
     let mut session = compiled.session().unwrap();
     let observed = session.run_observed(&case.inputs, |id, found| {
-        assert!(
-            *found == expected[&id],
-            "{at}: `{}`: {}",
-            case.graph.value(id).name,
-            difference(found, &expected[&id])
-        );
+        compare(found, &expected[&id], || format!("{at}: `{}`", case.graph.value(id).name));
     });
-    assert_eq!(observed.unwrap_or_else(|error| panic!("{at}: {error}")), outputs, "{at}: observed");
+    let observed = observed.unwrap_or_else(|error| panic!("{at}: {error}"));
     // Again, all steps in one walk and with whatever the first run left in memory.
-    assert_eq!(session.run(&case.inputs).unwrap(), outputs, "{at}: run");
+    let again = session.run(&case.inputs).unwrap();
+    for (i, output) in outputs.iter().enumerate() {
+        compare(&observed[i], output, || format!("{at}: output {i}, observed"));
+        compare(&again[i], output, || format!("{at}: output {i}"));
+    }
     session.plan().unwrap().steps().map(|step| step.kernel.clone()).collect()
 }
 
-fn difference(found: &Tensor, expected: &Tensor) -> String {
-    if found.shape() != expected.shape() || found.dtype() != expected.dtype() {
-        return format!(
-            "{:?} {} for {:?} {}",
-            found.shape(),
-            found.dtype(),
-            expected.shape(),
-            expected.dtype()
+/// Byte by byte: a NaN equals itself.
+fn compare(found: &Tensor, expected: &Tensor, at: impl Fn() -> String) {
+    assert_eq!((found.shape(), found.dtype()), (expected.shape(), expected.dtype()), "{}", at());
+    let (a, b) = (found.to_bytes(), expected.to_bytes());
+    if let Some(first) = a.iter().zip(&b).position(|(a, b)| a != b) {
+        let count = a.iter().zip(&b).filter(|(a, b)| a != b).count();
+        panic!(
+            "{}: {count} of {} bytes differ, the first at {first}: {} for {}",
+            at(),
+            a.len(),
+            a[first],
+            b[first]
         );
     }
-    let (a, b) = (found.to_bytes(), expected.to_bytes());
-    let first = a.iter().zip(&b).position(|(a, b)| a != b).unwrap_or(0);
-    let count = a.iter().zip(&b).filter(|(a, b)| a != b).count();
-    format!("{count} of {} bytes differ, the first at {first}: {} for {}", a.len(), a[first], b[first])
 }
 
 /// The levels to test: all that this build has kernels for and this CPU can run. Others are named.

@@ -37,9 +37,14 @@ impl Clamp {
     }
 
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, reason = "clamped to 0..=255 by the bounds")]
     pub(crate) fn byte(self, acc: i32, multiplier: f32) -> u8 {
-        let product = acc as f32 * multiplier;
+        self.round(acc as f32 * multiplier)
+    }
+
+    /// The byte of a number that already is in steps of the output, still without its zero point.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "clamped to 0..=255 by the bounds")]
+    pub(crate) fn round(self, product: f32) -> u8 {
         // Not f32::max and min: their NaN rules cost instructions.
         let product = if product < self.lo { self.lo } else { product };
         let product = if product > self.hi { self.hi } else { product };

@@ -122,42 +122,43 @@ impl Gemm {
 /// One block of channels of every gathered row, to `sums` with `stride` from row to row. Whole blocks are written:
 /// what lies beyond a group's channels is overwritten by the next group or never read.
 fn block_sums(strip: &[f32], weights: &[[f32; LANES]], sums: &mut [i32], stride: usize) {
-    for (i, rows) in strip.chunks_exact(ROWS * weights.len()).enumerate() {
-        let mut block = [[0i32; LANES]; ROWS];
-        product(rows, weights, &mut block);
-        for (j, block) in block.iter().enumerate() {
-            sums[(i * ROWS + j) * stride..][..LANES].copy_from_slice(block);
-        }
-    }
-}
-
-/// `sums += rows * weights`; `rows` holds [`ROWS`] rows of as many floats as there are weights.
-fn product(rows: &[f32], weights: &[[f32; LANES]], sums: &mut [[i32; LANES]; ROWS]) {
     let k = weights.len();
-    for (i, weights) in weights.chunks(DEPTH).enumerate() {
-        let partial = partial(&rows[i * DEPTH..], k, weights);
-        for (sum, partial) in sums.iter_mut().zip(&partial) {
-            for lane in 0..LANES {
-                sum[lane] += nearest(partial[lane]);
-            }
+    for (i, rows) in strip.chunks_exact(ROWS * k).enumerate() {
+        let sums = &mut sums[i * ROWS * stride..];
+        for (j, weights) in weights.chunks(DEPTH).enumerate() {
+            product(&rows[j * DEPTH..], k, weights, sums, stride, j == 0);
         }
     }
 }
 
-/// At most [`DEPTH`] products of rows that lie `stride` floats apart.
+/// Writes (or adds) the products of [`ROWS`] rows, `step` floats apart, with at most [`DEPTH`] weights to rows of
+/// `sums` that are `stride` apart.
 #[inline(never)] // inlined, its register tile would compete with the caller's variables
-fn partial(rows: &[f32], stride: usize, weights: &[[f32; LANES]]) -> [[f32; LANES]; ROWS] {
-    let mut sums = [[0f32; LANES]; ROWS];
-    let row = |i: usize| &rows[i * stride..][..weights.len()];
+fn product(
+    rows: &[f32],
+    step: usize,
+    weights: &[[f32; LANES]],
+    sums: &mut [i32],
+    stride: usize,
+    is_first: bool,
+) {
+    let row = |i: usize| &rows[i * step..][..weights.len()];
     let rows = [row(0), row(1), row(2), row(3)]; // not array::map, which LLVM leaves a call
+    let mut partial = [[0f32; LANES]; ROWS];
     for (k, weights) in weights.iter().enumerate() {
-        for (sum, row) in sums.iter_mut().zip(&rows) {
+        for (partial, row) in partial.iter_mut().zip(&rows) {
             for lane in 0..LANES {
-                sum[lane] += row[k] * weights[lane];
+                partial[lane] += row[k] * weights[lane];
             }
         }
     }
-    sums
+    for (i, partial) in partial.iter().enumerate() {
+        let sums = &mut sums[i * stride..][..LANES];
+        for lane in 0..LANES {
+            let before = if is_first { 0 } else { sums[lane] };
+            sums[lane] = before + nearest(partial[lane]);
+        }
+    }
 }
 
 fn widen(block: &[[i8; LANES]], weights: &mut [[f32; LANES]]) {
@@ -182,9 +183,12 @@ mod tests {
     fn the_float_product_is_exact_at_the_extremes() {
         for k in [1, 127, 128, 129, 1000, 60_000] {
             for (byte, weight) in [(255.0, -128.0), (255.0, 127.0), (1.0, -1.0)] {
-                let mut sums = [[5; LANES]; ROWS];
-                product(&vec![byte; k * ROWS], &vec![[weight; LANES]; k], &mut sums);
-                assert_eq!(sums, [[5 + k as i32 * (byte * weight) as i32; LANES]; ROWS]);
+                let mut sums = vec![5; LANES * ROWS];
+                block_sums(&vec![byte; k * ROWS], &vec![[weight; LANES]; k], &mut sums, LANES);
+                assert!(
+                    sums.iter().all(|&sum| sum == k as i32 * (byte * weight) as i32),
+                    "{k} of {byte} * {weight}"
+                );
             }
         }
     }
