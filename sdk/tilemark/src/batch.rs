@@ -10,6 +10,12 @@ pub(crate) fn is_dynamic(graph: &Graph) -> bool {
     graph.inputs.iter().all(|port| matches!(port.shape.first(), Some(Dim::Dynamic(_))))
 }
 
+/// Whether all runs have inputs of the same shapes and types. Only then does a batch divide evenly among them.
+pub(crate) fn is_uniform(runs: &[Vec<Tensor>]) -> bool {
+    let form = |run: &[Tensor]| -> Vec<_> { run.iter().map(|t| (t.shape().to_vec(), t.dtype())).collect() };
+    runs.windows(2).all(|pair| form(&pair[0]) == form(&pair[1]))
+}
+
 /// Joins the inputs of several runs, port by port.
 pub(crate) fn stack(runs: Vec<Vec<Tensor>>) -> Result<Vec<Tensor>, Error> {
     let mut runs = runs.into_iter();
@@ -77,6 +83,15 @@ mod tests {
         let stacked = stack(runs.clone()).unwrap();
         assert_eq!(stacked[0].shape(), [3, 2]);
         assert_eq!(split(&stacked, 3).unwrap(), runs);
+    }
+
+    #[test]
+    fn runs_of_several_rows_are_one_form_only_if_they_have_the_same_number() {
+        let of = |rows| vec![Tensor::u8([rows, 2], vec![0; 2 * rows]).unwrap()];
+        assert!(is_uniform(&[of(2), of(2)]) && is_uniform(&[of(1)]) && is_uniform(&[]));
+        assert!(!is_uniform(&[of(3), of(1)]));
+        let float = vec![Tensor::f32([2, 2], vec![0.0; 4]).unwrap()];
+        assert!(!is_uniform(&[of(2), float]));
     }
 
     #[test]

@@ -48,6 +48,9 @@ pub(crate) fn read_resources(bundle: &Bundle) -> Resources {
 /// The ends of a graph as a pipeline sees them.
 pub(crate) fn interface(graph: &Graph) -> Result<Interface, Error> {
     let shapes = shape::infer(graph, &shape::declared(graph, 1))?;
+    // What a model declares of an output is a hint that may be missing; another size of the dynamic axes shows which
+    // axes of an output follow them.
+    let other = shape::infer(graph, &shape::declared(graph, 2)).ok();
     let info = |port: &Port, shape: Vec<Option<usize>>| {
         let value = graph.value(port.value);
         TensorInfo { name: port.name.clone(), shape, dtype: value.dtype, quant: value.quant }
@@ -58,11 +61,14 @@ pub(crate) fn interface(graph: &Graph) -> Result<Interface, Error> {
     };
     let input = |port: &Port| info(port, port.shape.iter().map(declared).collect());
     let output = |port: &Port| {
-        // What the model declares of an output is a hint; its rank at least must be the inferred one.
         let inferred = shapes.of(port.value);
+        let other = other.as_ref().map(|shapes| shapes.of(port.value));
         let agrees = port.shape.len() == inferred.len();
-        let axis =
-            |(i, &n): (usize, &usize)| if agrees { declared(&port.shape[i]).map(|_| n) } else { Some(n) };
+        let axis = |(i, &n): (usize, &usize)| {
+            let follows = other.is_some_and(|other| other.get(i) != Some(&n));
+            let dynamic = agrees && matches!(port.shape[i], Dim::Dynamic(_));
+            (!follows && !dynamic).then_some(n)
+        };
         info(port, inferred.iter().enumerate().map(axis).collect())
     };
     Ok(Interface {

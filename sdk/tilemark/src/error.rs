@@ -160,13 +160,8 @@ impl Error {
     /// What kind of error this is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Refused(_) => ErrorKind::NotTrusted,
-            Error::Bundle(error) => match error.kind() {
-                tilemark_bundle::ErrorKind::NotAuthentic | tilemark_bundle::ErrorKind::NotTrusted => {
-                    ErrorKind::NotTrusted
-                }
-                _ => ErrorKind::Failed,
-            },
+            Error::Refused(refused) => bundle_kind(refused.error()),
+            Error::Bundle(error) => bundle_kind(error),
             Error::Pipeline(error) if error.is_input() => ErrorKind::BadInput,
             Error::Engine(error) => engine_kind(error),
             Error::InputTooLarge { .. } => ErrorKind::BadInput,
@@ -181,6 +176,15 @@ impl Error {
             Error::Refused(refused) => Some(refused.verdict()),
             _ => None,
         }
+    }
+}
+
+/// A file that cannot be read, or an app made for a newer SDK, says nothing about who made it.
+fn bundle_kind(error: &tilemark_bundle::Error) -> ErrorKind {
+    use tilemark_bundle::ErrorKind as Bundle;
+    match error.kind() {
+        Bundle::NotAuthentic | Bundle::NotTrusted => ErrorKind::NotTrusted,
+        _ => ErrorKind::Failed,
     }
 }
 

@@ -33,19 +33,11 @@ impl Session {
     pub fn run(&mut self, input: Input) -> Result<Output, Error> {
         let start = Instant::now();
         let inputs = self.prepare_input(input)?;
-        let infer = Instant::now();
-        let outputs = self.engine.run(&inputs)?;
-        let post = Instant::now();
-        let tensors = self.declared(&outputs)?;
-        let outcome = self.app.pipeline().post(outputs)?;
-        let end = Instant::now();
-        let ms = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1e3;
-        let ms = Milliseconds { pre: ms(start, infer), infer: ms(infer, post), post: ms(post, end) };
-        Ok(Output { outcome, tensors, ms })
+        self.run_prepared(&inputs, ms(start, Instant::now()))
     }
 
-    /// Runs the whole app on several inputs. Where the model's batch axis is dynamic the model runs once on all of
-    /// them, and the time is shared out evenly; otherwise one after another.
+    /// Runs the whole app on several inputs. Where the model's batch axis is dynamic and the inputs have one shape the
+    /// model runs once on all of them, and the time is shared out evenly; otherwise one after another.
     ///
     /// # Errors
     /// Those of [`Session::run`].
@@ -57,6 +49,11 @@ impl Session {
         let start = Instant::now();
         let each =
             inputs.into_iter().map(|input| self.prepare_input(input)).collect::<Result<Vec<_>, _>>()?;
+        let share = |from: Instant, to: Instant| ms(from, to) / count as f64;
+        if !batch::is_uniform(&each) {
+            let pre = share(start, Instant::now());
+            return each.iter().map(|inputs| self.run_prepared(inputs, pre)).collect();
+        }
         let stacked = batch::stack(each)?;
         let infer = Instant::now();
         let outputs = self.engine.run(&stacked)?;
@@ -66,7 +63,6 @@ impl Session {
             results.push((self.declared(&outputs)?, self.app.pipeline().post(outputs)?));
         }
         let end = Instant::now();
-        let share = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1e3 / count as f64;
         let ms = Milliseconds { pre: share(start, infer), infer: share(infer, post), post: share(post, end) };
         Ok(results.into_iter().map(|(tensors, outcome)| Output { outcome, tensors, ms }).collect())
     }
@@ -117,9 +113,24 @@ impl Session {
         &self.app
     }
 
+    /// Model and post-processing; `pre` is the time that the inputs took already.
+    fn run_prepared(&mut self, inputs: &[Tensor], pre: f64) -> Result<Output, Error> {
+        let infer = Instant::now();
+        let outputs = self.engine.run(inputs)?;
+        let post = Instant::now();
+        let tensors = self.declared(&outputs)?;
+        let outcome = self.app.pipeline().post(outputs)?;
+        let ms = Milliseconds { pre, infer: ms(infer, post), post: ms(post, Instant::now()) };
+        Ok(Output { outcome, tensors, ms })
+    }
+
     fn declared(&self, outputs: &[Tensor]) -> Result<BTreeMap<String, Tensor>, Error> {
         let graph = self.app.graph();
         let each = graph.outputs.iter().zip(outputs);
         each.map(|(port, tensor)| Ok((port.name.clone(), graph.declared(port, tensor)?))).collect()
     }
+}
+
+fn ms(from: Instant, to: Instant) -> f64 {
+    (to - from).as_secs_f64() * 1e3
 }

@@ -36,8 +36,10 @@ pub struct Finding {
     pub severity: Severity,
     /// An error's code, or a word for the rule.
     pub code: &'static str,
-    /// What was found, and what to do.
+    /// What was found.
     pub message: String,
+    /// What to do about it.
+    pub help: String,
 }
 
 impl Package {
@@ -60,14 +62,13 @@ impl Package {
         };
         let share = 100.0 * work(&mut floats.iter().copied()) / work(&mut graph.nodes.iter()).max(1.0);
         let message = format!(
-            "{} of {} nodes run in f32 on the host ({share:.1}% of the multiply-accumulates), the first is `{}` ({}); \
-             quantize them if an accelerator should run them",
+            "{} of {} nodes run in f32 on the host ({share:.1}% of the multiply-accumulates), the first is `{}` ({})",
             floats.len(),
             graph.nodes.len(),
             first.name,
             first.op.name(),
         );
-        Some(Finding { severity: Severity::Warning, code: "float-nodes", message })
+        Some(finding(Severity::Warning, "float-nodes", message, "quantize them if an accelerator should run them"))
     }
 
     /// A bias next to +-2^31 could wrap. Quantizers write such biases into dead channels, where it never happens.
@@ -92,21 +93,27 @@ impl Package {
         }
         let message = format!(
             "{channels} output channels have a bias so near +-2^31 that an extreme input could wrap the accumulator, the \
-             first in `{}`; harmless where the channel is dead (weights next to zero), as quantizers leave it",
+             first in `{}`",
             first?,
         );
-        Some(Finding { severity: Severity::Note, code: "bias-near-limit", message })
+        let help = "nothing where a channel is dead (weights next to zero), as quantizers leave it; else quantize it again";
+        Some(finding(Severity::Note, "bias-near-limit", message, help))
     }
 
     fn golden_made_by_rule(&self) -> Option<Finding> {
-        let message =
-            "no [golden] inputs: the golden vector is made by rule; real inputs prove more to a buyer".into();
-        self.synthetic_golden.then_some(Finding { severity: Severity::Note, code: "golden-by-rule", message })
+        let message = "no [golden] inputs: the golden vector is made by rule".to_owned();
+        let help = "name real inputs under [golden]; they prove more to a buyer";
+        self.synthetic_golden.then(|| finding(Severity::Note, "golden-by-rule", message, help))
     }
 
     fn unspecified_license(&self) -> Option<Finding> {
         let unspecified = self.identity.license == "LicenseRef-unspecified";
-        let message = "no licence is named; buyers and stores need one".into();
-        unspecified.then_some(Finding { severity: Severity::Warning, code: "license", message })
+        let message = "no licence is named".to_owned();
+        let help = "name one as an SPDX expression; buyers and stores need it";
+        unspecified.then(|| finding(Severity::Warning, "license", message, help))
     }
+}
+
+fn finding(severity: Severity, code: &'static str, message: String, help: &str) -> Finding {
+    Finding { severity, code, message, help: help.to_owned() }
 }

@@ -43,6 +43,11 @@ impl Package {
     pub fn from_description(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let description = Description::read(path)?;
+        let vectors = description.golden.inputs.len();
+        if vectors > golden::MAX_VECTORS {
+            let reason = format!("{vectors} golden inputs, the limit is {}", golden::MAX_VECTORS);
+            return Err(Error::Description { path: path.to_owned(), reason });
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
         let files = Files { folder: folder.to_owned() };
         let identity = description.app.identity()?;
