@@ -8,6 +8,11 @@
 //!            --passes--> Draft (8-bit operations) --freeze--> Graph --shape--> Shapes --reference--> tensors
 //! ```
 
+/// The examples of the page that states the numerics for users run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/numerics.md")]
+pub mod contract {}
+
 pub mod error;
 pub mod graph;
 pub mod import;

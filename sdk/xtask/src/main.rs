@@ -1,2 +1,52 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask ...`: what development needs beyond cargo itself.
+#![allow(clippy::print_stdout, reason = "a command line tool")]
+
+mod expected;
+mod onnx_tests;
+mod python;
+mod steps;
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Development tasks of the Tilemark repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version)]
+enum Task {
+    /// Runs every test there is, and says what it skipped and why.
+    Test,
+    /// Computes the expected files again with ONNX Runtime (needs Python and the network).
+    Expected,
+    /// Runs ONNX's own operator cases (fetches them the first time).
+    OnnxTests,
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Test => test::run(),
+        Task::Expected => expected::run().map(|()| true),
+        Task::OnnxTests => onnx_tests::run().map(|()| true),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The repository's root.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+/// Where what tasks fetch and build lies.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
