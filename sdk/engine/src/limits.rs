@@ -8,3 +8,6 @@ pub const MAX_SCRATCH_BYTES: usize = 1 << 28;
 pub const MAX_THREADS: usize = 1024;
 /// Plans kept per compiled graph, one per set of input shapes.
 pub const MAX_PLANS: usize = 8;
+/// Additions and products of one graph that get a table of all pairs (64 KiB each); further ones run as the reference
+/// does. Ten times what the largest networks have.
+pub const MAX_PAIR_TABLES: usize = 1024;

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::sync::Arc;
 
-use tilemark_engine::limits::MAX_PLANS;
+use tilemark_engine::limits::{MAX_PAIR_TABLES, MAX_PLANS};
 use tilemark_engine::{Compiled, CpuLevel, Device, LEVEL_VARIABLE, Session, all_kernels};
 use tilemark_model::graph::{Bounds, Conv, Dim, Draft, FloatOp, Pads, UnaryOp, Window};
 use tilemark_model::{DType, Data, Graph, Op, Port, Quant, Tensor, ValueId, reference};
@@ -137,6 +137,31 @@ fn a_graph_that_wants_too_much_memory_is_refused() {
     let compiled = Compiled::new(strided([60_000; 4], 50_000), &device(1)).unwrap();
     let error = compiled.plan(&[vec![1, 3, 6, 6]]).unwrap_err();
     assert_eq!(error.code(), "TM0406", "{error}");
+}
+
+#[test]
+fn additions_without_number_do_not_fill_memory_with_tables() {
+    let mut draft = Draft::default();
+    let quant = Some(Quant { scale: 0.5, zero_point: 3 });
+    let first = draft.activation("x", DType::U8, quant);
+    let mut last = first;
+    for i in 0..MAX_PAIR_TABLES + 6 {
+        let next = draft.activation(format!("y{i}"), DType::U8, quant);
+        draft.node(format!("add{i}"), Op::Add(Bounds { lo: 0, hi: 200 }), vec![last, first], next);
+        last = next;
+    }
+    let port =
+        |name: &str, value| Port { name: name.into(), value, dtype: DType::U8, shape: vec![Dim::Fixed(2)] };
+    draft.inputs.push(port("x", first));
+    draft.outputs.push(port("y", last));
+    let graph = draft.freeze().unwrap();
+    let inputs = vec![Tensor::u8([2], vec![2, 4]).unwrap()];
+    let expected = reference::run(&graph, inputs.clone()).unwrap();
+    let mut session = Compiled::new(graph, &device(1)).unwrap().session().unwrap();
+    assert_eq!(session.run(&inputs).unwrap(), expected);
+    let kernels: Vec<&str> = session.plan().unwrap().steps().map(|step| step.kernel.as_str()).collect();
+    assert_eq!(kernels.iter().filter(|&&kernel| kernel == "pairwise/scalar").count(), MAX_PAIR_TABLES);
+    assert_eq!(kernels.iter().filter(|&&kernel| kernel == "reference").count(), 6);
 }
 
 #[test]

@@ -30,6 +30,11 @@ impl Choice {
         context.choose()
     }
 
+    /// Whether the chosen kernel keeps a table of all pairs.
+    pub(crate) fn has_pair_table(&self, node: &Node) -> bool {
+        matches!(self, Choice::Kernels(..)) && matches!(node.op, Op::Add(_) | Op::Mul(_))
+    }
+
     /// Whether the chosen kernel ends in an epilogue that can apply a table.
     pub(crate) fn takes_table(&self, node: &Node) -> bool {
         let accumulates = matches!(node.op, Op::Conv(..) | Op::FullyConnected(_) | Op::Add(_) | Op::Mul(_));

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::host::fallback::{Fallback, Operand};
 use crate::host::kernels::{self, Planned, Work};
-use crate::limits::MAX_SCRATCH_BYTES;
+use crate::limits::{MAX_PAIR_TABLES, MAX_SCRATCH_BYTES};
 
 /// What a plan is made from.
 #[derive(Clone, Copy)]
@@ -135,6 +135,11 @@ impl<'a> Lower<'a> {
         let graph = source.graph;
         let mut choices: Vec<Choice> =
             graph.nodes.iter().map(|node| Choice::new(graph, node, &shapes)).collect();
+        let pairs = choices.iter_mut().zip(&graph.nodes).filter(|(choice, node)| choice.has_pair_table(node));
+        for (choice, _) in pairs.skip(MAX_PAIR_TABLES) {
+            *choice =
+                Choice::Reference(format!("the graph has over {MAX_PAIR_TABLES} additions and products"));
+        }
         let fusion = Fusion::new(graph, |i| choices[i].takes_table(&graph.nodes[i]));
         let order: Vec<usize> = (0..graph.nodes.len()).filter(|&i| !fusion.vanished[i]).collect();
         let mut halos = vec![Halo::default(); graph.values.len()];

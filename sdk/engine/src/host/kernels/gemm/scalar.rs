@@ -4,6 +4,8 @@
 //! vectorizes well on every target. Bytes and weights are integers, so every product and every partial sum below 2^24 is
 //! exact in f32 whatever the order; sums are moved to i32 every [`DEPTH`] products, before they can reach 2^22.
 //! Measured on a Zen 4 core with SSE2, GMAC/s at K = 256: f32 4x8 19.2 (6x8 18.5, 3x16 14.2), i16 -> i32 4x8 9.5.
+//! In the tagger (EfficientNet-Lite0) convolutions reach 13.5, and the whole is 25 times as fast as the reference on one
+//! thread; with finished bytes copied block by block and tiles of single rows it was 17 times.
 
 use crate::host::kernels::epilogue::{LANES, Requant, nearest};
 use crate::host::memory::Tile;
