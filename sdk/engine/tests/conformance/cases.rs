@@ -286,7 +286,8 @@ fn global_average_pool() -> Vec<Case> {
 }
 
 fn table() -> Vec<Case> {
-    let shapes: [&[usize]; 6] = [&[1, 16, 4, 4], &[2, 3, 5, 5], &[256], &[1], &[3, 4, 5], &[2, 2, 2, 2, 2]];
+    let shapes: [&[usize]; 7] =
+        [&[2, 0, 3, 3], &[1, 16, 4, 4], &[2, 3, 5, 5], &[256], &[1], &[3, 4, 5], &[2, 2, 2, 2, 2]];
     let case = |(i, shape): (usize, &[usize])| {
         let mut builder = Builder::new(i as u64);
         let dtype = builder.random.pick(&[DType::U8, DType::I8]);
@@ -321,6 +322,12 @@ fn concat() -> Vec<Case> {
         builder.set_quant(b.id, a.quant);
         let y = builder.concat(&[&a, &b, &a], 1);
         cases.push(builder.finish(format!("rows of {dtype}"), &[&y]));
+        let mut builder = Builder::new(10);
+        let a = builder.input(&[2, 0, 3, 3], dtype, Fill::Any);
+        let b = builder.input(&[2, 4, 3, 3], dtype, Fill::Any);
+        builder.set_quant(b.id, a.quant);
+        let y = builder.concat(&[&a, &b], 1);
+        cases.push(builder.finish(format!("nothing and something of {dtype}"), &[&y]));
     }
     cases
 }
