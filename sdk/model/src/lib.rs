@@ -1,6 +1,6 @@
 //! ONNX import, the integer graph, its exact semantics, and the reference interpreter.
 //!
-//! The scalar interpreter in [`reference`] *is* the specification of every operation: each kernel of each
+//! The scalar interpreter in [`mod@reference`] *is* the specification of every operation: each kernel of each
 //! backend must equal its bytes. [`numerics`] holds the few formulas that decide those bytes.
 //!
 //! ```text

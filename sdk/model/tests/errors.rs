@@ -1,5 +1,7 @@
 //! Every error of the crate, met by the fault it is for and compared whole.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::collections::BTreeSet;
 
 use tilemark_model::error::CODES;

@@ -1,5 +1,7 @@
 //! Ten thousand damaged models, and as many damaged graphs: an error or a result, never a panic.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod common;
 
 use common::{EDGES, SCALES, exercise, run, small_net};

@@ -1,6 +1,8 @@
 //! One quantized operator at a time against ONNX Runtime, to the byte; where the two differ by design, by how much. The
 //! numbers are those of docs/numerics.md.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use tilemark_model::{import, reference};
 use tilemark_testkit::operators::{Case, cases};
 

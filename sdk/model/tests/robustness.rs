@@ -1,5 +1,7 @@
 //! Hostile and damaged models, each named after what is wrong with it: an error, or a result within limits.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod common;
 
 use common::{SCALES, exercise, run, small_net};

@@ -1,5 +1,7 @@
 //! The reference interpreter against ONNX Runtime on a whole network: every 8-bit tensor, byte for byte.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use tilemark_bundle::{Digest, sha256};

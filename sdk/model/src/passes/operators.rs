@@ -201,6 +201,8 @@ mod tests {
     use crate::graph::{Conv, Pads, Pool, UnaryOp, Window};
     use crate::passes::testing::{Q, Sketch, bytes};
 
+    type Build = fn(&mut Sketch, ValueId) -> ValueId;
+
     /// Output steps coarser than the products' and not so coarse that everything saturates.
     const OUT: Quant = Quant { scale: 8.0, zero_point: 128 };
 
@@ -268,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_stays_float() {
-        let unfit: [(&str, fn(&mut Sketch, ValueId) -> ValueId); 3] = [
+        let unfit: [(&str, Build); 3] = [
             ("a bias of another scale", |net, x| {
                 let w = net.dequantized(weights(2), &[0.5], 0);
                 let b = net.dequantized(Tensor::new([2], Data::I32(vec![1, 2])).unwrap(), &[0.3], 0);

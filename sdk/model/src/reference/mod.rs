@@ -4,6 +4,8 @@
 mod float;
 mod integer;
 mod movement;
+#[cfg(test)]
+mod tests;
 
 use crate::error::Error;
 use crate::graph::{FloatOp, Graph, Node, Op, ValueId};

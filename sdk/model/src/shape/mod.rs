@@ -1,5 +1,7 @@
 //! Shape inference: given the shapes of the inputs, the shape of every value.
 
+#[cfg(test)]
+mod tests;
 mod window;
 
 use crate::error::Error;
@@ -391,32 +393,4 @@ fn matmul_shape(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     out.extend((a.len() > 1).then_some(*m));
     out.extend((b.len() > 1).then_some(*n));
     Some(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn broadcasting_follows_numpy() {
-        assert_eq!(broadcast(&[2, 3, 1], &[4]), Some(vec![2, 3, 4]));
-        assert_eq!(broadcast(&[], &[5]), Some(vec![5]));
-        assert_eq!(broadcast(&[2], &[3]), None);
-    }
-
-    #[test]
-    fn matmul_handles_vectors_and_batches() {
-        assert_eq!(matmul_shape(&[3], &[3, 4]), Some(vec![4]));
-        assert_eq!(matmul_shape(&[2, 3], &[3]), Some(vec![2]));
-        assert_eq!(matmul_shape(&[3], &[3]), Some(vec![]));
-        assert_eq!(matmul_shape(&[5, 1, 2, 3], &[7, 3, 4]), Some(vec![5, 7, 2, 4]));
-        assert_eq!(matmul_shape(&[2, 3], &[4, 5]), None);
-    }
-
-    #[test]
-    fn axes_may_count_from_the_end() {
-        assert_eq!(normalize_axis(-1, 4), Some(3));
-        assert_eq!(normalize_axis(4, 4), None);
-        assert_eq!(normalize_axis(-5, 4), None);
-    }
 }

@@ -1,6 +1,11 @@
 //! A small network of every kind of layer, and running whatever imports.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "test code of which each file uses a part"
+)]
 
 use tilemark_model::{Data, Error, Graph, Tensor, import, reference, shape};
 use tilemark_testkit::onnx::{Builder, Quantization, int};
