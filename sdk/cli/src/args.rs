@@ -60,7 +60,10 @@ impl Command {
 
 #[derive(Debug, Group)]
 pub(crate) struct Demo {
-    /// The app to show [default: examples/apps/tagger of the project]
+    /// Photos of yours instead of the app's samples
+    #[arg(value_name = "PICTURE")]
+    pub(crate) pictures: Vec<PathBuf>,
+    /// The app to show [default: examples/apps/tagger of the checkout]
     #[arg(long, value_name = "DIR")]
     pub(crate) app: Option<PathBuf>,
 }
@@ -70,8 +73,8 @@ pub(crate) struct Keygen {
     /// Where to write: NAME.key (secret, mode 0600) and NAME.pub
     #[arg(long, value_name = "NAME")]
     pub(crate) out: PathBuf,
-    /// ed25519 or ecdsa-p256
-    #[arg(long, default_value = "ed25519")]
+    /// ed25519, or ecdsa-p256 for hardware that has no other
+    #[arg(long, default_value = "ed25519", value_name = "NAME")]
     pub(crate) algorithm: Algorithm,
 }
 
@@ -84,16 +87,16 @@ pub(crate) struct Pack {
     #[arg(long, value_name = "MODEL.ONNX", requires = "name", requires = "version")]
     pub(crate) model: Option<PathBuf>,
     /// With --model: the app's name, PUBLISHER/NAME
-    #[arg(long, requires = "model")]
+    #[arg(long, requires = "model", value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// With --model: the app's version
-    #[arg(long, requires = "model")]
+    #[arg(long, requires = "model", value_name = "X.Y.Z")]
     pub(crate) version: Option<String>,
     /// With --model: the release number; higher replaces lower
-    #[arg(long, requires = "model", default_value_t = 1)]
+    #[arg(long, requires = "model", default_value_t = 1, value_name = "N")]
     pub(crate) release: u64,
     /// With --model: an SPDX expression
-    #[arg(long, requires = "model", default_value = "LicenseRef-unspecified")]
+    #[arg(long, requires = "model", default_value = "LicenseRef-unspecified", value_name = "SPDX")]
     pub(crate) license: String,
     /// Sign with this key; may be given several times
     #[arg(long, required = true, value_name = "FILE")]
@@ -234,12 +237,10 @@ pub(crate) struct Bench {
 
 /// The device that `--device` and `--threads` name; `None` for `auto`.
 pub(crate) fn device(on: &OnDevice) -> Result<Option<Device>, tilemark::Error> {
-    if on.device == "auto" {
-        return Ok(None);
-    }
-    let device: Device = on.device.parse().map_err(tilemark::Error::Engine)?;
-    Ok(Some(match on.threads {
-        Some(threads) => device.with_threads(threads).map_err(tilemark::Error::Engine)?,
+    let device: Device = on.device.parse()?;
+    let device = match on.threads {
+        Some(threads) => device.with_threads(threads)?,
         None => device,
-    }))
+    };
+    Ok((on.device != "auto").then_some(device))
 }

@@ -11,9 +11,12 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 pub(crate) enum Failure {
     #[error(transparent)]
     Sdk(#[from] tilemark::Error),
-    /// The verdict on stdout says it already; this is for stderr and the exit code.
+    /// One of the inputs, which the error itself does not name.
+    #[error("{name}: {source}")]
+    Input { name: String, source: tilemark::Error },
+    /// What stdout says already, as a verdict or a list of replays; this is for stderr and the exit code.
     #[error("{0}")]
-    Refused(tilemark::Error),
+    Reported(tilemark::Error),
     #[error("{message}")]
     Usage { message: String, hint: String },
     #[error("{}: {source}", path.display())]
@@ -22,17 +25,27 @@ pub(crate) enum Failure {
     Exists { path: PathBuf },
     #[error("stdout: {0}")]
     Stdout(std::io::Error),
-    #[error("{count} of {total} findings must be mended before packing")]
-    Findings { count: usize, total: usize },
+    #[error("not ready to pack: {errors} error{} found", if *errors == 1 { "" } else { "s" })]
+    Findings { errors: usize },
+    #[error("the bundle has no golden input to measure with")]
+    NothingToMeasure,
+    #[error("the outputs `{first}` and `{second}` would both be written to {}", path.display())]
+    SameFile { first: String, second: String, path: PathBuf },
+    #[error("a changed bundle was accepted")]
+    TamperingUnnoticed,
 }
 
-/// Every code of the command line and what it stands for; the source of `docs/errors.md`.
+/// Every code of the command line and what it stands for; `docs/errors.md` is made from it.
+#[cfg(test)]
 pub(crate) const CODES: &[(&str, &str)] = &[
     ("TM0601", "the command was used wrongly"),
     ("TM0602", "a file cannot be read or written"),
     ("TM0603", "a file that would be overwritten exists already"),
     ("TM0604", "results cannot be written to stdout"),
     ("TM0605", "a check found what must be mended"),
+    ("TM0606", "the bundle has no input to measure with"),
+    ("TM0607", "two outputs would be written to one file"),
+    ("TM0608", "a changed bundle was accepted: a defect of tilemark"),
 ];
 
 impl Failure {
@@ -40,40 +53,68 @@ impl Failure {
         Self::Usage { message: message.into(), hint: hint.into() }
     }
 
+    /// What the argument parser found, on one line.
+    pub(crate) fn arguments(error: &clap::Error) -> Self {
+        let text = error.to_string();
+        let what = text.split("\n\nUsage").next().unwrap_or_default();
+        let words: Vec<&str> = what.trim_start_matches("error: ").split_whitespace().collect();
+        Self::usage(
+            words.join(" "),
+            "`tilemark help` lists the commands, `tilemark help COMMAND` its options",
+        )
+    }
+
+    /// A failure about one input. Errors about files name theirs already.
+    pub(crate) fn input(name: &str, source: tilemark::Error) -> Self {
+        match source {
+            tilemark::Error::Io { .. } | tilemark::Error::InputTooLarge { .. } => Self::Sdk(source),
+            _ if name.is_empty() => Self::Sdk(source),
+            _ => Self::Input { name: name.to_owned(), source },
+        }
+    }
+
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::Sdk(error) | Self::Refused(error) => error.code(),
+            Self::Sdk(error) | Self::Reported(error) | Self::Input { source: error, .. } => error.code(),
             Self::Usage { .. } => "TM0601",
             Self::File { .. } => "TM0602",
             Self::Exists { .. } => "TM0603",
             Self::Stdout(_) => "TM0604",
             Self::Findings { .. } => "TM0605",
+            Self::NothingToMeasure => "TM0606",
+            Self::SameFile { .. } => "TM0607",
+            Self::TamperingUnnoticed => "TM0608",
         }
     }
 
     pub(crate) fn hint(&self) -> String {
         match self {
-            Self::Sdk(error) | Self::Refused(error) => error.hint(),
+            Self::Sdk(error) | Self::Reported(error) | Self::Input { source: error, .. } => error.hint(),
             Self::Usage { hint, .. } => hint.clone(),
             Self::File { .. } | Self::Stdout(_) => {
                 "check the path, its permissions and the space left".into()
             }
             Self::Exists { .. } => "choose another name; keys are never overwritten".into(),
-            Self::Findings { .. } => "the lines marked `error` say what".into(),
+            Self::Findings { .. } => "mend what is marked `error` and check again".into(),
+            Self::NothingToMeasure => "ask the vendor to pack it with golden inputs".into(),
+            Self::SameFile { .. } => "rename one of them in the model; / and : become _ in file names".into(),
+            Self::TamperingUnnoticed => "do not use this build, and report it".into(),
         }
     }
 
     /// 0 done, 1 failed, 2 usage, 3 not authentic or not trusted, 5 no device, 6 bad input, 7 differs from golden.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Sdk(error) | Self::Refused(error) => match error.kind() {
-                ErrorKind::Usage => 2,
-                ErrorKind::NotTrusted => 3,
-                ErrorKind::NoDevice => 5,
-                ErrorKind::BadInput => 6,
-                ErrorKind::GoldenMismatch => 7,
-                _ => 1,
-            },
+            Self::Sdk(error) | Self::Reported(error) | Self::Input { source: error, .. } => {
+                match error.kind() {
+                    ErrorKind::Usage => 2,
+                    ErrorKind::NotTrusted => 3,
+                    ErrorKind::NoDevice => 5,
+                    ErrorKind::BadInput => 6,
+                    ErrorKind::GoldenMismatch => 7,
+                    _ => 1,
+                }
+            }
             Self::Usage { .. } => 2,
             _ => 1,
         }
@@ -87,7 +128,7 @@ impl Failure {
 
     /// Whether stdout already tells the script what it asked for.
     pub(crate) fn already_reported(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Findings { .. })
+        matches!(self, Self::Reported(_) | Self::Findings { .. })
     }
 
     /// Whoever read our output has seen enough (`tilemark plan … | head`): not a failure.
@@ -108,9 +149,13 @@ mod tests {
             Failure::File { path: "x".into(), source: io() },
             Failure::Exists { path: "x".into() },
             Failure::Stdout(io()),
-            Failure::Findings { count: 1, total: 2 },
+            Failure::Findings { errors: 1 },
+            Failure::NothingToMeasure,
+            Failure::SameFile { first: "a".into(), second: "b".into(), path: "x".into() },
+            Failure::TamperingUnnoticed,
         ];
         let codes: Vec<_> = failures.iter().map(Failure::code).collect();
         assert_eq!(codes, CODES.iter().map(|(code, _)| *code).collect::<Vec<_>>());
+        assert!(failures.iter().all(|failure| !failure.hint().is_empty() && failure.exit_code() > 0));
     }
 }

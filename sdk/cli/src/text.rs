@@ -10,7 +10,27 @@ use crate::failure::{Failure, Result};
 
 /// Prints one line of results.
 pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {
-    writeln!(std::io::stdout(), "{text}").map_err(Failure::Stdout)
+    writeln!(std::io::stdout(), "{}", harmless(&text.to_string())).map_err(Failure::Stdout)
+}
+
+/// Prints one line that is no result: progress, what was chosen, what went wrong.
+pub(crate) fn note(text: impl std::fmt::Display) {
+    // Nobody is left to tell if stderr is closed.
+    let _ = writeln!(std::io::stderr(), "{}", harmless(&text.to_string()));
+}
+
+/// Names in models and bundles are other people's: they must not move a terminal's cursor.
+fn harmless(text: &str) -> String {
+    let escape = |c: char| c.is_control() && c != '\n';
+    if !text.contains(escape) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if escape(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// Where the exit code matters more than who reads the output, a closed stdout ends nothing.
+pub(crate) fn unless_closed(printed: Result<()>) -> Result<()> {
+    printed.or_else(|failure| if failure.is_closed_pipe() { Ok(()) } else { Err(failure) })
 }
 
 /// Prints a result as one JSON document.
@@ -77,9 +97,46 @@ fn scaled(n: u64, units: &[&str]) -> String {
     format!("{text} {}", units[unit]).trim_end().to_owned()
 }
 
+/// `1 key`, `2 keys`.
+pub(crate) fn plural(n: usize, word: &str) -> String {
+    format!("{n} {word}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Every SHA-256 in a text cut to its first twelve digits, for people who compare at a glance.
+pub(crate) fn shorten_digests(text: &str) -> String {
+    let is_digest = |word: &str| {
+        word.len() == 64 && word.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let mut short = String::new();
+    for part in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let word = part.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+        if is_digest(word) {
+            short.push_str(&word[..12]);
+            short.push('…');
+            short.push_str(&part[word.len()..]);
+        } else {
+            short.push_str(part);
+        }
+    }
+    short
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_peoples_names_cannot_move_the_cursor() {
+        assert_eq!(harmless("conv\u{1b}[2J\ttab\nnext"), "conv\\u{1b}[2J\\ttab\nnext");
+    }
+
+    #[test]
+    fn digests_alone_are_shortened() {
+        let digest = "0123456789abcdef".repeat(4);
+        let text = format!("expected {digest}, found {digest}; {}", "x".repeat(64));
+        let short = format!("expected 0123456789ab…, found 0123456789ab…; {}", "x".repeat(64));
+        assert_eq!(shorten_digests(&text), short);
+    }
 
     #[test]
     fn quantities_are_short() {

@@ -32,9 +32,7 @@ struct Times {
 pub(crate) fn run(args: &Bench) -> Result<()> {
     let (app, device) = super::open(&args.on)?;
     let mut session = app.session(device.clone())?;
-    let sample = app.sample_input().ok_or_else(|| {
-        Failure::usage("the bundle has no golden input to measure with", "ask the vendor to pack it again")
-    })?;
+    let sample = app.sample_input().ok_or(Failure::NothingToMeasure)?;
     let inputs: Vec<Input> = vec![sample; args.batch as usize];
     let progress = text::progress(u64::from(args.runs), "measuring");
     let (mut whole, mut model) = (Vec::new(), Vec::new());

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use tilemark::pack::Package;
-use tilemark::{Algorithm, Device, Home, Input, SigningKey, Trust};
+use tilemark::{Algorithm, App, Device, Home, Input, SigningKey, Trust};
 
 use crate::args::Demo;
 use crate::failure::{Failure, Result};
@@ -14,6 +14,7 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
         Some(dir) => dir.clone(),
         None => find_app()?,
     };
+    let photos = if args.pictures.is_empty() { samples(&app_dir)? } else { args.pictures.clone() };
     let scratch =
         tempfile::tempdir().map_err(|source| Failure::File { path: std::env::temp_dir(), source })?;
     let bundle = scratch.path().join("tagger.tmk");
@@ -23,47 +24,75 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
     let trust = Trust::key(key.public().clone());
     let home = Home::at(scratch.path().join("home"));
     let app = verify(&bundle, &trust, &home)?;
-    tag(&app, &app_dir)?;
+    tag(&app, &photos)?;
     let replay = app.replay(&Device::best())?;
-    text::line(format_args!("\nreplay: {replay}"))?;
+    step("replay", format_args!("{replay}"))?;
     replay.check()?;
     tamper(&bundle, &trust, &home)
+}
+
+/// A line that opens a step of the story.
+fn step(name: &str, what: impl std::fmt::Display) -> Result<()> {
+    text::line(format_args!("{name:<8}{what}"))
+}
+
+/// A line that belongs to the step above.
+fn more(what: impl std::fmt::Display) -> Result<()> {
+    step("", what)
 }
 
 fn pack(app_dir: &Path, key: &SigningKey, bundle: &Path) -> Result<()> {
     let start = Instant::now();
     let spinner = text::spinner("importing the model and recording golden vectors");
     let package = Package::from_description(app_dir.join("app.toml"))?;
+    let bytes = package.sign(&[key])?;
+    files::write(bundle, &bytes)?;
     spinner.finish_and_clear();
-    let (identity, size) = super::pack::sign_and_write(&package, &[key], bundle)?;
-    text::line(format_args!("pack:   {} signed by a fresh key, {} s", text::bytes(size), seconds(start)))?;
-    text::line(format_args!("        identity {identity}"))
+    let (size, vectors) = (text::bytes(bytes.len() as u64), package.golden_vectors());
+    step("pack", format_args!("model, pipeline, labels and {vectors} golden vectors in one file, {size}"))?;
+    more(format_args!("signed with a fresh key, {:.1} s", start.elapsed().as_secs_f64()))
 }
 
-fn verify(bundle: &Path, trust: &Trust, home: &Home) -> Result<tilemark::App> {
+fn verify(bundle: &Path, trust: &Trust, home: &Home) -> Result<App> {
     let start = Instant::now();
     let app = tilemark::open_with(bundle, trust, home)?;
+    let ms = 1e3 * start.elapsed().as_secs_f64();
     let holds = app.verdict().facts().iter().filter(|fact| fact.holds).count();
-    text::line(format_args!("verify: {holds} facts hold, {:.0} ms", 1e3 * start.elapsed().as_secs_f64()))?;
+    step("verify", format_args!("{holds} facts hold: a trusted key signed it, no byte changed; {ms:.0} ms"))?;
     Ok(app)
 }
 
-fn tag(app: &tilemark::App, app_dir: &Path) -> Result<()> {
+fn tag(app: &App, photos: &[PathBuf]) -> Result<()> {
     let device = Device::best();
     let mut session = app.session(device.clone())?;
-    text::line(format_args!("run:    on the {}", device.description()))?;
-    for photo in photos(app_dir)? {
-        let name = photo.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    step("run", format_args!("on the {}", device.description()))?;
+    let mut cards = Vec::with_capacity(photos.len());
+    for photo in photos {
+        let named = |error| Failure::input(&photo.display().to_string(), error);
+        let input = Input::image(photo).map_err(named)?;
         // Twice: the first run touches memory for the first time.
-        session.run(Input::image(&photo)?)?;
-        let output = session.run(Input::image(&photo)?)?;
+        session.run(input.clone()).map_err(named)?;
+        let output = session.run(input).map_err(named)?;
         let ms = output.ms();
-        text::line(format_args!("\n{name}  {:.1} ms", ms.pre + ms.infer + ms.post))?;
-        for label in output.labels() {
-            text::line(format_args!("  {:5.1}%  {}", 100.0 * label.score, label.name))?;
-        }
+        let name = photo.file_name().unwrap_or_default().to_string_lossy();
+        let mut card = vec![format!("{name}, {:.1} ms", ms.pre + ms.infer + ms.post)];
+        let label = |label: &tilemark::Label| format!("{:5.1}%  {}", 100.0 * label.score, label.name);
+        card.extend(output.labels().iter().map(label));
+        cards.push(card);
     }
-    Ok(())
+    for pair in cards.chunks(2) {
+        let rows = pair.iter().map(Vec::len).max().unwrap_or(0);
+        let cell = |card: usize, row: usize| pair.get(card).and_then(|card| card.get(row)).cloned();
+        let rows: Vec<[String; 3]> = (0..rows)
+            .map(|row| {
+                ["        ".into(), cell(0, row).unwrap_or_default(), cell(1, row).unwrap_or_default()]
+            })
+            .map(|[indent, left, right]| [indent, format!("{left:<30}"), right])
+            .collect();
+        text::line("")?;
+        text::table(&rows, &[])?;
+    }
+    text::line("")
 }
 
 /// Flips one bit in the middle of the file; opening it must fail.
@@ -72,21 +101,15 @@ fn tamper(bundle: &Path, trust: &Trust, home: &Home) -> Result<()> {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     files::write(bundle, &bytes)?;
-    match tilemark::open_with(bundle, trust, home) {
-        Ok(_) => {
-            Err(Failure::usage("a changed bundle was accepted", "this is a defect of tilemark: report it"))
-        }
-        Err(error) => {
-            text::line(format_args!(
-                "\ntamper: byte {middle} changed by one bit, and the bundle is refused:"
-            ))?;
-            text::line(format_args!("        error[{}]: {error}", error.code()))
-        }
-    }
+    let Err(error) = tilemark::open_with(bundle, trust, home) else {
+        return Err(Failure::TamperingUnnoticed);
+    };
+    step("tamper", format_args!("one bit of byte {middle} flipped, and the bundle is refused:"))?;
+    more(format_args!("error[{}]: {}", error.code(), text::shorten_digests(&error.to_string())))
 }
 
 /// The app's photos, by name.
-fn photos(app_dir: &Path) -> Result<Vec<PathBuf>> {
+fn samples(app_dir: &Path) -> Result<Vec<PathBuf>> {
     let folder = app_dir.join("samples");
     let list = std::fs::read_dir(&folder).and_then(|entries| entries.map(|e| Ok(e?.path())).collect());
     let mut photos: Vec<PathBuf> = list.map_err(|source| Failure::File { path: folder, source })?;
@@ -106,8 +129,4 @@ fn find_app() -> Result<PathBuf> {
             "run it inside a checkout, or give --app examples/apps/tagger",
         )
     })
-}
-
-fn seconds(start: Instant) -> String {
-    format!("{:.1}", start.elapsed().as_secs_f64())
 }

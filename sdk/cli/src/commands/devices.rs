@@ -14,7 +14,7 @@ pub(super) struct Row {
     name: String,
     driver: String,
     /// Whether it gave the known answer.
-    pub(super) passes: bool,
+    passes: bool,
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -22,28 +22,22 @@ pub(super) struct Row {
 
 /// Lists every device and whether it computes right.
 pub(crate) fn run(args: &Devices) -> Result<()> {
+    Device::host().level().map_err(tilemark::Error::from)?; // TILEMARK_CPU may ask for the impossible
     let rows = list();
-    if args.json {
-        return text::json(&rows);
-    }
-    print(&rows)
+    if args.json { text::json(&rows) } else { print(&rows, "") }
 }
 
 pub(super) fn list() -> Vec<Row> {
     Device::all().iter().map(row).collect()
 }
 
-pub(super) fn print(rows: &[Row]) -> Result<()> {
-    let cells: Vec<[String; 4]> = rows
-        .iter()
-        .map(|row| {
-            let answer = match &row.reason {
-                None => "passes the known-answer test".to_owned(),
-                Some(reason) => format!("FAILS: {reason}"),
-            };
-            [row.id.clone(), row.kind.clone(), format!("{}, {}", row.name, row.driver), answer]
-        })
-        .collect();
+pub(super) fn print(rows: &[Row], indent: &str) -> Result<()> {
+    let head = [format!("{indent}id"), "kind".into(), "name".into(), "driver".into(), "known answer".into()];
+    let row = |row: &Row| {
+        let answer = row.reason.as_ref().map_or("passes".to_owned(), |reason| format!("FAILS: {reason}"));
+        [format!("{indent}{}", row.id), row.kind.clone(), row.name.clone(), row.driver.clone(), answer]
+    };
+    let cells: Vec<[String; 5]> = std::iter::once(head).chain(rows.iter().map(row)).collect();
     text::table(&cells, &[])
 }
 

@@ -1,5 +1,7 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
-use tilemark::{Device, Home, KernelInfo, Replay, all_kernels};
+use tilemark::{App, CpuLevel, Device, Home, KernelInfo, Replay, all_kernels};
 
 use crate::args::Doctor;
 use crate::failure::{Failure, Result};
@@ -13,6 +15,7 @@ struct Report {
     version: &'static str,
     cpu_level: String,
     cpu_level_why: String,
+    levels: Vec<Level>,
     home: String,
     home_usable: bool,
     devices: Vec<Row>,
@@ -21,68 +24,138 @@ struct Report {
     app: Option<Checkup>,
 }
 
+/// A level of the host.
+#[derive(Serialize)]
+struct Level {
+    level: CpuLevel,
+    in_use: bool,
+    /// Whether this CPU can run it.
+    supported: bool,
+    /// Whether this build has kernels for it.
+    built: bool,
+}
+
 /// An app on every device of this machine.
 #[derive(Serialize)]
 struct Checkup {
     name: String,
     identity: String,
     replays: Vec<Replay>,
+    chosen: Vec<Chosen>,
+}
+
+/// A kernel that the host's plan uses.
+#[derive(Default, Serialize)]
+struct Chosen {
+    kernel: String,
+    steps: usize,
+    macs: u64,
+    why: BTreeSet<String>,
 }
 
 /// Examines the machine, and an app on it.
 pub(crate) fn run(args: &Doctor) -> Result<()> {
     let home = Home::from_env()?;
+    let level = Device::host().level().map_err(tilemark::Error::from)?;
     let app = match &args.bundle {
         None => None,
-        Some(bundle) => Some(tilemark::open(bundle, &files::trust(args.trust.as_deref())?)?),
+        Some(bundle) => Some(checkup(&tilemark::open(bundle, &files::trust(args.trust.as_deref())?)?)?),
     };
-    let level = Device::host().level().map_err(tilemark::Error::from)?;
-    let checkup = app.map(|app| {
-        let replays =
-            Device::all().iter().map(|device| app.replay(device)).collect::<std::result::Result<_, _>>()?;
-        let name = app.manifest().app.name.to_string();
-        Ok::<_, Failure>(Checkup { name, identity: app.identity().to_string(), replays })
-    });
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         cpu_level: level.to_string(),
         cpu_level_why: Device::host().level_reason(),
+        levels: CpuLevel::ALL.into_iter().map(|other| Level::of(other, level)).collect(),
         home: home.path().display().to_string(),
         home_usable: home.is_usable(),
         devices: devices::list(),
         kernels: all_kernels().collect(),
-        app: checkup.transpose()?,
+        app,
     };
-    if args.json {
-        text::json(&report)?
-    } else {
-        print(&report)?
-    }
+    text::unless_closed(if args.json { text::json(&report) } else { print(&report) })?;
     let mut replays = report.app.iter().flat_map(|checkup| &checkup.replays);
     match replays.find_map(|replay| replay.check().err()) {
-        Some(error) => Err(Failure::Refused(error)),
+        Some(error) => Err(Failure::Reported(error)),
         None => Ok(()),
     }
 }
 
+fn checkup(app: &App) -> Result<Checkup> {
+    let devices = Device::all();
+    let plan = app.session(Device::host())?.plan()?;
+    let mut chosen = BTreeMap::<&str, Chosen>::new();
+    for step in plan.steps() {
+        let kernel = chosen.entry(&step.kernel).or_default();
+        kernel.kernel.clone_from(&step.kernel);
+        kernel.steps += 1;
+        kernel.macs += step.macs;
+        kernel.why.insert(step.why.clone());
+    }
+    Ok(Checkup {
+        name: app.manifest().app.name.to_string(),
+        identity: app.identity().to_string(),
+        replays: devices.iter().map(|device| app.replay(device)).collect::<std::result::Result<_, _>>()?,
+        chosen: chosen.into_values().collect(),
+    })
+}
+
 fn print(report: &Report) -> Result<()> {
-    text::line(format_args!("tilemark {}", report.version))?;
-    text::line(format_args!("cpu level {}: {}", report.cpu_level, report.cpu_level_why))?;
+    text::line(format_args!("tilemark   {}", report.version))?;
     let state = if report.home_usable { "usable" } else { "NOT WRITABLE: rollback floors cannot be kept" };
-    text::line(format_args!("state in {}: {state}", report.home))?;
-    text::line("\ndevices")?;
-    devices::print(&report.devices)?;
-    text::line("\nkernels")?;
-    let rows: Vec<[String; 3]> = report
-        .kernels
-        .iter()
-        .map(|kernel| {
-            let state = if kernel.supported { "runs here" } else { "not on this CPU" };
-            [kernel.operation.to_owned(), kernel.name.to_owned(), state.to_owned()]
-        })
-        .collect();
-    text::table(&rows, &[])?;
-    let Some(app) = &report.app else { return Ok(()) };
-    text::line(format_args!("\n{}  {}", app.name, app.identity))?;
-    app.replays.iter().try_for_each(|replay| text::line(format_args!("  {}: {replay}", replay.device)))
+    text::line(format_args!("state      {}, {state}", report.home))?;
+    text::line(format_args!("cpu level  {}, {}", report.cpu_level, report.cpu_level_why))?;
+    let levels: Vec<_> =
+        report.levels.iter().map(|l| [format!("  {}", l.level), l.state().to_owned()]).collect();
+    text::table(&levels, &[])?;
+    text::line("devices")?;
+    devices::print(&report.devices, "  ")?;
+    text::line("kernels of this build; those in brackets need another CPU")?;
+    text::table(&kernels(&report.kernels), &[])?;
+    report.app.as_ref().map_or(Ok(()), print_app)
+}
+
+/// One row an operation, with its variants.
+fn kernels(kernels: &[KernelInfo]) -> Vec<[String; 2]> {
+    let mut rows: Vec<[String; 2]> = Vec::new();
+    for kernel in kernels {
+        let operation = format!("  {}", kernel.operation);
+        let variant = if kernel.supported { kernel.level.to_string() } else { format!("({})", kernel.level) };
+        match rows.last_mut().filter(|[name, _]| *name == operation) {
+            Some([_, variants]) => *variants += &format!(", {variant}"),
+            None => rows.push([operation, variant]),
+        }
+    }
+    rows
+}
+
+fn print_app(app: &Checkup) -> Result<()> {
+    text::line(format_args!("app        {}", app.name))?;
+    text::line(format_args!("  identity {}", app.identity))?;
+    for replay in &app.replays {
+        text::line(format_args!("  replay   {replay}"))?;
+    }
+    let head = ["  kernel", "steps", "MACs", "why"].map(str::to_owned);
+    let row = |kernel: &Chosen| {
+        let why: Vec<&str> = kernel.why.iter().map(String::as_str).collect();
+        let name = format!("  {}", kernel.kernel);
+        [name, kernel.steps.to_string(), text::count(kernel.macs), why.join("; ")]
+    };
+    let rows: Vec<_> = std::iter::once(head).chain(app.chosen.iter().map(row)).collect();
+    text::table(&rows, &[1, 2])
+}
+
+impl Level {
+    fn of(level: CpuLevel, in_use: CpuLevel) -> Self {
+        let (supported, built) = (level.is_supported(), level.has_kernels());
+        Self { level, in_use: level == in_use, supported, built }
+    }
+
+    fn state(&self) -> &'static str {
+        match self {
+            Self { in_use: true, .. } => "in use",
+            Self { supported: false, .. } => "not on this CPU",
+            Self { built: false, .. } => "this CPU has it, this build has no kernels for it",
+            _ => "usable",
+        }
+    }
 }

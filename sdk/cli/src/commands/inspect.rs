@@ -3,7 +3,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use tilemark::model::{Applied, PASSES, Port, graph::Dim, import_traced, shape};
-use tilemark::{Graph, Manifest, Untrusted};
+use tilemark::{FactKind, Graph, Manifest, Untrusted, Verdict};
 
 use crate::args::Inspect;
 use crate::failure::Result;
@@ -69,14 +69,23 @@ fn inspect_model(args: &Inspect) -> Result<()> {
 fn inspect_bundle(args: &Inspect) -> Result<()> {
     let untrusted = Untrusted::from_path(&args.file).map_err(tilemark::Error::from)?;
     let identity = untrusted.identity().to_string();
-    let signers = untrusted.signers().map(|id| id.to_string()).collect();
     let app = match &args.trust {
         None => None,
         Some(trust) => Some(open(&args.file, trust)?),
     };
+    let signers = match &app {
+        None => untrusted.signers().map(|id| format!("{id}, not verified")).collect(),
+        Some(app) => signatures(app.verdict()),
+    };
     let graph = app.as_ref().map(|app| graph(app.graph())).transpose()?;
     let report = BundleReport { identity, signers, manifest: app.as_ref().map(|app| app.manifest()), graph };
     if args.json { text::json(&report) } else { print_bundle(&report) }
+}
+
+/// What verification found about each signature: anybody can add one by a key that nobody knows.
+fn signatures(verdict: &Verdict) -> Vec<String> {
+    let facts = verdict.facts().iter().filter(|fact| fact.fact == FactKind::Signature);
+    facts.map(|fact| fact.evidence.clone()).collect()
 }
 
 fn open(file: &Path, trust: &Path) -> Result<tilemark::App> {
@@ -131,15 +140,10 @@ fn pass(applied: &Applied) -> PassReport {
 fn print_bundle(report: &BundleReport) -> Result<()> {
     text::line(format_args!("identity  {}", report.identity))?;
     for signer in &report.signers {
-        text::line(format_args!(
-            "signed by {signer}{}",
-            if report.manifest.is_none() { "  (not verified)" } else { "" }
-        ))?;
+        text::line(format_args!("signed by {signer}"))?;
     }
     let (Some(manifest), Some(graph)) = (report.manifest, &report.graph) else {
-        return text::line(
-            "give --trust to verify it and to see what is inside; nothing unverified is parsed",
-        );
+        return text::line("give --trust to see what is inside: nothing is parsed before it is verified");
     };
     let app = &manifest.app;
     text::line(format_args!(

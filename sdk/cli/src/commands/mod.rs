@@ -17,7 +17,7 @@ use tilemark::{App, Device};
 
 use crate::args::{self, Command, OnDevice};
 use crate::failure::Result;
-use crate::files;
+use crate::{files, text};
 
 pub(crate) fn run(command: Command) -> Result<()> {
     match command {
@@ -44,7 +44,7 @@ fn open(on: &OnDevice) -> Result<(App, Device)> {
         Some(device) => device,
         None => {
             let choice = app.choose_device(on.threads)?;
-            eprintln!("device {}: {}", choice.device.id(), choice.why);
+            text::note(format_args!("device {}: {}", choice.device.id(), choice.why));
             choice.device
         }
     };

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use tilemark::pack::{AppSection, Package};
-use tilemark::{Digest, SigningKey, Untrusted};
+use tilemark::{SigningKey, Untrusted};
 
 use crate::args::Pack;
 use crate::failure::{Failure, Result};
@@ -17,24 +17,18 @@ pub(crate) fn run(args: &Pack) -> Result<()> {
         (None, None) => return Err(Failure::usage("nothing to pack", "give an app.toml or --model")),
     };
     spinner.finish_and_clear();
-    let (identity, size) = sign_and_write(&package, &keys.iter().collect::<Vec<_>>(), &args.output)?;
-    text::line(format_args!("{}  {}", args.output.display(), text::bytes(size)))?;
-    text::line(format_args!("identity {identity}"))?;
-    let vectors = package.golden_vectors();
-    text::line(format_args!("{vectors} golden vector{} recorded", if vectors == 1 { "" } else { "s" }))
+    let bytes = package.sign(&keys.iter().collect::<Vec<&SigningKey>>())?;
+    files::write(&args.output, &bytes)?;
+    let size = bytes.len();
+    print(&args.output, &Untrusted::from_bytes(bytes).map_err(tilemark::Error::from)?, size)?;
+    text::line(format_args!("golden    {} recorded", text::plural(package.golden_vectors(), "vector")))
 }
 
-/// Signs a package into a file; returns its identity and size.
-pub(super) fn sign_and_write(
-    package: &Package,
-    keys: &[&SigningKey],
-    output: &Path,
-) -> Result<(Digest, u64)> {
-    let bytes = package.sign(keys)?;
-    files::write(output, &bytes)?;
-    let size = bytes.len() as u64;
-    let identity = Untrusted::from_bytes(bytes).map_err(tilemark::Error::from)?.identity();
-    Ok((identity, size))
+/// What was written: name, size, identity, who signed it.
+pub(super) fn print(path: &Path, bundle: &Untrusted, size: usize) -> Result<()> {
+    text::line(format_args!("{}, {}", path.display(), text::bytes(size as u64)))?;
+    text::line(format_args!("identity  {}", bundle.identity()))?;
+    bundle.signers().try_for_each(|signer| text::line(format_args!("signed by {signer}")))
 }
 
 fn from_model(args: &Pack, model: &Path) -> Result<Package> {

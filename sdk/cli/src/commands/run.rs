@@ -1,7 +1,8 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tilemark::{Input, Milliseconds, Outcome, Output, Session, npy};
+use tilemark::{Input, Milliseconds, Outcome, Output, npy};
 
 use crate::args::Run;
 use crate::failure::{Failure, Result};
@@ -18,16 +19,24 @@ struct Report<'a> {
     results: Vec<Outcome>,
 }
 
+/// What to run on.
+enum Given {
+    Picture(PathBuf),
+    Tensors(Input),
+}
+
 /// Runs the app on each picture, or once on the tensors.
 pub(crate) fn run(args: &Run) -> Result<()> {
+    let given = given(args)?;
     let (app, device) = super::open(&args.on)?;
     let mut session = app.session(device.clone())?;
-    let inputs = inputs(args)?;
-    let several = inputs.len() > 1;
+    let several = given.len() > 1;
     let mut ms = Milliseconds::default();
-    let mut results = Vec::with_capacity(inputs.len());
-    for (index, (name, input)) in inputs.into_iter().enumerate() {
-        let output = run_one(&mut session, &name, input)?;
+    let mut results = Vec::with_capacity(given.len());
+    for (index, given) in given.into_iter().enumerate() {
+        let name = given.name();
+        let input = given.read()?; // one at a time: decoded pictures are large
+        let output = session.run(input).map_err(|error| Failure::input(&name, error))?;
         ms += output.ms();
         let mut outcome = output.outcome().clone();
         if let Some(folder) = &args.tensors_out {
@@ -39,55 +48,68 @@ pub(crate) fn run(args: &Run) -> Result<()> {
         }
         results.push(outcome);
     }
-    let manifest = app.manifest();
+    let (name, version) = (&app.manifest().app.name, &app.manifest().app.version);
     if args.json {
-        let (name, version) = (manifest.app.name.as_str(), manifest.app.version.to_string());
-        return text::json(&Report { app: name, version, device: device.id(), ms, results });
+        let (app, version) = (name.as_str(), version.to_string());
+        return text::json(&Report { app, version, device: device.id(), ms, results });
     }
-    let (name, version) = (&manifest.app.name, &manifest.app.version);
     let Milliseconds { pre, infer, post } = ms;
-    eprintln!(
+    text::note(format_args!(
         "{name} {version} on {}: pre {pre:.1} ms, infer {infer:.1} ms, post {post:.1} ms",
         device.description()
-    );
+    ));
     Ok(())
 }
 
-fn run_one(session: &mut Session, name: &str, input: Result<Input>) -> Result<Output> {
-    let output = input.and_then(|input| Ok(session.run(input)?));
-    output.inspect_err(|_| {
-        if !name.is_empty() {
-            eprintln!("{name}:");
-        }
-    })
-}
-
-/// What to run: each picture by its path, or one nameless set of tensors.
-fn inputs(args: &Run) -> Result<Vec<(String, Result<Input>)>> {
+fn given(args: &Run) -> Result<Vec<Given>> {
     if args.tensor.is_empty() {
-        let picture =
-            |path: &PathBuf| (path.display().to_string(), Input::image(path).map_err(Failure::from));
-        return Ok(args.pictures.iter().map(picture).collect());
+        return Ok(args.pictures.iter().cloned().map(Given::Picture).collect());
     }
     let tensors = args.tensor.iter().try_fold(Input::tensors(), |input, argument| {
         let (name, file) = argument.split_once('=').ok_or_else(|| {
             Failure::usage(format!("--tensor {argument}: no `=` in it"), "write --tensor NAME=FILE.npy")
         })?;
-        Ok::<_, Failure>(input.npy(name, file)?)
+        input.npy(name, file).map_err(|error| Failure::input(file, error))
     })?;
-    Ok(vec![(String::new(), Ok(tensors))])
+    Ok(vec![Given::Tensors(tensors)])
+}
+
+impl Given {
+    /// The picture's path; nothing for tensors, which have names of their own.
+    fn name(&self) -> String {
+        match self {
+            Self::Picture(path) => path.display().to_string(),
+            Self::Tensors(_) => String::new(),
+        }
+    }
+
+    fn read(self) -> Result<Input> {
+        let name = self.name();
+        match self {
+            Self::Picture(path) => Input::image(path).map_err(|error| Failure::input(&name, error)),
+            Self::Tensors(input) => Ok(input),
+        }
+    }
 }
 
 /// Writes the model's outputs under ONNX's names, `/` and `:` made `_`, and notes the files in the outcome.
 fn write_tensors(folder: &Path, output: &Output, outcome: &mut Outcome) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|source| Failure::File { path: folder.to_owned(), source })?;
+    let mut written = BTreeMap::new();
     for (name, tensor) in output.tensors() {
-        let path = folder.join(format!("{}.npy", name.replace(['/', ':'], "_")));
+        // The backslash separates folders on some systems; no name may lead out of this one.
+        let path = folder.join(format!("{}.npy", name.replace(['/', ':', '\\'], "_")));
+        if let Some(first) = written.insert(path.clone(), name.clone()) {
+            return Err(Failure::SameFile { first, second: name.clone(), path });
+        }
         files::write(&path, &npy::write(tensor))?;
         outcome.files.insert(name.clone(), path.display().to_string());
     }
     Ok(())
 }
+
+/// Values printed of one output; `--json` and `--tensors-out` give all.
+const VALUES_SHOWN: usize = 8;
 
 fn print(name: &str, outcome: &Outcome) -> Result<()> {
     if !name.is_empty() {
@@ -96,11 +118,19 @@ fn print(name: &str, outcome: &Outcome) -> Result<()> {
     for label in outcome.labels() {
         text::line(format_args!("  {:5.1}%  {}", 100.0 * label.score, label.name))?;
     }
-    for (name, values) in &outcome.values {
-        text::line(format_args!("  {name}: {values:?}"))?;
+    let unnamed = outcome.outputs.iter().filter(|_| outcome.labels.is_none());
+    for (name, tensor) in unnamed {
+        let values = outcome.values.get(name).map(Vec::as_slice).unwrap_or_default();
+        let shown: Vec<String> = values.iter().take(VALUES_SHOWN).map(|&v| (v as f32).to_string()).collect();
+        let shape = tensor.shape();
+        let dtype = tensor.dtype();
+        match values.len() {
+            0 => text::line(format_args!("  {name}: {dtype} {shape:?}, --tensors-out DIR writes it"))?,
+            n if n > VALUES_SHOWN => {
+                text::line(format_args!("  {name}: {dtype} {shape:?}: {}, …", shown.join(", ")))?;
+            }
+            _ => text::line(format_args!("  {name}: {dtype} {shape:?}: {}", shown.join(", ")))?,
+        }
     }
-    for (name, path) in &outcome.files {
-        text::line(format_args!("  {name}: {path}"))?;
-    }
-    Ok(())
+    outcome.files.iter().try_for_each(|(name, path)| text::line(format_args!("  {name} -> {path}")))
 }

@@ -1,4 +1,4 @@
-use tilemark::{App, Device, FactKind, Verdict};
+use tilemark::{App, Device, Fact, FactKind, Verdict};
 
 use crate::args::Verify;
 use crate::failure::{Failure, Result};
@@ -7,21 +7,19 @@ use crate::{files, text};
 /// Prints the verdict, fact by fact; also that of a refused bundle, up to the fact that failed.
 pub(crate) fn run(args: &Verify) -> Result<()> {
     let trust = files::trust(args.trust.as_deref())?;
-    let app = match tilemark::open(&args.bundle, &trust) {
-        Ok(app) => app,
-        Err(error) => {
-            let Some(verdict) = error.verdict() else { return Err(error.into()) };
-            print(verdict, args.json)?;
-            return Err(Failure::Refused(error));
+    let (verdict, outcome) = match tilemark::open(&args.bundle, &trust) {
+        Ok(app) => {
+            let mut verdict = app.verdict().clone();
+            let outcome = if args.replay { replay(&app, &mut verdict) } else { Ok(()) };
+            (verdict, outcome)
         }
+        Err(error) => match error.verdict() {
+            Some(verdict) if !verdict.facts().is_empty() => (verdict.clone(), Err(error)),
+            _ => return Err(error.into()), // a file that cannot be read has no facts
+        },
     };
-    if !args.replay {
-        return print(app.verdict(), args.json);
-    }
-    let mut verdict = app.verdict().clone();
-    let outcome = replay(&app, &mut verdict);
-    print(&verdict, args.json)?;
-    outcome.map_err(Failure::Refused)
+    text::unless_closed(if args.json { text::json(&verdict) } else { print(&verdict, outcome.is_err()) })?;
+    outcome.map_err(Failure::Reported)
 }
 
 fn replay(app: &App, verdict: &mut Verdict) -> std::result::Result<(), tilemark::Error> {
@@ -35,6 +33,16 @@ fn replay(app: &App, verdict: &mut Verdict) -> std::result::Result<(), tilemark:
     outcome
 }
 
-fn print(verdict: &Verdict, json: bool) -> Result<()> {
-    if json { text::json(verdict) } else { text::line(verdict.to_string().trim_end()) }
+/// One line a fact. The last fact of a refusal is the one that failed; others that do not hold were not looked at.
+fn print(verdict: &Verdict, refused: bool) -> Result<()> {
+    let facts = verdict.facts();
+    for (i, Fact { fact, holds, evidence }) in facts.iter().enumerate() {
+        let word = match holds {
+            true => "holds",
+            false if refused && i + 1 == facts.len() => "FAILS",
+            false => "-",
+        };
+        text::line(format_args!("{word:<6} {:<18} {evidence}", fact.to_string()))?;
+    }
+    Ok(())
 }
