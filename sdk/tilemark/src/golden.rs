@@ -7,7 +7,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tilemark_bundle::{Bundle, Digest, codec, sha256};
 use tilemark_engine::Device;
-use tilemark_model::{Graph, Tensor, reference};
+use tilemark_model::{Data, Graph, Tensor, reference};
 use tilemark_pipeline::{Image, Outcome, Pipeline, npy};
 
 use crate::app::App;
@@ -250,16 +250,68 @@ fn outcome_digest(outcome: &Outcome) -> Result<Digest, Error> {
 
 /// The picture in an array of bytes `[height, width, 3]`.
 fn picture(pixels: Tensor) -> Result<Image, Error> {
-    let invalid = |shape: &[usize]| Error::Contents {
+    let found = format!("{} {:?}", pixels.dtype(), pixels.shape());
+    let invalid = || Error::Contents {
         what: "golden vectors",
-        reason: format!("a picture of shape {shape:?}; [height, width, 3] of u8 was expected"),
+        reason: format!("a picture of {found}; u8 [height, width, 3] was expected"),
     };
-    let &[height, width, 3] = pixels.shape() else { return Err(invalid(pixels.shape())) };
+    let &[height, width, 3] = pixels.shape() else { return Err(invalid()) };
     let (Ok(width), Ok(height)) = (u32::try_from(width), u32::try_from(height)) else {
-        return Err(invalid(pixels.shape()));
+        return Err(invalid());
     };
     match pixels.into_data() {
-        tilemark_model::Data::U8(bytes) => Ok(Image::from_rgb(width, height, bytes)?),
-        _ => Err(invalid(&[])),
+        Data::U8(bytes) => Ok(Image::from_rgb(width, height, bytes)?),
+        _ => Err(invalid()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_differing_element_is_shown_as_its_bits() {
+        let expected = Tensor::f32([2, 2], vec![1.0, 2.0, 3.0, 4.0]).unwrap();
+        assert_eq!(first_difference(&expected, &expected), None);
+        let found = Tensor::f32([2, 2], vec![1.0, 2.0, -3.0, 9.0]).unwrap();
+        let text = first_difference(&expected, &found).unwrap();
+        assert_eq!(text, "element 2 of [2, 2]: expected 0x40400000, found 0xc0400000");
+        let byte = |b: u8| Tensor::u8([3], vec![7, 8, b]).unwrap();
+        let text = first_difference(&byte(9), &byte(10)).unwrap();
+        assert_eq!(text, "element 2 of [3]: expected 0x09, found 0x0a");
+    }
+
+    #[test]
+    fn a_difference_is_an_error_that_says_where() {
+        let divergence = |element: Option<&str>| Replay {
+            device: "host".into(),
+            vectors: 1,
+            tensors_compared: 3,
+            tensors_recorded: 9,
+            divergence: Some(Divergence {
+                vector: 0,
+                tensor: "conv1".into(),
+                element: element.map(str::to_owned),
+            }),
+        };
+        let text = divergence(Some("element 2")).to_string();
+        assert_eq!(text, "host departs from golden vector 0 at `conv1`, element 2");
+        assert_eq!(divergence(None).to_string(), "host departs from golden vector 0 at `conv1`");
+        let good = Replay { divergence: None, ..divergence(None) };
+        good.check().unwrap();
+        let text = good.to_string();
+        assert!(text.starts_with("1 golden vector replayed") && text.contains("3 of 9 tensors"), "{text}");
+    }
+
+    #[test]
+    fn a_picture_is_an_array_of_rows_of_pixels_of_three_bytes() {
+        let pixels = picture(Tensor::u8([2, 4, 3], vec![5; 24]).unwrap()).unwrap();
+        assert_eq!((pixels.width(), pixels.height()), (4, 2));
+        for shape in [vec![24], vec![2, 3, 4], vec![2, 4, 3, 1]] {
+            let tensor = Tensor::u8(shape, vec![5; 24]).unwrap();
+            assert_eq!(picture(tensor).unwrap_err().code(), "TM0503");
+        }
+        let floats = Tensor::f32([2, 4, 3], vec![5.0; 24]).unwrap();
+        assert_eq!(picture(floats).unwrap_err().code(), "TM0503");
     }
 }

@@ -49,3 +49,29 @@ impl Home {
         Ok(Floors::open(self.0.join("floors"))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_is_made_when_it_is_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path().join("deep/home"));
+        home.floors().unwrap();
+        assert!(!home.path().exists());
+        assert!(home.is_usable());
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "the probe is removed");
+    }
+
+    #[test]
+    fn a_home_below_a_file_is_not_usable() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, b"").unwrap();
+        assert!(!Home::at(&file).is_usable());
+        assert!(!Home::at(file.join("home")).is_usable());
+        std::fs::write(folder.path().join("floors"), b"").unwrap();
+        assert_eq!(Home::at(folder.path()).floors().unwrap_err().code(), "TM0181");
+    }
+}

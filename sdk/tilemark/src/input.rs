@@ -87,3 +87,30 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_larger_than_any_input_is_refused_without_reading_it_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large.png");
+        // Sparse: it takes no room on the disk.
+        std::fs::File::create(&path).unwrap().set_len(MAX_ENCODED_BYTES as u64 + 1).unwrap();
+        let error = Input::image(&path).unwrap_err();
+        assert_eq!(error.code(), "TM0505");
+        assert!(error.to_string().contains("large.png"), "{error}");
+    }
+
+    #[test]
+    fn tensors_collect_by_name_and_replace_a_picture() {
+        let byte = |b| Tensor::u8([1], vec![b]).unwrap();
+        let picture = Input::pixels(Image::from_rgb(1, 1, vec![0; 3]).unwrap());
+        let Input(Kind::Tensors(tensors)) = picture.tensor("a", byte(1)).tensor("b", byte(2)).tensor("a", byte(3))
+        else {
+            panic!("tensors were given")
+        };
+        assert_eq!(tensors.into_iter().collect::<Vec<_>>(), [("a".into(), byte(3)), ("b".into(), byte(2))]);
+    }
+}
