@@ -4,6 +4,7 @@
 //! oracles, [`tagger`] holds the committed network's inputs and what ONNX Runtime computed from them, and
 //! [`node_tests`] runs ONNX's own conformance cases.
 
+pub mod console;
 pub mod node_tests;
 pub mod onnx;
 pub mod operators;
