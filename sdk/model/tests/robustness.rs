@@ -263,6 +263,27 @@ fn sixty_thousand_nodes_take_seconds() {
     assert!(start.elapsed().as_secs() < 120, "{:?}", start.elapsed());
 }
 
+/// Many readers of one value, and one reader of many.
+#[test]
+fn a_graph_as_wide_as_allowed_takes_seconds() {
+    let start = std::time::Instant::now();
+    let q = Quantization::u8(0.5, 0);
+    let mut net = Builder::new(13);
+    let x = net.input("x", &[1, 2]);
+    let mut real = net.qdq(&x, q);
+    for _ in 0..12 {
+        real = net.unary("Tanh", &real);
+    }
+    let (scale, zero) = (net.scalar(0.01), net.constant(&Tensor::u8([], vec![3]).unwrap()));
+    let parts: Vec<String> =
+        (0..30_000).map(|_| net.node("QuantizeLinear", &[&real, &scale, &zero], vec![])).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let y = net.concat(&parts, 1);
+    net.output(&y);
+    assert_eq!(exercise(&net.encode()).unwrap()[0].shape(), [1, 60_000]);
+    assert!(start.elapsed().as_secs() < 120, "{:?}", start.elapsed());
+}
+
 #[test]
 fn too_many_nodes_or_ports_are_refused() {
     let mut net = Builder::new(13);
