@@ -107,7 +107,8 @@ mod tests {
     fn tensors_collect_by_name_and_replace_a_picture() {
         let byte = |b| Tensor::u8([1], vec![b]).unwrap();
         let picture = Input::pixels(Image::from_rgb(1, 1, vec![0; 3]).unwrap());
-        let Input(Kind::Tensors(tensors)) = picture.tensor("a", byte(1)).tensor("b", byte(2)).tensor("a", byte(3))
+        let Input(Kind::Tensors(tensors)) =
+            picture.tensor("a", byte(1)).tensor("b", byte(2)).tensor("a", byte(3))
         else {
             panic!("tensors were given")
         };

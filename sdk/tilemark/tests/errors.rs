@@ -12,7 +12,12 @@ fn own() -> Vec<Error> {
         Error::CeilingExceeded { what: "bytes", found: 2, declared: 1 },
         Error::InputTooLarge { path: path(), limit: 1 },
         Error::Description { path: path(), reason: "r".into() },
-        Error::GoldenMismatch { device: "host".into(), vector: 0, tensor: "t".into(), element: String::new() },
+        Error::GoldenMismatch {
+            device: "host".into(),
+            vector: 0,
+            tensor: "t".into(),
+            element: String::new(),
+        },
     ]
 }
 

@@ -90,7 +90,8 @@ fn a_changed_record_picture_or_pipeline_is_seen() {
     let app = changed("golden/0/record", |bytes| other_digit(&mut bytes[2 + 8 + 8 + 8]));
     assert_eq!(replay(&app).divergence.unwrap().tensor, "x");
 
-    let app = changed("golden/0/image.npy", |bytes| bytes.iter_mut().rev().take(300).for_each(|b| *b ^= 0x80));
+    let app =
+        changed("golden/0/image.npy", |bytes| bytes.iter_mut().rev().take(300).for_each(|b| *b ^= 0x80));
     assert_eq!(replay(&app).divergence.unwrap().tensor, "x");
 
     let swapped = "dog\ncat\nfish\nbird\n".as_bytes().to_vec();

@@ -133,7 +133,8 @@ fn a_graph_cut_at_every_length_is_refused() {
 /// The most memory that this process ever had, from the kernel.
 fn check_memory() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
     match peak {
         Some(peak) => assert!(u64::le(&peak, &MAX_RESIDENT_KB), "{peak} kB were resident"),
         None => println!("skipped: the memory bound (no /proc/self/status here)"),

@@ -24,7 +24,8 @@ fn a_good_bundle_opens_and_every_fact_but_the_replay_holds() {
 
 /// A bundle file of one blob around a payload that is no manifest.
 fn file_of_garbage(key: &SigningKey) -> Vec<u8> {
-    let envelope = Envelope::seal(PayloadType::MANIFEST, b"\xff not json".to_vec(), &[key]).unwrap().to_json();
+    let envelope =
+        Envelope::seal(PayloadType::MANIFEST, b"\xff not json".to_vec(), &[key]).unwrap().to_json();
     let total = (64 + envelope.len()).next_multiple_of(4096) as u64;
     let mut file = b"TILEMARK\x01\0\0\0\0\0\0\0".to_vec();
     file.extend((envelope.len() as u64).to_le_bytes());

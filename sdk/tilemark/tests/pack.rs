@@ -23,8 +23,14 @@ fn the_same_files_and_key_give_the_same_bytes() {
 fn the_bundle_holds_what_the_description_names() {
     let bundle = bundle(&package());
     let names: Vec<&str> = bundle.blobs().map(|(name, _)| name).collect();
-    let expected =
-        ["graph", "weights", "pipeline.json", "resources/labels.txt", "golden/0/image.npy", "golden/0/record"];
+    let expected = [
+        "graph",
+        "weights",
+        "pipeline.json",
+        "resources/labels.txt",
+        "golden/0/image.npy",
+        "golden/0/record",
+    ];
     assert_eq!(names, expected);
     let app = &bundle.manifest().app;
     assert_eq!((app.release, app.license.as_str()), (7, "Apache-2.0"));
@@ -105,7 +111,8 @@ fn a_model_cut_short_at_any_length_is_refused() {
 fn several_golden_pictures_are_several_vectors() {
     let folder = folder();
     folder.file("second.bmp", picture(2, 9, 40));
-    let path = folder.file("app.toml", APP_TOML.replace("[\"photo.bmp\"]", "[\"photo.bmp\", \"second.bmp\"]"));
+    let path =
+        folder.file("app.toml", APP_TOML.replace("[\"photo.bmp\"]", "[\"photo.bmp\", \"second.bmp\"]"));
     let package = Package::from_description(path).unwrap();
     assert_eq!(package.golden_vectors(), 2);
     let replay = common::load(&package).replay(&tilemark::Device::host()).unwrap();

@@ -68,7 +68,12 @@ impl Package {
             first.name,
             first.op.name(),
         );
-        Some(finding(Severity::Warning, "float-nodes", message, "quantize them if an accelerator should run them"))
+        Some(finding(
+            Severity::Warning,
+            "float-nodes",
+            message,
+            "quantize them if an accelerator should run them",
+        ))
     }
 
     /// A bias next to +-2^31 could wrap. Quantizers write such biases into dead channels, where it never happens.

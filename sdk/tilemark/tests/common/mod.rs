@@ -52,7 +52,8 @@ pub(crate) const LABELS: &str = "cat\ndog\nfish\nbird\n";
 pub(crate) fn model(batched: bool) -> Vec<u8> {
     let mut random = SplitMix64::new(42);
     let mut net = Builder::new(13);
-    let x = if batched { net.batched_input("x", &[3, SIDE, SIDE]) } else { net.input("x", &[1, 3, SIDE, SIDE]) };
+    let x =
+        if batched { net.batched_input("x", &[3, SIDE, SIDE]) } else { net.input("x", &[1, 3, SIDE, SIDE]) };
     let x = net.qdq(&x, Quantization::u8(0.02, 128));
     let y = net.conv(&x, &mut random, [16, 3, 3, 3]).pads([1; 4]).add();
     let y = net.unary("Relu", &y);
