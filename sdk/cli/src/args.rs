@@ -132,7 +132,7 @@ pub(crate) struct Check {
 pub(crate) struct Inspect {
     /// A bundle, or an ONNX model
     pub(crate) file: PathBuf,
-    /// The vendor's public key or a trust policy; without it only a bundle's envelope is shown
+    /// The vendor's public key or a policy; without it only a bundle's envelope is shown
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
     /// Show what each import pass changed (models only)
@@ -147,7 +147,7 @@ pub(crate) struct Inspect {
 pub(crate) struct Verify {
     /// The bundle
     pub(crate) bundle: PathBuf,
-    /// The vendor's public key or a trust policy [default: the file `trust` in TILEMARK_HOME]
+    /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
     /// Also replay the golden vectors on the host
@@ -163,7 +163,7 @@ pub(crate) struct Verify {
 pub(crate) struct OnDevice {
     /// The bundle
     pub(crate) bundle: PathBuf,
-    /// The vendor's public key or a trust policy [default: the file `trust` in TILEMARK_HOME]
+    /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
     /// host, or auto: the fastest device that passes the golden vectors
@@ -212,7 +212,7 @@ pub(crate) struct Plan {
 pub(crate) struct Doctor {
     /// An app whose golden vectors are replayed
     pub(crate) bundle: Option<PathBuf>,
-    /// The vendor's public key or a trust policy [default: the file `trust` in TILEMARK_HOME]
+    /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
     /// Print JSON

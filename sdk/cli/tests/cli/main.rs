@@ -1,0 +1,12 @@
+//! The `tilemark` binary as scripts and people meet it: exit codes, JSON, messages, files.
+//!
+//! Every test has a folder and a `TILEMARK_HOME` of its own. Bundles are packed once and shared.
+
+mod keys;
+mod machine;
+mod pack;
+mod run;
+mod tensors;
+mod trust;
+mod usage;
+mod workshop;

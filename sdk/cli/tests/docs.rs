@@ -1,0 +1,64 @@
+//! The examples in the documentation are run: what a reader types gives what the page shows.
+
+use std::path::{Path, PathBuf};
+
+use tilemark_testkit::console;
+use tilemark_testkit::tagger::root;
+use tilemark_testkit::temp::TempFolder;
+
+/// Pages that must have examples; a page that lost them would otherwise pass unnoticed.
+const WITH_EXAMPLES: [&str; 2] = ["cli.md", "quickstart.md"];
+
+#[test]
+fn examples_in_the_documentation_give_what_it_shows() {
+    let pages = pages();
+    for name in WITH_EXAMPLES {
+        assert!(pages.iter().any(|page| page.ends_with(name)), "{name} has no examples");
+    }
+    let failures: Vec<String> = std::thread::scope(|scope| {
+        let running: Vec<_> = pages.iter().map(|page| scope.spawn(|| failures(page))).collect();
+        running.into_iter().flat_map(|page| page.join().expect("no panic in a page")).collect()
+    });
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+/// `README.md` and the pages in `docs/` that have examples.
+fn pages() -> Vec<PathBuf> {
+    let list = std::fs::read_dir(root().join("docs")).expect("there is documentation");
+    let docs = list.map(|entry| entry.expect("a listed file").path());
+    let has_examples = |page: &PathBuf| {
+        page.extension().is_some_and(|extension| extension == "md")
+            && std::fs::read_to_string(page).is_ok_and(|text| text.contains("```console"))
+    };
+    docs.chain([root().join("README.md")]).filter(has_examples).collect()
+}
+
+fn failures(page: &Path) -> Vec<String> {
+    let folder = TempFolder::new();
+    copy(&root().join("examples/apps/tagger"), &folder.path().join("tagger"));
+    let binary = Path::new(env!("CARGO_BIN_EXE_tilemark"));
+    let mut path = vec![binary.parent().expect("the binary is in a folder").to_owned()];
+    path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let path = std::env::join_paths(path).expect("folders without colons");
+    let home = folder.path().join("home");
+    let environment =
+        [("PATH", path.to_str().expect("UTF-8")), ("TILEMARK_HOME", home.to_str().expect("UTF-8"))];
+    let text = std::fs::read_to_string(page).expect("the page was read before");
+    let name = page.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let failures = console::failures(&text, folder.path(), &environment);
+    failures.into_iter().map(|failure| format!("{name}, {failure}")).collect()
+}
+
+/// Copies a folder with what is in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder can be made");
+    for entry in std::fs::read_dir(from).expect("the folder exists") {
+        let path = entry.expect("a listed file").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).expect("a file can be copied");
+        }
+    }
+}
