@@ -111,7 +111,7 @@ pub(super) fn average_pool(
                 let before = padding_before(node, &pool.window, image)?;
                 let inside = taps(&pool.window, before, [oy, ox], image);
                 let (n, acc) = inside.fold((0, 0i32), |(n, acc), (_, [iy, ix])| {
-                    (n + 1, acc + (plane[iy * image[1] + ix] - qx.zero_point))
+                    (n + 1, acc.wrapping_add(plane[iy * image[1] + ix] - qx.zero_point))
                 });
                 let n = if pool.count_include_pad { padded_count(pool, image, [oy, ox]) } else { n };
                 let multiplier = numerics::mean_multiplier(qx.scale, qy.scale, n.max(1)); // dilated taps can all miss the image

@@ -73,7 +73,7 @@ pub fn infer(graph: &Graph, inputs: &[Vec<usize>]) -> Result<Shapes, Error> {
 }
 
 /// What an inference costs, roughly: multiply-accumulates, elements that windows look at, and elements written.
-pub(crate) fn work(graph: &Graph, shapes: &Shapes) -> u64 {
+pub fn work(graph: &Graph, shapes: &Shapes) -> u64 {
     let cost = |node: &Node| {
         let outputs = shapes.of(node.output).iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
         let looked_at = match &node.op {
