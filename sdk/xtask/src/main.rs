@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command line tool")]
 
 mod expected;
+mod models;
 mod onnx_tests;
 mod python;
 mod steps;
@@ -22,6 +23,8 @@ enum Task {
     Expected,
     /// Runs ONNX's own operator cases (fetches them the first time).
     OnnxTests,
+    /// Fetches real models and makes their int8 forms below target/models (needs Python and the network).
+    Models(models::Models),
 }
 
 fn main() -> ExitCode {
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Expected => expected::run().map(|()| true),
         Task::OnnxTests => onnx_tests::run().map(|()| true),
+        Task::Models(wanted) => models::run(&wanted).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

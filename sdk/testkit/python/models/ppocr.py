@@ -1,0 +1,76 @@
+"""PP-OCR: text regions, text lines to symbols, and whether a line is upside down. ONNX files in the package; made static here."""
+
+import numpy as np
+import onnx
+from onnx import version_converter
+from PIL import Image, ImageDraw, ImageFont
+
+import pictures
+from quantize import simplify
+
+FOLDER = "rapidocr_onnxruntime/models/"
+DETECT = FOLDER + "ch_PP-OCRv4_det_infer.onnx", [1, 3, 480, 640]
+READ = FOLDER + "ch_PP-OCRv4_rec_infer.onnx", [1, 3, 48, 320]
+TURN = FOLDER + "ch_ppocr_mobile_v2.0_cls_infer.onnx", [1, 3, 48, 192]
+WORDS = ["Total 42.50 EUR", "Invoice 2024", "serial no. AX-7731", "OpenCL kernel", "Hello World", "21.5 degrees",
+         "EXIT", "platform 9", "best before 07/26", "pressure"]
+
+
+def original(packages, which):
+    """As the package has it: dynamic shapes, shape arithmetic, HardSwish spelled out."""
+    return onnx.load_from_string(packages.read("rapidocr", which[0]))
+
+
+def static(packages, which):
+    """One input shape, opset 13 at least (per-channel Q/DQ needs it), constants folded."""
+    model, shape = original(packages, which), which[1]
+    weights = {tensor.name for tensor in model.graph.initializer}
+    for value in [value for value in model.graph.input if value.name in weights]:
+        model.graph.input.remove(value)  # old exporters list weights as inputs
+    if model.opset_import[0].version < 13:
+        model = version_converter.convert_version(model, 13)
+    for dimension, size in zip(model.graph.input[0].type.tensor_type.shape.dim, shape):
+        dimension.dim_value = size
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    del model.graph.value_info[:]
+    return simplify(model)
+
+
+def _scale(pixels):
+    """BGR, p / 127.5 - 1"""
+    return pixels[..., ::-1] / 127.5 - 1
+
+
+def pages(packages, names):
+    """Whole pictures, and a page of rendered lines over each: photographs alone hardly excite a text detector."""
+    height, width = DETECT[1][2:]
+    batches = []
+    for number, picture in enumerate(pictures.load(packages, names)):
+        page = picture.resize((width, height), Image.Resampling.BILINEAR)
+        batches.append(_batch(page))
+        for row in range(0, height, 80):
+            _write(page, 16, row + 12, WORDS[(number + row // 80) % len(WORDS)], 24 + row // 40)
+        batches.append(_batch(page))
+    return batches
+
+
+def lines(packages, names, which):
+    """Rendered words over strips of pictures."""
+    height, width = which[1][2:]
+    batches = []
+    for number, picture in enumerate(pictures.load(packages, names)):
+        strip = picture.resize((320, 320), Image.Resampling.BILINEAR).crop((0, 0, 320, 48))
+        _write(strip, 6, 6, WORDS[number % len(WORDS)], 18 + number % 14)
+        batches.append(_batch(strip.resize((width, height), Image.Resampling.BILINEAR)))
+    return batches
+
+
+def _write(picture, x, y, text, size):
+    dark = np.asarray(picture.convert("L")).mean() < 128
+    ink = (255, 255, 255) if dark else (0, 0, 0)
+    ImageDraw.Draw(picture).text((x, y), text, fill=ink, font=ImageFont.load_default(size=size))
+
+
+def _batch(picture):
+    return pictures.nchw([_scale(np.asarray(picture).astype(np.float32))[None]])[0]

