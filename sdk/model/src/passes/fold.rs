@@ -1,9 +1,8 @@
 //! Operations whose operands are all constant are computed once, by the reference interpreter.
 
-use std::collections::HashMap;
-
+use super::alone::alone;
 use crate::error::Error;
-use crate::graph::{Draft, Node, Port, ValueId};
+use crate::graph::Draft;
 use crate::limits::MAX_FOLDED_WORK;
 use crate::{reference, shape};
 
@@ -19,7 +18,7 @@ pub(super) fn fold_constants(draft: &mut Draft) -> Result<usize, Error> {
             continue;
         }
         let output = node.output;
-        let alone = alone(draft, node).freeze()?;
+        let alone = alone(draft, &node, |_| None).freeze()?;
         // A small file can ask for any amount of computing here, before anyone has chosen to run it.
         work = work.saturating_add(shape::work(&alone, &shape::infer(&alone, &[])?));
         if work > MAX_FOLDED_WORK {
@@ -35,24 +34,6 @@ pub(super) fn fold_constants(draft: &mut Draft) -> Result<usize, Error> {
     }
     draft.nodes = kept;
     Ok(rewrites)
-}
-
-/// A graph of one node: constants and quantization come along, each once, and every check applies.
-fn alone(draft: &Draft, node: Node) -> Draft {
-    let mut alone = Draft::default();
-    let mut copies: HashMap<ValueId, ValueId> = HashMap::new();
-    let mut copy = |id: ValueId| {
-        *copies.entry(id).or_insert_with(|| {
-            alone.values.push(draft.value(id).clone());
-            ValueId(u32::try_from(alone.values.len() - 1).unwrap_or(u32::MAX))
-        })
-    };
-    let inputs = node.inputs.iter().map(|&id| copy(id)).collect();
-    let value = copy(node.output);
-    let output = draft.value(node.output);
-    alone.node(&node.name, node.op, inputs, value);
-    alone.outputs.push(Port { name: output.name.clone(), value, dtype: output.dtype, shape: Vec::new() });
-    alone
 }
 
 #[cfg(test)]

@@ -2,11 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::tables::MAX_CHAIN;
 use crate::error::Error;
 use crate::graph::{Bounds, Draft, FloatOp, Node, Op, UnaryOp, ValueId};
 use crate::numerics;
 use crate::tensor::{Quant, Tensor};
+
+/// Most Relu and Clip followed from an operation to its Quantize; many operations on one long chain would otherwise make
+/// the search quadratic.
+const MAX_CHAIN: usize = 16;
 
 /// A draft with its connections looked up once.
 pub(super) struct Surroundings<'a> {

@@ -2,12 +2,14 @@
 //!
 //! They run in the order of [`PASSES`]; each is a function of its own module and is tested there.
 
+mod alone;
+mod elementwise;
 mod fold;
 mod islands;
 mod movement;
 mod operators;
 mod ports;
-mod tables;
+mod ranks;
 #[cfg(test)]
 mod testing;
 
@@ -40,14 +42,14 @@ pub const PASSES: &[Pass] = &[
         run: movement::sink_dequantize,
     },
     Pass {
+        name: "collapse-elementwise",
+        summary: "element-wise operations on one 8-bit tensor, every rounding between them kept, become one table",
+        run: elementwise::collapse_elementwise,
+    },
+    Pass {
         name: "quantize-operators",
         summary: "an operation between Dequantize and Quantize becomes an 8-bit one; Relu and Clip become its bounds",
         run: operators::quantize_operators,
-    },
-    Pass {
-        name: "build-tables",
-        summary: "functions of one 8-bit tensor, requantization included, become 256-entry tables",
-        run: tables::build_tables,
     },
     Pass {
         name: "fold-constants",

@@ -92,7 +92,7 @@ impl Requant {
         let (sums, clamp) = (&sums[..n], self.clamp);
         let (bias, multipliers) = (&self.bias[first..][..n], &self.multipliers[first..][..n]);
         for i in 0..n {
-            bytes[i] = clamp.byte(sums[i] + bias[i], multipliers[i]);
+            bytes[i] = clamp.byte(sums[i].wrapping_add(bias[i]), multipliers[i]);
         }
         if let Some(table) = &self.table {
             bytes.iter_mut().for_each(|byte| *byte = table[usize::from(*byte)]);
