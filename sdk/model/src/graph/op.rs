@@ -273,6 +273,19 @@ impl Op {
         )
     }
 
+    /// Whether each output element depends on the elements at the same place alone (and, broadcast, on constants).
+    pub fn is_elementwise(&self) -> bool {
+        matches!(
+            self,
+            Op::Add(_)
+                | Op::Mul(_)
+                | Op::Table
+                | Op::Quantize { axis: None }
+                | Op::Dequantize { axis: None }
+                | Op::Float(FloatOp::Unary(_) | FloatOp::Binary(_))
+        )
+    }
+
     /// Whether this runs in f32.
     pub fn is_float(&self) -> bool {
         matches!(self, Op::Float(_))
