@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::attributes::Attributes;
-use super::{MAX_OPSET, MIN_OPSET, ops};
+use super::{MAX_OPSET, MIN_OPSET, ops, qoperator};
 use crate::error::Error;
 use crate::graph::{Dim, Draft, Op, Port, ValueId};
 use crate::limits::{MAX_NAME_BYTES, MAX_PORTS, MAX_RANK};
@@ -22,8 +22,7 @@ pub(super) fn lower(model: &ModelProto) -> Result<Draft, Error> {
     lowering.constants(graph)?;
     lowering.inputs(graph)?;
     for node in &graph.node {
-        lowering.draft.check_constants(0)?;
-        ops::lower(&mut Lowered { lowering: &mut lowering, node, attributes: &Attributes::new(node) })?;
+        lowering.node(node)?;
     }
     lowering.outputs(graph)?;
     Ok(lowering.draft)
@@ -60,6 +59,21 @@ struct Lowering {
 }
 
 impl Lowering {
+    fn node(&mut self, node: &NodeProto) -> Result<(), Error> {
+        self.draft.check_constants(0)?;
+        let constant = |name: &str| self.values.get(name).and_then(|&id| self.draft.tensor(id));
+        let Some(spelled) = qoperator::spell_out(node, constant)? else {
+            return ops::lower(&mut Lowered { lowering: self, node, attributes: &Attributes::new(node) });
+        };
+        for (name, tensor) in spelled.constants {
+            let id = self.draft.constant(&name, tensor);
+            self.define(&name, id)?;
+        }
+        spelled.nodes.iter().try_for_each(|node| {
+            ops::lower(&mut Lowered { lowering: self, node, attributes: &Attributes::new(node) })
+        })
+    }
+
     fn constants(&mut self, graph: &GraphProto) -> Result<(), Error> {
         for proto in &graph.initializer {
             let id = self.draft.constant(&proto.name, onnx::to_tensor(proto)?);

@@ -4,6 +4,7 @@
 mod attributes;
 mod lowering;
 mod ops;
+mod qoperator;
 
 pub use ops::SUPPORTED;
 

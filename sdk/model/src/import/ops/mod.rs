@@ -7,6 +7,7 @@ mod pool;
 mod quantize;
 
 use super::lowering::Lowered;
+use super::qoperator;
 use crate::error::Error;
 
 /// ONNX operators that import reads.
@@ -48,7 +49,8 @@ pub const SUPPORTED: &[&str] = &[
 /// Lowers one node.
 pub(super) fn lower(node: &mut Lowered) -> Result<(), Error> {
     if !matches!(node.node.domain.as_str(), "" | "ai.onnx") {
-        return Err(node.unsupported("operators of other domains are not read", SUPPORTED.join(", ")));
+        let supported = [SUPPORTED, qoperator::SUPPORTED].concat().join(", ");
+        return Err(node.unsupported("import does not know this operator", supported));
     }
     match node.node.op_type.as_str() {
         "Add" | "Sub" | "Mul" | "Div" => elementwise::binary(node),
