@@ -1,6 +1,7 @@
 //! The examples in the documentation are run: what a reader types gives what the page shows.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tilemark_testkit::console;
 use tilemark_testkit::tagger::root;
@@ -22,15 +23,38 @@ fn examples_in_the_documentation_give_what_it_shows() {
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
-/// `README.md` and the pages in `docs/` that have examples.
-fn pages() -> Vec<PathBuf> {
+#[test]
+fn links_in_the_documentation_lead_somewhere() {
+    let mut broken = Vec::new();
+    for page in all_pages() {
+        let text = std::fs::read_to_string(&page).expect("a listed page can be read");
+        let folder = page.parent().expect("a page is in a folder");
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        let is_path = |target: &str| {
+            !target.is_empty() && target.chars().all(|c| c.is_ascii_alphanumeric() || "./_-".contains(c))
+        };
+        for target in targets.filter(|target| is_path(target)) {
+            if !folder.join(target).exists() {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// `README.md` and the pages in `docs/`.
+fn all_pages() -> Vec<PathBuf> {
     let list = std::fs::read_dir(root().join("docs")).expect("there is documentation");
     let docs = list.map(|entry| entry.expect("a listed file").path());
-    let has_examples = |page: &PathBuf| {
-        page.extension().is_some_and(|extension| extension == "md")
-            && std::fs::read_to_string(page).is_ok_and(|text| text.contains("```console"))
-    };
-    docs.chain([root().join("README.md")]).filter(has_examples).collect()
+    let docs = docs.filter(|page| page.extension().is_some_and(|extension| extension == "md"));
+    docs.chain([root().join("README.md")]).collect()
+}
+
+/// The pages that have examples.
+fn pages() -> Vec<PathBuf> {
+    let has_examples =
+        |page: &PathBuf| std::fs::read_to_string(page).is_ok_and(|text| text.contains("```console"));
+    all_pages().into_iter().filter(has_examples).collect()
 }
 
 fn failures(page: &Path) -> Vec<String> {
@@ -44,6 +68,12 @@ fn failures(page: &Path) -> Vec<String> {
     let environment =
         [("PATH", path.to_str().expect("UTF-8")), ("TILEMARK_HOME", home.to_str().expect("UTF-8"))];
     let text = std::fs::read_to_string(page).expect("the page was read before");
+    if !text.contains("$ tilemark keygen") {
+        // The first screen of a page may take a key pair for granted.
+        let keygen =
+            Command::new(binary).args(["keygen", "--out", "vendor"]).current_dir(folder.path()).output();
+        assert!(keygen.is_ok_and(|output| output.status.success()), "no key pair for {}", page.display());
+    }
     let name = page.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let failures = console::failures(&text, folder.path(), &environment);
     failures.into_iter().map(|failure| format!("{name}, {failure}")).collect()

@@ -22,6 +22,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The Rust in the quickstart is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/quickstart.md")]
+pub mod quickstart {}
+
 mod app;
 mod batch;
 mod contents;

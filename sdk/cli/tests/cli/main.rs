@@ -2,6 +2,8 @@
 //!
 //! Every test has a folder and a `TILEMARK_HOME` of its own. Bundles are packed once and shared.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod keys;
 mod machine;
 mod pack;

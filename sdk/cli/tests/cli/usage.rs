@@ -86,25 +86,11 @@ fn a_full_disk_under_stdout_is_a_failure() {
     Ran::new("devices", ran).fails(1, "TM0604");
 }
 
+/// What it shows in a checkout is in `docs/cli.md`, which is run as well.
 #[test]
-fn the_demo_tells_the_whole_story() {
+fn the_demo_says_what_it_needs() {
     let shop = Workshop::new();
-    let app = tilemark_testkit::tagger::root().join("examples/apps/tagger");
-    let demo = shop.tilemark(&format!("demo --app {}", app.display())).ok();
-    let steps: Vec<&str> = demo
-        .stdout
-        .lines()
-        .filter(|line| !line.starts_with(' '))
-        .filter_map(|l| l.split(' ').next())
-        .collect();
-    assert_eq!(
-        steps.iter().filter(|step| !step.is_empty()).collect::<Vec<_>>(),
-        [&"pack", &"verify", &"run", &"replay", &"tamper"]
-    );
-    for text in ["espresso", "Egyptian cat", "all bits as recorded", "error[TM0152]"] {
-        assert!(demo.stdout.contains(text), "{text}: {}", demo.stdout);
-    }
-    assert!(!shop.path("home").exists(), "the demo leaves nothing behind");
     let elsewhere = shop.command("demo").env_remove("CARGO_MANIFEST_DIR").output().unwrap();
     Ran::new("demo", elsewhere).fails(2, "TM0601").says("--app");
+    shop.tilemark("demo --app nowhere").fails(1, "TM0602").says("nowhere");
 }
