@@ -43,12 +43,11 @@ def _scale(pixels):
 
 
 def pages(packages, names):
-    """Whole pictures, and a page of rendered lines over each: photographs alone hardly excite a text detector."""
+    """Rendered lines over whole pictures: photographs alone hardly excite a text detector."""
     height, width = DETECT[1][2:]
     batches = []
     for number, picture in enumerate(pictures.load(packages, names)):
         page = picture.resize((width, height), Image.Resampling.BILINEAR)
-        batches.append(_batch(page))
         for row in range(0, height, 80):
             _write(page, 16, row + 12, WORDS[(number + row // 80) % len(WORDS)], 24 + row // 40)
         batches.append(_batch(page))
@@ -56,13 +55,15 @@ def pages(packages, names):
 
 
 def lines(packages, names, which):
-    """Rendered words over strips of pictures."""
+    """Rendered words over three strips of each picture."""
     height, width = which[1][2:]
     batches = []
-    for number, picture in enumerate(pictures.load(packages, names)):
-        strip = picture.resize((320, 320), Image.Resampling.BILINEAR).crop((0, 0, 320, 48))
-        _write(strip, 6, 6, WORDS[number % len(WORDS)], 18 + number % 14)
-        batches.append(_batch(strip.resize((width, height), Image.Resampling.BILINEAR)))
+    for picture in pictures.load(packages, names):
+        picture = picture.resize((320, 320), Image.Resampling.BILINEAR)
+        for top in (0, 136, 272):
+            strip = picture.crop((0, top, 320, top + 48))
+            _write(strip, 6, 6, WORDS[len(batches) % len(WORDS)], 18 + len(batches) % 14)
+            batches.append(_batch(strip.resize((width, height), Image.Resampling.BILINEAR)))
     return batches
 
 
