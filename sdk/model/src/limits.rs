@@ -35,6 +35,8 @@ pub const MAX_MACS: u64 = 10_000_000_000_000;
 pub const MIN_SCALE: f32 = 7.888_609e-31; // 2^-100
 /// Largest scale, for the same reason at the other end.
 pub const MAX_SCALE: f32 = 1.267_650_6e30; // 2^100
+/// Longest sum of a matrix product of two activations: 33,025 products of 255 * 255 stay below 2^31.
+pub const MAX_MATMUL_INNER: usize = 33_025;
 /// Largest multiplier of an 8-bit value in additions and products, and of a sum in means: with it every result is far
 /// inside 32 bits, where all machines convert floats to integers alike.
 pub const MAX_RATIO: f32 = 4_194_304.0; // 2^22

@@ -123,3 +123,20 @@ fn what_is_not_spelled_out_is_refused_by_name() {
     assert_eq!(error.code(), "TM0204");
     assert!(error.to_string().contains("com.microsoft.QAttention"), "{error}");
 }
+
+#[test]
+fn qlinear_matmul_of_two_activations_accumulates_integers() {
+    let mut net = Builder::new(13);
+    let (a, b) = (net.typed_input("a", DType::U8, &[2, 3]), net.typed_input("b", DType::U8, &[3, 2]));
+    let q = |scale, zero_point| Quantization::u8(scale, zero_point);
+    let [pa, pb, py] = [q(0.5, 2), q(0.25, 10), q(1.0, 3)].map(|q| parameters(&mut net, q));
+    let inputs = [vec![a], pa.to_vec(), vec![b], pb.to_vec(), py.to_vec()].concat();
+    let output = net.node("QLinearMatMul", &names(&inputs), Vec::new());
+    let graph = finish(net, &output, false);
+    assert!(matches!(&graph.nodes[..], [node] if matches!(node.op, Op::MatMul(_))), "{:?}", graph.nodes);
+    let tensor = |shape: [usize; 2], data: &[u8]| Tensor::u8(shape, data.to_vec()).unwrap();
+    let inputs = vec![tensor([2, 3], &[2, 3, 4, 0, 255, 2]), tensor([3, 2], &[10, 11, 14, 9, 20, 0])];
+    // Rows less 2: [0 1 2], [-2 253 0]; columns less 10: [0 4 10], [1 -1 -10]. Sums 24, -21, 1012, -255; an eighth of
+    // each, rounded, plus 3.
+    assert_eq!(reference::run(&graph, inputs).unwrap()[0].to_bytes(), [6, 0, 129, 0]);
+}

@@ -133,6 +133,9 @@ pub enum Op {
     /// Quantized matrix product with constant weights. Inputs: x `[..., K]` quantized; weights i8 `[N, K]`; bias i32
     /// `[N]`; multipliers f32 `[N]`. Output `[..., N]` quantized, clamped to the bounds.
     FullyConnected(Bounds),
+    /// Quantized matrix product of two activations, as NumPy's `matmul`. Inputs: a `[..., M, K]`, b `[..., K, N]`,
+    /// quantized. Output clamped to the bounds.
+    MatMul(Bounds),
     /// Quantized addition with broadcasting. Inputs: a, b, quantized.
     Add(Bounds),
     /// Quantized product with broadcasting. Inputs: a, b, quantized.
@@ -241,6 +244,7 @@ impl Op {
         match self {
             Op::Conv(..) => "Conv",
             Op::FullyConnected(_) => "FullyConnected",
+            Op::MatMul(_) => "MatMul",
             Op::Add(_) => "Add",
             Op::Mul(_) => "Mul",
             Op::AveragePool(_) => "AveragePool",

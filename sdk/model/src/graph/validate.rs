@@ -137,7 +137,7 @@ impl NodeCheck<'_> {
                 self.bounds(*bounds)?;
                 self.weighted(2)
             }
-            Op::Add(bounds) | Op::Mul(bounds) => {
+            Op::MatMul(bounds) | Op::Add(bounds) | Op::Mul(bounds) => {
                 self.arity(2..=2)?;
                 self.bounds(*bounds)?;
                 self.binary()
@@ -232,6 +232,8 @@ impl NodeCheck<'_> {
         let scale = |id| self.graph.quant(id).map(|quant| quant.scale);
         let (a, b, y) = (scale(self.input(0))?, scale(self.input(1))?, scale(self.node.output)?);
         match self.node.op {
+            // A sum of products can need all 31 bits, so its multiplier must not exceed 1.
+            Op::MatMul(_) => self.ratio(MAX_RATIO * numerics::multiplier(a, b, y)),
             // The product of two 8-bit values has 16 bits.
             Op::Mul(_) => self.ratio(255.0 * numerics::multiplier(a, b, y)),
             _ => self.ratio(a / y).and_then(|()| self.ratio(b / y)),

@@ -66,9 +66,10 @@ impl Island<'_> {
                 Some(constants) => (Op::Conv(conv.clone(), bounds), vec![x], constants),
                 None => return Ok(None),
             },
-            FloatOp::MatMul(m) => match self.fully_connected(m, qx)? {
-                Some(constants) => (Op::FullyConnected(bounds), vec![x], constants),
-                None => return Ok(None),
+            FloatOp::MatMul(m) => match (self.fully_connected(m, qx)?, self.second_activation(m)) {
+                (Some(constants), _) => (Op::FullyConnected(bounds), vec![x], constants),
+                (None, Some(b)) => (Op::MatMul(bounds), vec![x, b], Vec::new()),
+                (None, None) => return Ok(None),
             },
             FloatOp::Binary(op @ (BinaryOp::Add | BinaryOp::Mul)) => {
                 let Some((b, _)) = self.around.quantized(self.node.inputs[1]) else { return Ok(None) };
@@ -99,6 +100,13 @@ impl Island<'_> {
             return Ok(None);
         }
         self.weights(qx, if m.trans_b { Transposed::No } else { Transposed::Yes })
+    }
+
+    /// The quantized right-hand side of a plain product of two activations.
+    fn second_activation(&self, m: &MatMul) -> Option<ValueId> {
+        let plain = *m == MatMul { beta: m.beta, alpha: 1.0, trans_a: false, trans_b: false };
+        let (b, _) = self.around.quantized(self.node.inputs[1])?;
+        (plain && self.node.inputs.len() == 2).then_some(b)
     }
 
     /// Weights `[O, ...]`, bias `[O]` and multipliers `[O]`; `None` if the second operand is no 8-bit constant or the

@@ -1,6 +1,6 @@
 //! 8-bit operations, by the formulas of [`crate::numerics`].
 
-use super::{broadcast_strides, reduced_groups, taps, walk};
+use super::{broadcast_strides, matmul_lines, reduced_groups, taps, walk};
 use crate::error::Error;
 use crate::graph::{Bounds, Conv, Graph, Node, Op, Pool, eight_bit};
 use crate::numerics::{self, AddCoefficients};
@@ -65,6 +65,29 @@ pub(super) fn fully_connected(
             y.push(numerics::requantize(acc, multipliers[o], y_zero, bounds.lo, bounds.hi));
         }
     }
+    finish(graph, node, shape, y)
+}
+
+/// The same for a matrix product of two activations, both with their zero points taken off.
+pub(super) fn matmul(
+    graph: &Graph,
+    node: &Node,
+    bounds: Bounds,
+    operands: &[&Tensor],
+    shape: &[usize],
+) -> Result<Tensor, Error> {
+    let [qa, qb] = [graph.quant(node.inputs[0])?, graph.quant(node.inputs[1])?];
+    let qy = graph.quant(node.output)?;
+    let multiplier = numerics::multiplier(qa.scale, qb.scale, qy.scale);
+    let (a, b) = (ints(operands[0])?, ints(operands[1])?);
+    let mut y = Vec::with_capacity(shape.iter().product());
+    matmul_lines(a.shape, b.shape, |row, column| {
+        let products =
+            row.zip(column).map(|(i, j)| (a.data[i] - qa.zero_point) * (b.data[j] - qb.zero_point));
+        let acc = products.fold(0, i32::wrapping_add);
+        y.push(numerics::requantize(acc, multiplier, qy.zero_point, bounds.lo, bounds.hi));
+    })
+    .ok_or_else(|| bad_rank(node))?;
     finish(graph, node, shape, y)
 }
 

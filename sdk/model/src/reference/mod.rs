@@ -74,6 +74,7 @@ pub fn evaluate(graph: &Graph, node: &Node, operands: &[&Tensor], shapes: &Shape
     match &node.op {
         Op::Conv(conv, bounds) => integer::conv(graph, node, conv, *bounds, operands, shape),
         Op::FullyConnected(bounds) => integer::fully_connected(graph, node, *bounds, operands, shape),
+        Op::MatMul(bounds) => integer::matmul(graph, node, *bounds, operands, shape),
         Op::Add(bounds) | Op::Mul(bounds) => integer::binary(graph, node, *bounds, operands, shape),
         Op::AveragePool(pool) => integer::average_pool(graph, node, pool, x, shape),
         Op::GlobalAveragePool => integer::global_average_pool(graph, node, x, shape),
@@ -149,6 +150,31 @@ fn walk<const N: usize>(shape: &[usize], strides: [&[usize]; N], mut visit: impl
         index[axis] += 1;
         index[axis + 1..].fill(0);
     }
+}
+
+/// For each output of NumPy's `matmul`, in row-major order: the offsets of its row of a and of its column of b. `None`
+/// if the shapes cannot be multiplied.
+fn matmul_lines(
+    a: &[usize],
+    b: &[usize],
+    mut visit: impl FnMut(&mut dyn Iterator<Item = usize>, &mut dyn Iterator<Item = usize>),
+) -> Option<()> {
+    // Rank-1 operands become a row or a column; the result's shape has dropped that axis, its elements are the same.
+    let wide_a = if a.len() == 1 { vec![1, a[0]] } else { a.to_vec() };
+    let wide_b = if b.len() == 1 { vec![b[0], 1] } else { b.to_vec() };
+    let (batch_a, &[rows, inner]) = wide_a.split_last_chunk::<2>()?;
+    let (batch_b, &[_, columns]) = wide_b.split_last_chunk::<2>()?;
+    let batch = shape::broadcast(batch_a, batch_b)?;
+    walk(&batch, [&broadcast_strides(batch_a, &batch), &broadcast_strides(batch_b, &batch)], |[i, j]| {
+        let (a_start, b_start) = (i * rows * inner, j * inner * columns);
+        for row in 0..rows {
+            for column in 0..columns {
+                let line = a_start + row * inner;
+                visit(&mut (line..line + inner), &mut (0..inner).map(|k| b_start + k * columns + column));
+            }
+        }
+    });
+    Some(())
 }
 
 /// For each output of a reduction over `axes` (none named: all), in row-major order: the offsets of its elements, in

@@ -6,7 +6,7 @@ mod window;
 
 use crate::error::Error;
 use crate::graph::{Dim, FloatOp, Graph, Node, Op, Port, ValueId};
-use crate::limits::{MAX_ACTIVATION_BYTES, MAX_MACS, MAX_RANK};
+use crate::limits::{MAX_ACTIVATION_BYTES, MAX_MACS, MAX_MATMUL_INNER, MAX_RANK};
 use crate::tensor::element_count;
 
 pub use window::{Extent, output_extent};
@@ -97,6 +97,7 @@ pub fn macs(node: &Node, shapes: &Shapes) -> u64 {
             shapes.of(node.inputs[1]).iter().skip(1).product::<usize>()
         }
         Op::FullyConnected(_) => shapes.of(node.inputs[1])[1],
+        Op::MatMul(_) => shapes.of(node.inputs[0]).last().copied().unwrap_or(1),
         Op::Float(FloatOp::MatMul(m)) => {
             let a = shapes.of(node.inputs[0]);
             if m.trans_a { a[0] } else { a.last().copied().unwrap_or(1) }
@@ -162,6 +163,13 @@ impl NodeShapes<'_> {
         let shape = match &self.node.op {
             Op::Conv(conv, _) | Op::Float(FloatOp::Conv(conv)) => self.conv(conv)?,
             Op::FullyConnected(_) => self.fully_connected()?,
+            Op::MatMul(_) => {
+                let inner = self.input(0).last().copied().unwrap_or(0);
+                self.require(inner <= MAX_MATMUL_INNER, || {
+                    format!("sums of {inner} products could overflow 32 bits; {MAX_MATMUL_INNER} cannot")
+                })?;
+                self.matmul(false, false)?
+            }
             Op::Add(_) | Op::Mul(_) | Op::Float(FloatOp::Binary(_)) => broadcast(x, self.input(1))
                 .ok_or_else(|| self.fail(format!("shapes {x:?} and {:?} do not broadcast", self.input(1))))?,
             Op::AveragePool(pool) | Op::MaxPool(pool) | Op::Float(FloatOp::AveragePool(pool)) => {
