@@ -1,4 +1,5 @@
 //! Golden vectors: what a replay proves, and that it says where a difference begins.
+#![allow(clippy::unwrap_used, reason = "helpers of a test: a panic names the line")]
 
 mod common;
 

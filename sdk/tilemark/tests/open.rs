@@ -1,4 +1,5 @@
 //! Opening: what is refused, in which order, and what the verdict says.
+#![allow(clippy::unwrap_used, reason = "helpers of a test: a panic names the line")]
 
 mod common;
 

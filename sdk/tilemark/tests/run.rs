@@ -1,4 +1,5 @@
 //! Running: pictures, arrays and batches in; labels and arrays out; threads.
+#![allow(clippy::unwrap_used, reason = "helpers of a test: a panic names the line")]
 
 mod common;
 
