@@ -13,7 +13,7 @@ pub(crate) enum Failure {
     Sdk(#[from] tilemark::Error),
     /// One of the inputs, which the error itself does not name.
     #[error("{name}: {source}")]
-    Input { name: String, source: tilemark::Error },
+    Input { name: String, source: Box<tilemark::Error> },
     /// What stdout says already, as a verdict or a list of replays; this is for stderr and the exit code.
     #[error("{0}")]
     Reported(tilemark::Error),
@@ -69,13 +69,14 @@ impl Failure {
         match source {
             tilemark::Error::Io { .. } | tilemark::Error::InputTooLarge { .. } => Self::Sdk(source),
             _ if name.is_empty() => Self::Sdk(source),
-            _ => Self::Input { name: name.to_owned(), source },
+            _ => Self::Input { name: name.to_owned(), source: Box::new(source) },
         }
     }
 
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::Sdk(error) | Self::Reported(error) | Self::Input { source: error, .. } => error.code(),
+            Self::Sdk(error) | Self::Reported(error) => error.code(),
+            Self::Input { source, .. } => source.code(),
             Self::Usage { .. } => "TM0601",
             Self::File { .. } => "TM0602",
             Self::Exists { .. } => "TM0603",
@@ -89,7 +90,8 @@ impl Failure {
 
     pub(crate) fn hint(&self) -> String {
         match self {
-            Self::Sdk(error) | Self::Reported(error) | Self::Input { source: error, .. } => error.hint(),
+            Self::Sdk(error) | Self::Reported(error) => error.hint(),
+            Self::Input { source, .. } => source.hint(),
             Self::Usage { hint, .. } => hint.clone(),
             Self::File { .. } | Self::Stdout(_) => {
                 "check the path, its permissions and the space left".into()
@@ -105,16 +107,8 @@ impl Failure {
     /// 0 done, 1 failed, 2 usage, 3 not authentic or not trusted, 5 no device, 6 bad input, 7 differs from golden.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Sdk(error) | Self::Reported(error) | Self::Input { source: error, .. } => {
-                match error.kind() {
-                    ErrorKind::Usage => 2,
-                    ErrorKind::NotTrusted => 3,
-                    ErrorKind::NoDevice => 5,
-                    ErrorKind::BadInput => 6,
-                    ErrorKind::GoldenMismatch => 7,
-                    _ => 1,
-                }
-            }
+            Self::Sdk(error) | Self::Reported(error) => exit_code(error.kind()),
+            Self::Input { source, .. } => exit_code(source.kind()),
             Self::Usage { .. } => 2,
             _ => 1,
         }
@@ -134,6 +128,17 @@ impl Failure {
     /// Whoever read our output has seen enough (`tilemark plan … | head`): not a failure.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Stdout(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+}
+
+fn exit_code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Usage => 2,
+        ErrorKind::NotTrusted => 3,
+        ErrorKind::NoDevice => 5,
+        ErrorKind::BadInput => 6,
+        ErrorKind::GoldenMismatch => 7,
+        _ => 1,
     }
 }
 

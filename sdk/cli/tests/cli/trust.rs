@@ -170,8 +170,10 @@ fn trust_can_be_kept_in_the_state_directory() {
     shop.tilemark("verify tiny.tmk").ok();
 }
 
+type Alteration = fn(&mut Vec<u8>);
+
 /// A bundle signed by the vendor's own key whose golden record says something else than the device computes.
-fn with_altered_record(shop: &Workshop, alter: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
+fn with_altered_record(shop: &Workshop, alter: Alteration) -> Vec<u8> {
     let key = SigningKey::from_file(shop.path("vendor.key")).unwrap();
     let bundle = Untrusted::from_path(shop.path("tiny.tmk")).unwrap();
     let bundle = bundle.verify(&Trust::key(key.public().clone())).unwrap();
@@ -200,7 +202,7 @@ fn a_device_that_departs_from_the_golden_vectors_is_told() {
         let at = record.windows(name.len()).position(|window| window == name).expect("it is recorded");
         another_digit(&mut record[at + name.len() + 12]); // inside the hash that follows the name
     };
-    let cases: [(&dyn Fn(&mut Vec<u8>), &str); 2] = [(&last, "`result`"), (&inner, "`quantizelinear_25`")];
+    let cases: [(Alteration, &str); 2] = [(last, "`result`"), (inner, "`quantizelinear_25`")];
     for (alter, tensor) in cases {
         shop.write("altered.tmk", with_altered_record(&shop, alter));
         // Authentic and trusted: only the replay can tell.
