@@ -5,6 +5,7 @@
 //! [`node_tests`] runs ONNX's own conformance cases.
 
 pub mod console;
+pub mod fuzz;
 pub mod node_tests;
 pub mod onnx;
 pub mod operators;

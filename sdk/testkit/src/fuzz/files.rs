@@ -1,0 +1,124 @@
+//! Targets over everything but models and pipelines: bundles and what is in them, pictures, numpy arrays.
+
+use tilemark_bundle::{Envelope, PayloadType, SigningKey, Trust, Untrusted, sha256};
+use tilemark_pipeline::{Image, npy};
+
+use super::End;
+
+/// Signs the corpus. It is public, so its signature is worth nothing.
+const KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIGIH7tylbzGCDUGdtk+AANISqqSOc7gpoosWhjAd7yLw
+-----END PRIVATE KEY-----
+";
+/// `docs/bundle-format.md`: the header's length, and the alignment of what follows the envelope.
+pub(super) const HEADER: usize = 64;
+const PAGE: usize = 4096;
+
+/// A bundle: read, verified against a trust that knows the corpus's key, and every blob looked at. What is accepted must be
+/// the canonical form of itself.
+///
+/// # Panics
+/// If the bundle contradicts itself.
+pub fn bundle(bytes: &[u8]) -> End {
+    let Ok(untrusted) = Untrusted::from_bytes(bytes.to_vec()) else { return End::Refused };
+    let identity = untrusted.identity();
+    assert!(untrusted.signers().count() > 0, "an envelope without a signature was read");
+    match untrusted.verify(&Trust::key(key().public().clone())) {
+        Ok(bundle) => {
+            assert_eq!(bundle.identity(), identity);
+            assert_eq!(bundle.as_bytes(), bytes);
+            for (name, blob) in bundle.blobs() {
+                assert_eq!(bundle.blob(name).map(<[u8]>::len).ok(), Some(blob.len()), "{name}");
+            }
+            End::Used
+        }
+        Err(refused) => {
+            assert!(refused.error().code().starts_with("TM01"), "{refused}");
+            End::Refused
+        }
+    }
+}
+
+/// A manifest's JSON, signed by the corpus's key: what a vendor who is trusted, or whose key was stolen, can write.
+///
+/// # Panics
+/// If an accepted manifest does not survive being written and read again.
+pub fn manifest(json: &[u8]) -> End {
+    let Ok(envelope) = Envelope::seal(PayloadType::MANIFEST, json.to_vec(), &[&key()]) else {
+        return End::Refused;
+    };
+    let file = around(&envelope.to_json(), &[]);
+    let Ok(untrusted) = Untrusted::from_bytes(file) else { return End::Refused };
+    let Ok(authentic) = untrusted.authenticate(&Trust::key(key().public().clone())) else {
+        return End::Refused;
+    };
+    let manifest = authentic.manifest().clone();
+    let written = serde_json::to_vec(&manifest).expect("a manifest is JSON");
+    let again = serde_json::from_slice(&written).expect("what was written is read");
+    assert_eq!(manifest, again);
+    // The file has no blob bytes, so it can be whole only if every declared blob is empty.
+    let whole = authentic.hash_blobs().is_ok();
+    assert!(!whole || manifest.blobs.iter().all(|blob| blob.size == 0));
+    End::Used
+}
+
+/// A trust policy, or a public key in PEM.
+pub fn policy(text: &[u8]) -> End {
+    let Ok(text) = std::str::from_utf8(text) else { return End::Refused };
+    match Trust::parse(text) {
+        Ok(_) => End::Used,
+        Err(error) => {
+            assert!(!error.to_string().is_empty() && error.code().starts_with("TM01"));
+            End::Refused
+        }
+    }
+}
+
+/// A picture of any format.
+///
+/// # Panics
+/// If a decoded picture has not as many pixels as it says.
+pub fn image(encoded: &[u8]) -> End {
+    let Ok(image) = Image::decode(encoded) else { return End::Refused };
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    assert!(width > 0 && height > 0, "an empty picture");
+    assert_eq!(image.pixels().len(), width * height * 3);
+    End::Used
+}
+
+/// A numpy array: what is read must be the same when written and read again.
+///
+/// # Panics
+/// If it is not.
+pub fn npy(bytes: &[u8]) -> End {
+    let Ok(tensor) = npy::read(bytes) else { return End::Refused };
+    let again = npy::read(&npy::write(&tensor)).expect("what was written is read");
+    assert_eq!(again.shape(), tensor.shape());
+    assert_eq!(again.to_bytes(), tensor.to_bytes());
+    End::Used
+}
+
+pub(super) fn key() -> SigningKey {
+    SigningKey::from_pem(KEY).expect("the key above is well-formed")
+}
+
+/// A bundle file with a right header around any envelope and any blob bytes.
+pub(super) fn around(envelope: &[u8], blobs: &[u8]) -> Vec<u8> {
+    let mut file = b"TILEMARK\x01\0\0\0\0\0\0\0".to_vec();
+    let start = (HEADER + envelope.len()).next_multiple_of(PAGE);
+    file.extend((envelope.len() as u64).to_le_bytes());
+    file.extend(((start + blobs.len()) as u64).to_le_bytes());
+    file.extend(sha256(envelope).as_bytes());
+    file.extend(envelope);
+    file.resize(start, 0);
+    file.extend(blobs);
+    file
+}
+
+/// The envelope and the blobs of a bundle file, if its header tells where they are.
+pub(super) fn parts(file: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = file.get(16..24)?.first_chunk().map(|length| u64::from_le_bytes(*length))?;
+    let end = HEADER.checked_add(usize::try_from(length).ok()?)?;
+    let envelope = file.get(HEADER..end)?;
+    Some((envelope, file.get(end.next_multiple_of(PAGE)..).unwrap_or_default()))
+}

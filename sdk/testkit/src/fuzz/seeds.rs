@@ -1,0 +1,213 @@
+//! What the fuzzers start from. `cargo run -p tilemark-testkit --example fuzz_seeds` writes them to `sdk/fuzz/corpus`;
+//! `tests/fuzz_corpus.rs` fails if they are no longer what is there.
+
+use std::io::Cursor;
+
+use image::{ImageFormat, RgbImage};
+use serde_json::json;
+use tilemark_bundle::{AppIdentity, BundleWriter, Envelope, PayloadType, SigningKey, codec};
+use tilemark_model::{DType, Data, Tensor, import};
+use tilemark_pipeline::npy;
+
+use super::{files, graphs};
+use crate::onnx::{Builder, Quantization, float, int, ints};
+use crate::operators;
+use crate::random::SplitMix64;
+
+/// Operator cases up to this size are seeds; the larger ones differ from them in weights only.
+const MAX_CASE_BYTES: usize = 2000;
+
+/// A file of the corpus.
+#[derive(Clone, Debug)]
+pub struct Seed {
+    /// The target, which is the folder.
+    pub target: &'static str,
+    /// The file's name.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Vec<u8>,
+}
+
+/// Every seed, the same each time.
+///
+/// # Panics
+/// If a seed cannot be made: a change elsewhere refuses what the corpus counts on.
+#[must_use]
+pub fn seeds() -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    let mut add = |target, name: &str, bytes| {
+        seeds.push(Seed { target, name: format!("seed-{name}"), bytes });
+    };
+    for (name, model) in models() {
+        let graph = import(&model).unwrap_or_else(|error| panic!("seed {name}: {error}"));
+        let record = codec::encode(&graph).expect("a small graph");
+        add("graph", &name, graphs::join(&record, graph.weights()));
+        add("onnx", &name, model);
+    }
+    for (name, file) in [("one-key", bundle(&[&files::key()])), ("empty", files::around(b"{}", b""))] {
+        add("bundle", name, file);
+    }
+    add("manifest", "free", payload(&bundle(&[&files::key()])));
+    add("policy", "one-publisher", policy().into_bytes());
+    add("policy", "key", files::key().public().to_pem().into_bytes());
+    for (name, text) in PIPELINES {
+        add("pipeline", name, text.as_bytes().to_vec());
+    }
+    for (name, format) in [("png", ImageFormat::Png), ("bmp", ImageFormat::Bmp), ("webp", ImageFormat::WebP)]
+    {
+        add("image", name, picture(format));
+    }
+    for (name, tensor) in tensors() {
+        add("npy", name, npy::write(&tensor));
+    }
+    seeds
+}
+
+fn models() -> Vec<(String, Vec<u8>)> {
+    let (_, cases) = operators::cases();
+    let small = cases.into_iter().filter(|case| case.model.len() <= MAX_CASE_BYTES);
+    let own = [("net", integer_net()), ("float", float_net()), ("signed", signed_net())];
+    small
+        .map(|case| (case.name, case.model))
+        .chain(own.map(|(name, net)| (name.to_owned(), net.encode())))
+        .collect()
+}
+
+/// Layers of every kind, with a dynamic batch.
+fn integer_net() -> Builder {
+    let mut random = SplitMix64::new(3);
+    let mut net = Builder::new(13);
+    let act = Quantization::u8(0.02, 128);
+    let x = net.batched_input("x", &[3, 6, 6]);
+    let x = net.qdq(&x, act);
+    let a = net.conv(&x, &mut random, [4, 3, 3, 3]).pads([1; 4]).strides([2, 2]).add();
+    let a = net.clip(&a, 0.0, 2.0);
+    let a = net.qdq(&a, act);
+    let b = net.conv(&a, &mut random, [4, 1, 3, 3]).groups(4).pads([1; 4]).add();
+    let b = net.unary("HardSwish", &b);
+    let b = net.qdq(&b, act);
+    let sum = net.node("Add", &[&a, &b], vec![]);
+    let sum = net.qdq(&sum, act);
+    let most = net.pool("MaxPool", &sum, [2, 2], [1, 1], [0, 0, 1, 1]);
+    let mean = net.pool("AveragePool", &sum, [3, 3], [1, 1], [1; 4]);
+    let mean = net.qdq(&mean, act);
+    let both = net.concat(&[&most, &mean], 1);
+    let both = net.qdq(&both, act);
+    let gate = net.node("GlobalAveragePool", &[&both], vec![]);
+    let gate = net.qdq(&gate, act);
+    let both = net.node("Mul", &[&both, &gate], vec![]);
+    let both = net.qdq(&both, act);
+    let both = net.transpose(&both, &[0, 2, 3, 1]);
+    let flat = net.node("ReduceMean", &[&both], vec![ints("axes", [1, 2]), int("keepdims", 0)]);
+    let flat = net.qdq(&flat, act);
+    let y = net.gemm(&flat, &mut random, 5, 8);
+    let y = net.qdq(&y, Quantization::u8(0.1, 100));
+    let y = net.node("Softmax", &[&y], vec![int("axis", -1)]);
+    net.output(&y);
+    net
+}
+
+/// What runs in f32.
+fn float_net() -> Builder {
+    let mut random = SplitMix64::new(4);
+    let mut net = Builder::new(13);
+    let x = net.input("x", &[1, 2, 5, 5]);
+    let weights = Tensor::f32([4, 1, 3, 3], random.floats(36, -1.0, 1.0)).expect("36 weights");
+    let weights = net.constant(&weights);
+    let y = net.node("Conv", &[&x, &weights], vec![ints("pads", [1; 4]), int("group", 2)]);
+    let y = net.node("LeakyRelu", &[&y], vec![float("alpha", 0.1)]);
+    let pooled = net.pool("AveragePool", &y, [2, 2], [2, 2], [0; 4]);
+    let pooled = net.node("Flatten", &[&pooled], vec![int("axis", 1)]);
+    let matrix = Tensor::f32([3, 16], random.floats(48, -1.0, 1.0)).expect("48 weights");
+    let matrix = net.constant(&matrix);
+    let z = net.node("Gemm", &[&pooled, &matrix], vec![int("transB", 1), float("alpha", 0.5)]);
+    let z = net.unary("Sigmoid", &z);
+    let top = net.node("ReduceMax", &[&z], vec![ints("axes", [1])]);
+    let z = net.node("Div", &[&z, &top], vec![]);
+    let z = net.node("Sub", &[&z, &top], vec![]);
+    net.output(&z);
+    net
+}
+
+/// s8 activations, reshapes, and an integer input and output.
+fn signed_net() -> Builder {
+    let mut random = SplitMix64::new(5);
+    let mut net = Builder::new(17);
+    let act = Quantization::i8(0.05, -3);
+    let x = net.typed_input("x", DType::I8, &[2, 4, 3]);
+    let x = net.dequantize(&x, act);
+    let x = net.reshape(&x, &[0, 3, 4]);
+    let x = net.qdq(&x, act);
+    let weights = net.weights(&mut random, &[4, 6], &[0.01]);
+    let y = net.node("MatMul", &[&x, &weights], vec![]);
+    let y = net.unary("Relu", &y);
+    let y = net.quantize(&y, act);
+    net.output(&y);
+    net
+}
+
+fn bundle(keys: &[&SigningKey]) -> Vec<u8> {
+    let app = AppIdentity::new("acme/tagger", "1.2.0", 7, "Apache-2.0", "Names the object in a photo");
+    BundleWriter::new(app.expect("a valid identity"))
+        .blob("graph", &b"integers"[..])
+        .blob("labels.txt", &b"cat\ndog\n"[..])
+        .sign(keys)
+        .expect("a valid bundle")
+}
+
+fn payload(bundle: &[u8]) -> Vec<u8> {
+    let (envelope, _) = files::parts(bundle).expect("a bundle has a header");
+    Envelope::parse(envelope, PayloadType::MANIFEST).expect("a bundle has an envelope").payload().to_vec()
+}
+
+fn policy() -> String {
+    let key = files::key().public().clone();
+    let zeros = "0".repeat(64);
+    json!({
+        "schema": 1,
+        "keys": [{ "name": "acme release", "pem": key.to_pem() }],
+        "publishers": [
+            { "publisher": "acme", "keys": ["acme release"], "threshold": 1 },
+            { "publisher": "*", "keys": [key.id().to_string()], "threshold": 1 },
+        ],
+        "revoked_keys": [{ "keyid": zeros, "reason": "laptop stolen" }],
+        "revoked_bundles": [{ "identity": zeros, "reason": "labels swapped" }],
+    })
+    .to_string()
+}
+
+/// A picture of 7 x 5 pixels.
+fn picture(format: ImageFormat) -> Vec<u8> {
+    let pixels = SplitMix64::new(6).bytes(7 * 5 * 3);
+    let picture = RgbImage::from_raw(7, 5, pixels).expect("as many pixels as its size says");
+    let mut file = Cursor::new(Vec::new());
+    picture.write_to(&mut file, format).expect("the format can be written");
+    file.into_inner()
+}
+
+fn tensors() -> [(&'static str, Tensor); 3] {
+    let mut random = SplitMix64::new(7);
+    let tensor =
+        |shape: &[usize], data| Tensor::new(shape, data).expect("as many elements as the shape says");
+    [
+        ("f32", tensor(&[2, 3], Data::F32(random.floats(6, -1.0, 1.0)))),
+        ("u8", tensor(&[1, 3, 2, 2], Data::U8(random.bytes(12)))),
+        ("i64-scalar", tensor(&[], Data::I64(vec![-1]))),
+    ]
+}
+
+/// Pipelines and the ends of the models around which they are built.
+const PIPELINES: [(&str, &str); 3] = [
+    (
+        "classifier",
+        r#"{"spec":{"input":{"image":{"channels":"rgb"}},"pre":[{"resize":{"width":8,"height":8,"mode":"bilinear","fit":"crop"}},{"normalize":{"mean":[127,127,127],"std":[128,128,128]}}],"post":[{"softmax":{}},{"top_k":{"k":2,"labels":"labels.txt"}}]},"inputs":[{"name":"x","shape":[1,3,8,8],"dtype":"F32","quant":null}],"outputs":[{"name":"y","shape":[1,3],"dtype":"F32","quant":null}]}"#,
+    ),
+    (
+        "quantized",
+        r#"{"spec":{"input":{"image":{"channels":"gray","layout":"nhwc"}},"pre":[{"resize":{"width":9,"height":9,"mode":"area","fit":"shortest"}},{"crop":{"width":8,"height":6}},{"normalize":{"mean":[0.5],"std":[0.25],"divide":255}}],"post":[{"dequantize":{}},{"top_k":{"k":1,"labels":"two.txt"}}]},"inputs":[{"name":"x","shape":[null,6,8,1],"dtype":"U8","quant":{"scale":0.02,"zero_point":128}}],"outputs":[{"name":"y","shape":[null,2],"dtype":"I8","quant":{"scale":0.1,"zero_point":-5}}]}"#,
+    ),
+    (
+        "tensors",
+        r#"{"spec":{"input":{},"pre":[],"post":[]},"inputs":[{"name":"a","shape":[null],"dtype":"I64","quant":null},{"name":"b","shape":[2,2],"dtype":"F32","quant":null}],"outputs":[{"name":"y","shape":[],"dtype":"I32","quant":null},{"name":"z","shape":[4,0],"dtype":"F32","quant":null}]}"#,
+    ),
+];
