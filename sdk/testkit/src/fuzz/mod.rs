@@ -8,6 +8,7 @@ mod files;
 mod graphs;
 mod json;
 mod mutate;
+mod nets;
 mod pipelines;
 mod seeds;
 

@@ -3,8 +3,9 @@
 use prost::Message;
 use tilemark_bundle::{Envelope, PayloadType, codec};
 use tilemark_model::graph::{Bounds, Conv, Dim, FloatOp, MatMul, Op, Pads, Pool, ReduceOp, UnaryOp, Window};
+use tilemark_model::import::{SUPPORTED, import};
 use tilemark_model::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto};
-use tilemark_model::{DType, Graph, Quant, ValueId, import};
+use tilemark_model::{DType, Graph, Quant, ValueId};
 
 use super::{files, graphs, json};
 use crate::random::SplitMix64;
@@ -14,28 +15,6 @@ const EDGES: [i64; 13] =
     [0, -1, -2, 64, 127, 255, 65_536, 65_537, 1 << 31, (1 << 31) - 1, 1 << 40, i64::MAX, i64::MIN];
 const SCALES: [f32; 12] =
     [0.0, -0.5, f32::NAN, f32::INFINITY, 1e-44, f32::MAX, 1e-20, 1e20, 0.02, 0.5, 1.0, 100.0];
-const OPERATORS: [&str; 20] = [
-    "Add",
-    "AveragePool",
-    "Clip",
-    "Concat",
-    "Conv",
-    "DequantizeLinear",
-    "Div",
-    "Flatten",
-    "Gemm",
-    "GlobalAveragePool",
-    "HardSwish",
-    "MatMul",
-    "MaxPool",
-    "Mul",
-    "QuantizeLinear",
-    "ReduceMean",
-    "Reshape",
-    "Softmax",
-    "Sub",
-    "Transpose",
-];
 const ATTRIBUTES: [&str; 13] = [
     "strides",
     "pads",
@@ -125,7 +104,7 @@ fn change_onnx(graph: &mut GraphProto, random: &mut SplitMix64) {
             }
         }
         6 => graph.node[node].output = vec![written],
-        7 => OPERATORS[random.below(OPERATORS.len())].clone_into(&mut graph.node[node].op_type),
+        7 => SUPPORTED[random.below(SUPPORTED.len())].clone_into(&mut graph.node[node].op_type),
         8 => drop(graph.node.remove(node)),
         9 => {
             if let Some(port) = any(&mut graph.output, random) {
@@ -279,7 +258,7 @@ fn change_operation(op: &mut Op, random: &mut SplitMix64) {
             pool.count_include_pad ^= random.below(2) == 0;
             change_window(&mut pool.window, random);
         }
-        Op::Add(bounds) | Op::Mul(bounds) | Op::FullyConnected(bounds) => {
+        Op::Add(bounds) | Op::Mul(bounds) | Op::FullyConnected(bounds) | Op::MatMul(bounds) => {
             bounds.lo = random.int(-10, 128);
             bounds.hi = random.int(100, 256);
         }
@@ -328,7 +307,7 @@ fn operation(random: &mut SplitMix64) -> Op {
     );
     let bounds = Bounds { lo: 0, hi: 127 };
     let (axis, keep_dims) = (number(random), random.below(2) == 0);
-    match random.below(24) {
+    match random.below(25) {
         0 => Op::Conv(conv, bounds),
         1 => Op::FullyConnected(bounds),
         2 => Op::Add(bounds),
@@ -354,6 +333,7 @@ fn operation(random: &mut SplitMix64) -> Op {
         20 => Op::Float(FloatOp::AveragePool(pool)),
         21 => Op::Float(FloatOp::GlobalAveragePool),
         22 => Op::Float(FloatOp::Reduce { op: ReduceOp::Max, axes: vec![axis], keep_dims }),
+        23 => Op::MatMul(bounds),
         _ => Op::Float(FloatOp::Softmax { axis, to_end: keep_dims }),
     }
 }
