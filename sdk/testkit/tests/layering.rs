@@ -130,7 +130,7 @@ fn metadata() -> Metadata {
     let mut output = run(&[]);
     if !output.status.success() {
         let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        println!("skipped: dependencies of other platforms than {host}; {}", stderr(&output));
+        eprintln!("skipped: dependencies of other platforms than {host}; {}", stderr(&output));
         output = run(&["--offline", "--filter-platform", &host]);
     }
     assert!(output.status.success(), "cargo metadata: {}", stderr(&output));
