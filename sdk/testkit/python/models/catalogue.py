@@ -15,7 +15,7 @@ from quantize import DYNAMIC, FORMS
 
 PICTURES = ("scikit-image", "scikit-learn")
 SMALL = ("qdq-u8s8", "qdq-s8s8-asymmetric", "qop-u8s8")
-# Gates (Sigmoid, HardSwish, their Mul) cost the mask most when quantized: 0.90 instead of 0.95 of the float mask. They stay in f32.
+# Quantized gates (Sigmoid, HardSwish, their Mul) cost the mask most, 0.90 instead of 0.95 of the float one: they stay in f32.
 BODY = ["Conv", "ConvTranspose", "Add", "Relu", "Clip", "AveragePool", "Resize", "Concat"]
 
 
@@ -72,5 +72,6 @@ MODELS = {
     "garment": Recipe(
         garment, ("fashion-mnist",), lambda packages: {"float": garment.build(packages)},
         lambda packages: garment.inputs(packages, "train", 512), lambda packages: garment.inputs(packages, "t10k", 256),
-        SMALL, arrays=garment.test_set, on_request="it is trained here, which takes minutes and a 150 MB package: ask with `cargo xtask models garment`"),
+        SMALL, arrays=garment.test_set,
+        on_request="it is trained here, which takes minutes and a 150 MB package: ask with `cargo xtask models garment`"),
 }

@@ -56,7 +56,7 @@ def _zipped(data):
 
 
 def _legacy(data):
-    """Before: magic, protocol and system as pickles, the tensors, the keys, then (count as i64, values) for each key."""
+    """Before: pickles (magic, protocol, system, tensors, keys), then for each key a count as i64 and the values."""
     file = io.BytesIO(data)
     for _ in range(3):
         _Tensors(file).load()

@@ -1,5 +1,5 @@
-"""Three image classifiers, 1000 classes, dynamic batch: EfficientNet-Lite0 with its ImageNet weights; ResNet-50 (v1.5) and
-MobileNetV2 with seeded random weights, for speed and arithmetic only."""
+"""Three image classifiers, 1000 classes, dynamic batch: EfficientNet-Lite0 with its ImageNet weights; ResNet-50 (v1.5)
+and MobileNetV2 with seeded random weights, for speed and arithmetic only."""
 
 import numpy as np
 
@@ -63,7 +63,7 @@ def efficientnet_lite0(packages):
 
 
 class _Random:
-    """Convolutions with seeded weights that keep the signal's variance, spread per channel as folded norms leave them."""
+    """Convolutions with seeded weights that keep the variance, spread per channel as folded norms leave them."""
 
     def __init__(self, graph, seed):
         self.graph, self.rng = graph, np.random.default_rng(seed)

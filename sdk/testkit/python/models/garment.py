@@ -1,6 +1,7 @@
 """A garment classifier small enough to train here: Fashion-MNIST, ten classes, a depthwise-separable network.
 
-Seeded, yet not the same bits on every machine: sums in f32 depend on the vector unit. What holds everywhere is the accuracy.
+Seeded, yet not the same bits on every machine: sums in f32 depend on the vector unit. What holds everywhere is the
+accuracy.
 """
 
 import gzip
@@ -116,8 +117,9 @@ def _train(x, y):
         wanted = 0.98 * jax.nn.one_hot(y, 10) + 0.002
         return -(wanted * jax.nn.log_softmax(logits)).sum(1).mean(), state
 
-    @jax.jit
-    def step(weights, state, first, second, number, x, y):
+    def step(carried, batch):
+        weights, state, first, second, number = carried
+        x, y = batch
         (value, state), slope = jax.value_and_grad(loss, has_aux=True)(weights, state, x, y)
         done = number / (EPOCHS * steps)
         rate = RATE * jnp.where(done < 0.25, 4 * done, (1 + jnp.cos(jnp.pi * (done - 0.25) / 0.75)) / 2)
@@ -126,17 +128,16 @@ def _train(x, y):
         unbiased = jnp.sqrt(1 - 0.999 ** (number + 1)) / (1 - 0.9 ** (number + 1))
         weights = tree(lambda w, m, v: w - rate * (unbiased * m / (jnp.sqrt(v) + 1e-8) + DECAY * w),
                        weights, first, second)
-        return weights, state, first, second, value
+        return (weights, state, first, second, number + 1), value
 
-    rng, first, second = np.random.default_rng(SEED), zeros, zeros
+    one_epoch = jax.jit(lambda carried, batches: jax.lax.scan(step, carried, batches))
+    rng, carried = np.random.default_rng(SEED), (weights, state, zeros, zeros, np.float32(0))
     for epoch in range(EPOCHS):
-        order, total = rng.permutation(len(x)), 0.0
-        for number in range(steps):
-            batch = order[number * BATCH:(number + 1) * BATCH]
-            weights, state, first, second, value = step(
-                weights, state, first, second, np.float32(epoch * steps + number), _augmented(x[batch], rng), y[batch])
-            total += value
-        print(f"   epoch {epoch + 1} of {EPOCHS}: loss {float(total) / steps:.4f}", flush=True)
+        order = rng.permutation(len(x))[:steps * BATCH].reshape(steps, BATCH)
+        batches = np.stack([_augmented(x[batch], rng) for batch in order])
+        carried, losses = one_epoch(carried, (batches, y[order]))
+        print(f"   epoch {epoch + 1} of {EPOCHS}: loss {losses.mean():.4f}", flush=True)
+    weights, state, *_ = carried
     return tree(np.asarray, weights), tree(np.asarray, state)
 
 

@@ -57,12 +57,17 @@ class Graph:
 
 
 def finish(model):
-    """Shapes inferred, checked, and without the import of domains that no node uses."""
+    """Shapes inferred, checked."""
+    model = onnx.shape_inference.infer_shapes(without_unused_domains(model), data_prop=True)
+    onnx.checker.check_model(model)
+    return model
+
+
+def without_unused_domains(model):
+    """ONNX Runtime imports every domain it knows into what it writes."""
     used = {node.domain for node in model.graph.node} | {""}
     for entry in [entry for entry in model.opset_import if entry.domain not in used]:
         model.opset_import.remove(entry)
-    model = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    onnx.checker.check_model(model)
     return model
 
 

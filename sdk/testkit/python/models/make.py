@@ -2,10 +2,10 @@
 
     python make.py FOLDER [--pin] [--also MODEL] [MODEL...]
 
-A model's folder is made beside its final place and then renamed: it is whole or absent. `made.json` in it says what was
-made; the model is skipped while its recipe is unchanged and its files have the SHA-256 noted there. `made.toml` pins the
-results: a float model that differs is refused. An int8 one that differs is reported: its ranges come from inference in f32,
-whose last bits depend on the CPU's vector unit.
+A model's folder is made beside its final place and then renamed: it is whole or absent. `made.json` in it says what
+was made; the model is skipped while its recipe is unchanged and its files have the SHA-256 noted there. `made.toml` pins
+the results: a float model that differs is refused. An int8 one that differs is reported: its ranges come from inference
+in f32, whose last bits depend on the CPU's vector unit.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def already_made(folder, recipe):
     return made
 
 
-def make(name, folder, packages, pinned):
+def make(name, folder, packages):
     """Every file of a model, into a new folder."""
     recipe = MODELS[name]
     started = time.monotonic()
@@ -77,7 +77,6 @@ def make(name, folder, packages, pinned):
     floats = recipe.floats(packages)
     for title, model in floats.items():
         save(folder, f"{title}.onnx", model, files)
-        expect(name, f"{title}.onnx", files, pinned)
     wanted = quantize.run(floats["float"], evaluation)
     for form in recipe.forms:
         print(f"   {form}", flush=True)
@@ -85,7 +84,6 @@ def make(name, folder, packages, pinned):
         cosine, ratio = quantize.likeness(wanted, quantize.run(model, evaluation))
         save(folder, f"{form}.onnx", model, files)
         files[f"{form}.onnx"] |= {"cosine": round(cosine, 5), "snr_db": round(ratio, 2)}
-        expect(name, f"{form}.onnx", files, pinned)
     return {"model": name, "recipe": recipe_of(name), "seconds": round(time.monotonic() - started, 1),
             "licences": {source: PINS["source"][source]["licence"] for source in recipe.sources}, "files": files}
 
@@ -102,35 +100,37 @@ def save(folder, file, content, files):
         files[file]["operators"] = dict(Counter(node.op_type for node in content.graph.node).most_common())
 
 
-def expect(name, file, files, pinned):
-    """Compares with the pin and notes how it went."""
-    pin, found = pinned.get(name, {}).get(file), files[file]["sha256"]
-    quantized = "cosine" in files[file]
-    if pin is None:
-        files[file]["pin"] = "none"
-    elif pin == found:
-        files[file]["pin"] = "equal"
-    elif quantized or MODELS[name].on_request:
-        files[file]["pin"] = "differs"
-    else:
-        raise Failed(f"{name}/{file} came out with SHA-256 {found}, pinned is {pin}: the conversion is not what it was")
+def models_of(made):
+    return {file: facts for file, facts in made["files"].items() if file.endswith(".onnx")}
 
 
-def report(name, made):
-    for file, facts in made["files"].items():
-        if not file.endswith(".onnx"):
-            continue
+def differing(made, pinned):
+    """The files that are not what is pinned. One that no inference and no training went into must not be among them."""
+    name = made["model"]
+    pins = pinned.get(name, {})
+    files = [file for file, facts in models_of(made).items() if pins.get(file) != facts["sha256"]]
+    for file in files:
+        if "cosine" not in made["files"][file] and not MODELS[name].on_request:
+            raise Failed(f"{name}/{file} has SHA-256 {made['files'][file]['sha256']}, pinned is {pins.get(file)}: "
+                         "the conversion is not what it was")
+    return files
+
+
+def report(name, made, pinned):
+    others = differing(made, pinned)
+    for file, facts in models_of(made).items():
         operators = list(facts["operators"].items())
         text = " ".join(f"{kind} {count}" for kind, count in operators[:TYPES_AT_MOST])
         text += f" +{len(operators) - TYPES_AT_MOST} types" if len(operators) > TYPES_AT_MOST else ""
         like = f"cosine {facts['cosine']:.4f} {facts['snr_db']:5.1f} dB" if "cosine" in facts else ""
-        print(f"{name + '/' + file:<48}{facts['bytes']:>11,} B  {facts['sha256'][:16]}  pin {facts['pin']:<8}"
-              f"{like:<24}  {text}")
+        pin = "differs" if file in others else "as pinned"
+        print(f"{name + '/' + file:<46}{facts['bytes']:>12,} B  {facts['sha256'][:16]}  {pin:<11}{like:<24}  {text}")
+    return len(others)
 
 
 def write_pins(results, pinned):
     """What was made becomes what is expected; for whoever changes a recipe, with the reason in the commit."""
-    pinned |= {name: {file: facts["sha256"] for file, facts in made["files"].items() if file.endswith(".onnx")}
+    pinned |= {name: {file: facts["sha256"] for file, facts in models_of(made).items()}
                for name, made in results.items()}
     lines = ["# SHA-256 of what `cargo xtask models` makes; written by its --pin, on x86-64 with AVX-512.\n"]
     for name in sorted(pinned):
@@ -145,12 +145,16 @@ def one(name, root, packages, pinned, pin):
     made = already_made(folder, recipe)
     if made:
         print(f"== {name}: made before, verified", flush=True)
+        if not pin:
+            differing(made, pinned)
         return made
     print(f"== {name}", flush=True)
     fresh = root / f".{name}.part"
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    made = make(name, fresh, packages, {} if pin else pinned)
+    made = make(name, fresh, packages)
+    if not pin:
+        differing(made, pinned)
     (fresh / "made.json").write_text(json.dumps(made, indent=1) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
@@ -186,11 +190,9 @@ def main():
     if arguments.pin:
         write_pins(results, pinned)
     print("\n== models")
-    for name, made in results.items():
-        report(name, made)
-    differing = sum(facts.get("pin") == "differs" for made in results.values() for facts in made["files"].values())
-    if differing:
-        print(f"{differing} files differ from their pins: ranges found in f32 differ in their last bits on this CPU")
+    others = sum(report(name, made, pinned) for name, made in results.items())
+    if others:
+        print(f"{others} files differ from their pins: sums in f32 differ in their last bits on this CPU")
     for name, reason in skipped.items():
         print(f"SKIPPED {name}: {reason}")
     for name, reason in failed.items():

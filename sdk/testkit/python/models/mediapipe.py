@@ -1,4 +1,4 @@
-"""Selfie segmentation and BlazeFace, from TensorFlow Lite files with f16 weights: read without TensorFlow, written as NCHW."""
+"""Selfie segmentation and BlazeFace: TensorFlow Lite files with f16 weights, read without TensorFlow, written as NCHW."""
 
 import numpy as np
 import tflite
@@ -31,7 +31,7 @@ def face_inputs(packages, names):
 
 
 class _Converter:
-    """One subgraph, operator by operator. NHWC values are kept as NCHW between the ends; only a reshape needs the order back."""
+    """One subgraph, operator by operator. Between the ends NHWC values are NCHW; only a reshape needs the order back."""
 
     def __init__(self, name, data):
         self.model = tflite.Model.GetRootAs(data, 0)

@@ -1,4 +1,4 @@
-"""PP-OCR: text regions, text lines to symbols, and whether a line is upside down. ONNX files in the package; made static here."""
+"""PP-OCR: text regions, text lines to symbols, whether a line is upside down. ONNX files in the package, static here."""
 
 import numpy as np
 import onnx

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 from onnxruntime import quantization as ort
 
-from graph import finish
+from graph import finish, without_unused_domains
 
 QDQ, OPERATOR = ort.QuantFormat.QDQ, ort.QuantFormat.QOperator
 U8, S8 = ort.QuantType.QUInt8, ort.QuantType.QInt8
@@ -23,7 +23,8 @@ FORMS = {
     "qop-u8s8": (OPERATOR, U8, False),
     "qop-s8s8": (OPERATOR, S8, True),
 }
-DYNAMIC = "dynamic-u8u8"  # ConvInteger, MatMulInteger: ranges found at run time. ONNX Runtime has it for u8 weights only
+# ConvInteger, MatMulInteger: ranges found at run time. ONNX Runtime has ConvInteger for u8 weights only.
+DYNAMIC = "dynamic-u8u8"
 
 
 class _Reader(ort.CalibrationDataReader):
@@ -58,14 +59,7 @@ def quantize(model, form, batches, operations=None):
                 activation_type=activations, weight_type=S8, op_types_to_quantize=operations,
                 calibrate_method=ort.CalibrationMethod.MinMax,
                 extra_options={"ActivationSymmetric": symmetric, "WeightSymmetric": True})
-        return _without_private_domains(onnx.load(made))
-
-
-def _without_private_domains(model):
-    used = {node.domain for node in model.graph.node} | {""}
-    for entry in [entry for entry in model.opset_import if entry.domain not in used]:
-        model.opset_import.remove(entry)
-    return model
+        return without_unused_domains(onnx.load(made))
 
 
 def simplify(model):
