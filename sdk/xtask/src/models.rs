@@ -28,7 +28,7 @@ const SCRIPT: &str = "sdk/testkit/python/models/make.py";
 pub(crate) struct Models {
     /// Only these; without a name, all but those that take long.
     models: Vec<String>,
-    /// Also trains the garment classifier (some minutes, and a package of 150 MB).
+    /// Also trains the garment classifier (some minutes, and 120 MB of packages).
     #[arg(long)]
     train_garment: bool,
     /// Writes the SHA-256 of what is made as what is expected from now on.

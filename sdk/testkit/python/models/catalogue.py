@@ -73,5 +73,5 @@ MODELS = {
         garment, ("fashion-mnist",), lambda packages: {"float": garment.build(packages)},
         lambda packages: garment.inputs(packages, "train", 512), lambda packages: garment.inputs(packages, "t10k", 256),
         SMALL, arrays=garment.test_set,
-        on_request="it is trained here, which takes minutes and a 150 MB package: ask with `cargo xtask models garment`"),
+        on_request="it is trained here, which takes minutes and 120 MB of packages: ask with `cargo xtask models garment`"),
 }
