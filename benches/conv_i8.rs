@@ -58,7 +58,7 @@ fn bench(criterion: &mut Criterion, name: &str, layers: impl Iterator<Item = Lay
         let mut session = compiled.session().expect("there is memory");
         let plan = session.prepare(&[input[0].shape().to_vec()]).expect("a plan");
         group.throughput(Throughput::Elements(plan.macs()));
-        group.bench_function(layer.name(), |b| b.iter(|| session.run(black_box(&input))));
+        group.bench_function(layer.name(), |b| b.iter(|| session.run(black_box(&input)).expect("it runs")));
     }
     group.finish();
 }

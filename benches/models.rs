@@ -18,12 +18,12 @@ fn tagger(criterion: &mut Criterion) {
         let device = Device::host().with_threads(threads).expect("a possible number of threads");
         let mut session = app.session(device).expect("the host runs it");
         group.bench_function(BenchmarkId::new("model", threads), |b| {
-            b.iter(|| session.run_tensors(black_box(&inputs)));
+            b.iter(|| session.run_tensors(black_box(&inputs)).expect("it runs"));
         });
         group.bench_function(BenchmarkId::new("app", threads), |b| {
             b.iter_batched(
                 || Input::pixels(photo.clone()),
-                |input| session.run(input),
+                |input| session.run(input).expect("it runs"),
                 criterion::BatchSize::LargeInput,
             );
         });
@@ -34,7 +34,9 @@ fn tagger(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("tagger_reference");
     group.sample_size(10).sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(1));
     group.throughput(Throughput::Elements(1));
-    group.bench_function("model", |b| b.iter(|| reference::run(app.graph(), black_box(inputs.clone()))));
+    group.bench_function("model", |b| {
+        b.iter(|| reference::run(app.graph(), black_box(inputs.clone())).expect("it runs"))
+    });
     group.finish();
 }
 
