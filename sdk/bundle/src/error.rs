@@ -227,12 +227,12 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NotABundle { .. } => "Give the path of a .tmk file, as `tilemark pack` writes it.",
+            Self::NotABundle { .. } => "give the path of a .tmk file, as `tilemark pack` writes it",
             Self::Truncated { .. } | Self::TrailingBytes { .. } => {
-                "Fetch the file again and compare its length with the publisher's; do not pad or cut it."
+                "fetch the file again and compare its length with the publisher's; do not pad or cut it"
             }
             Self::UnsupportedFormat { .. } | Self::UnsupportedSchema { .. } | Self::SdkTooOld { .. } => {
-                "Update the SDK, or ask the publisher for a bundle made for this one."
+                "update the SDK, or ask the publisher for a bundle made for this one"
             }
             Self::Header { .. }
             | Self::EnvelopeDamaged { .. }
@@ -243,32 +243,30 @@ impl Error {
             | Self::Layout { .. }
             | Self::GapNotZero { .. }
             | Self::BlobDamaged { .. } => {
-                "The file was changed after signing, or damaged: fetch it again from the publisher."
+                "the file was changed after signing, or damaged: fetch it again from the publisher"
             }
             Self::InvalidSignature { .. } => {
-                "Do not use this file: it was forged or damaged. Fetch it again from the publisher."
+                "do not use this file: it was forged or damaged. Fetch it again from the publisher"
             }
             Self::Json { .. } | Self::TooLarge { .. } | Self::TooMany { .. } => {
-                "Correct the document at the named place; docs/bundle-format.md and docs/trust.md give forms and limits."
+                "correct the document at the named place; docs/bundle-format.md and docs/trust.md give forms and limits"
             }
-            Self::Manifest(_) => "Ask the publisher to pack the app again with a current `tilemark pack`.",
-            Self::Unsigned => "Sign it: `tilemark sign FILE --key KEY`.",
+            Self::Manifest(_) => "ask the publisher to pack the app again with a current `tilemark pack`",
+            Self::Unsigned => "sign it: `tilemark sign FILE --key KEY`",
             Self::UnknownSigners { .. } => {
-                "Get the publisher's public key by a channel you trust and name it in --trust; compare its key id."
+                "get the publisher's public key by a channel you trust and name it in --trust; compare its key id"
             }
-            Self::RevokedKey { .. } => {
-                "Ask the publisher for a bundle signed with a key that is not revoked."
-            }
-            Self::RevokedBundle { .. } => "Ask the publisher for a newer release.",
+            Self::RevokedKey { .. } => "ask the publisher for a bundle signed with a key that is not revoked",
+            Self::RevokedBundle { .. } => "ask the publisher for a newer release",
             Self::PublisherNotAllowed { .. } => {
-                "If this key may sign for this publisher, say so under \"publishers\" in the trust policy."
+                "if this key may sign for this publisher, say so under \"publishers\" in the trust policy"
             }
-            Self::ThresholdNotMet { .. } => "Ask the publisher for the missing signatures (`tilemark sign`).",
+            Self::ThresholdNotMet { .. } => "ask the publisher for the missing signatures (`tilemark sign`)",
             Self::RolledBack { .. } => {
-                "Use the newest release. To go back on purpose, remove the app's rollback floor (docs/trust.md)."
+                "use the newest release. To go back on purpose, remove the app's rollback floor (docs/trust.md)"
             }
             Self::ReleaseReused { .. } => {
-                "Vendor: raise `release` in app.toml with every pack. Integrator: ask which of the two bundles is meant."
+                "vendor: raise `release` in app.toml with every pack. Integrator: ask which of the two bundles is meant"
             }
             _ => self.hint_for_caller(),
         }
@@ -278,24 +276,24 @@ impl Error {
     fn hint_for_caller(&self) -> &'static str {
         match self {
             Self::InvalidName { .. } | Self::DuplicateBlob { .. } | Self::InvalidValue { .. } => {
-                "Correct it where it is written; docs/bundle-format.md gives the grammar."
+                "correct it where it is written; docs/bundle-format.md gives the grammar"
             }
-            Self::NoSuchBlob { .. } => "Ask for one of the blobs that `tilemark inspect` lists.",
+            Self::NoSuchBlob { .. } => "ask for one of the blobs that `tilemark inspect` lists",
             Self::Pem { .. } | Self::UnsupportedKey { .. } | Self::BrokenKey { .. } => {
-                "Make a key with `tilemark keygen` or `openssl genpkey -algorithm ed25519`; docs/trust.md has every command."
+                "make a key with `tilemark keygen` or `openssl genpkey -algorithm ed25519`; docs/trust.md has every command"
             }
-            Self::AlreadySigned { .. } => "Nothing to do: one signature a key is enough.",
+            Self::AlreadySigned { .. } => "nothing to do: one signature a key is enough",
             Self::ForeignSignature { .. } => {
-                "Sign the exact bytes of the message (DSSE PAE) with the private half of this key; docs/trust.md shows how."
+                "sign the exact bytes of the message (DSSE PAE) with the private half of this key; docs/trust.md shows how"
             }
-            Self::Random => "Check the system's random source; nothing was signed.",
-            Self::Policy { .. } => "Correct the trust policy file; docs/trust.md has an example.",
+            Self::Random => "check the system's random source; nothing was signed",
+            Self::Policy { .. } => "correct the trust policy file; docs/trust.md has an example",
             Self::FloorDamaged { .. } => {
-                "Find out what damaged it. Removing the file forgets the highest release seen; the next verify records anew."
+                "find out what damaged it. Removing the file forgets the highest release seen; the next verify records anew"
             }
-            Self::OutOfMemory { .. } => "Free memory, or use a machine with more.",
-            Self::Codec { .. } => "The record was made by another version, or is damaged: make it again.",
-            _ => "Check the path and its permissions.",
+            Self::OutOfMemory { .. } => "free memory, or use a machine with more",
+            Self::Codec { .. } => "the record was made by another version, or is damaged: make it again",
+            _ => "check the path and its permissions",
         }
     }
 }

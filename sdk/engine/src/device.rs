@@ -109,7 +109,7 @@ impl Device {
         if std::env::var_os("TILEMARK_CPU").is_some_and(|word| !word.is_empty()) {
             return "forced by TILEMARK_CPU".to_owned();
         }
-        format!("the best one with kernels; this CPU offers {}", CpuLevel::detected())
+        "the best level that this build has kernels for and this CPU runs".to_owned()
     }
 
     /// Threads of a session: as asked for, else as many as the process's affinity and cgroup quota allow.

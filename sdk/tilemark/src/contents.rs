@@ -2,7 +2,7 @@
 
 use tilemark_bundle::{Bundle, codec};
 use tilemark_model::graph::Dim;
-use tilemark_model::{Graph, Port, shape};
+use tilemark_model::{Graph, Port, Tensor, shape};
 use tilemark_pipeline::{Interface, Resources, Spec, TensorInfo};
 
 use crate::error::Error;
@@ -43,6 +43,13 @@ pub(crate) fn read_resources(bundle: &Bundle) -> Resources {
     let resource =
         |(name, bytes): (&str, &[u8])| Some((name.strip_prefix(RESOURCES)?.to_owned(), bytes.to_vec()));
     bundle.blobs().filter_map(resource).collect()
+}
+
+/// A graph's outputs as the model declares them, dequantized where the graph holds integers: what post-processing and
+/// callers get.
+pub(crate) fn declared(graph: &Graph, outputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
+    let each = graph.outputs.iter().zip(outputs);
+    each.map(|(port, tensor)| Ok(graph.declared(port, tensor)?)).collect()
 }
 
 /// The ends of a graph as a pipeline sees them.

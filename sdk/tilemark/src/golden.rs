@@ -11,7 +11,7 @@ use tilemark_model::{Data, Graph, Tensor, reference};
 use tilemark_pipeline::{Image, Outcome, Pipeline, npy};
 
 use crate::app::App;
-use crate::contents::GOLDEN;
+use crate::contents::{GOLDEN, declared};
 use crate::error::Error;
 use crate::input::{Input, Kind};
 
@@ -134,7 +134,7 @@ pub(crate) fn record(
     let outputs = reference::run_observed(graph, inputs, |id, tensor| {
         values.push((graph.value(id).name.clone(), digest(tensor)));
     })?;
-    let outcome = outcome_digest(&pipeline.post(outputs)?)?;
+    let outcome = outcome_digest(&pipeline.post(declared(graph, &outputs)?)?)?;
     let record = Record { schema: RECORD_SCHEMA, tensors: names, inputs: digests, values, outcome };
     blobs.push((format!("{folder}record"), codec::encode(&record)?));
     Ok(blobs)
@@ -224,7 +224,7 @@ fn replay_one(
         let element = right.and_then(|right| first_difference(&right, &found));
         return Ok(Some((graph.value(id).name.clone(), element)));
     }
-    let outcome = outcome_digest(&app.pipeline().post(outputs)?)?;
+    let outcome = outcome_digest(&app.pipeline().post(declared(graph, &outputs)?)?)?;
     Ok((outcome != record.outcome).then(|| ("result".to_owned(), None)))
 }
 

@@ -6,9 +6,11 @@ use std::time::Instant;
 
 use tilemark_engine::Plan;
 use tilemark_model::{Tensor, ValueId, shape};
+use tilemark_pipeline::Outcome;
 
 use crate::app::App;
 use crate::batch;
+use crate::contents::declared;
 use crate::error::Error;
 use crate::input::{Input, Kind};
 use crate::output::{Milliseconds, Output};
@@ -60,7 +62,7 @@ impl Session {
         let post = Instant::now();
         let mut results = Vec::with_capacity(count);
         for outputs in batch::split(&outputs, count)? {
-            results.push((self.declared(&outputs)?, self.app.pipeline().post(outputs)?));
+            results.push(self.finish(&outputs)?);
         }
         let end = Instant::now();
         let ms = Milliseconds { pre: share(start, infer), infer: share(infer, post), post: share(post, end) };
@@ -118,16 +120,18 @@ impl Session {
         let infer = Instant::now();
         let outputs = self.engine.run(inputs)?;
         let post = Instant::now();
-        let tensors = self.declared(&outputs)?;
-        let outcome = self.app.pipeline().post(outputs)?;
+        let (tensors, outcome) = self.finish(&outputs)?;
         let ms = Milliseconds { pre, infer: ms(infer, post), post: ms(post, Instant::now()) };
         Ok(Output { outcome, tensors, ms })
     }
 
-    fn declared(&self, outputs: &[Tensor]) -> Result<BTreeMap<String, Tensor>, Error> {
+    /// Post-processing: the model's outputs by name, and what the pipeline makes of them.
+    fn finish(&self, outputs: &[Tensor]) -> Result<(BTreeMap<String, Tensor>, Outcome), Error> {
         let graph = self.app.graph();
-        let each = graph.outputs.iter().zip(outputs);
-        each.map(|(port, tensor)| Ok((port.name.clone(), graph.declared(port, tensor)?))).collect()
+        let declared = declared(graph, outputs)?;
+        let names = graph.outputs.iter().map(|port| port.name.clone());
+        let tensors = names.zip(declared.iter().cloned()).collect();
+        Ok((tensors, self.app.pipeline().post(declared)?))
     }
 }
 
