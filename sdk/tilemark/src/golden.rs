@@ -68,11 +68,15 @@ pub struct Divergence {
 }
 
 impl Replay {
-    /// An error if the device departed from the record.
+    /// An error if the device departed from the record, or if there was no record to prove anything by.
     ///
     /// # Errors
-    /// [`Error::GoldenMismatch`].
+    /// [`Error::GoldenMismatch`], or [`Error::Contents`] for a bundle without golden vectors.
     pub fn check(&self) -> Result<(), Error> {
+        if self.vectors == 0 {
+            let reason = "there are none, so nothing was proven".to_owned();
+            return Err(Error::Contents { what: "golden vectors", reason });
+        }
         let Some(Divergence { vector, tensor, element }) = &self.divergence else { return Ok(()) };
         let element = element.as_ref().map(|element| format!(", {element}")).unwrap_or_default();
         let (device, tensor) = (self.device.clone(), tensor.clone());
