@@ -339,8 +339,7 @@ fn a_photo_goes_in_as_the_tagger_wants_it() {
         )],
         outputs: vec![],
     };
-    let photo =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/photos/astronaut.png");
+    let photo = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/photos/astronaut.png");
     let encoded = std::fs::read(photo).unwrap();
     let tensor = make(&spec, interface).unwrap().pre(&encoded).unwrap().remove(0);
     assert_eq!(tensor.shape(), [1, 3, 224, 224]);
