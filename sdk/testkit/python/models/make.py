@@ -167,7 +167,7 @@ def main():
     parser.add_argument("--pin", action="store_true")
     parser.add_argument("--also", default=[], nargs=1)
     parser.add_argument("models", nargs="*")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     named = [*arguments.models, *arguments.also]
     unknown = [name for name in named if name not in MODELS]
     if unknown:
