@@ -13,7 +13,9 @@ pub(crate) fn run() -> Result<bool> {
     let mut steps = Steps::default();
     let nextest = cargo().args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if nextest.is_ok_and(|status| status.success()) {
-        steps.run("tests (nextest)", || shell(cargo().args(["nextest", "run", "--workspace", "--locked"])));
+        steps.run("tests (nextest)", || {
+            shell(cargo().args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]))
+        });
     } else {
         steps.run("tests", || {
             shell(
