@@ -121,7 +121,7 @@ impl Session {
         let missing = || Error::internal(&graph.value(value).name, "was never computed");
         match plan.slot(value) {
             Some(slot) => slot.layout.load(self.memory.slice_mut(slot.range())),
-            None => graph.constant(value).ok_or_else(missing),
+            None => plan.shapes().known(value).cloned().or_else(|| graph.constant(value)).ok_or_else(missing),
         }
     }
 }

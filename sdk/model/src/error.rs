@@ -140,7 +140,7 @@ pub enum Error {
         limit: usize,
     },
     /// A tensor of an element type that no operation computes in.
-    #[error("tensor `{name}` is of {found}; f32, u8, i8, i32 and i64 are supported (f16 for constants)")]
+    #[error("tensor `{name}` is of {found}; numbers and truth values are supported")]
     UnsupportedType {
         /// The tensor's name.
         name: String,

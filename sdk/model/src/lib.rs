@@ -28,4 +28,4 @@ pub use error::Error;
 pub use graph::{Graph, Node, Op, Port, Value, ValueId};
 pub use import::import;
 pub use shape::Shapes;
-pub use tensor::{DType, Data, Quant, Tensor};
+pub use tensor::{Coded, DType, Data, Quant, Tensor};

@@ -3,6 +3,8 @@
 //!
 //! `rint` rounds half to even. All arithmetic on scales is binary32, round to nearest even.
 
+pub mod narrow;
+
 use crate::tensor::{DType, Quant};
 
 /// `clamp(rint(f32(acc) * multiplier) + zero_point, lo, hi)`: how an accumulator becomes 8 bits.
@@ -107,6 +109,17 @@ pub fn softmax(logits: &mut [f32]) {
     let total = sum(logits.iter().copied());
     for x in logits.iter_mut() {
         *x /= total;
+    }
+}
+
+/// Logarithm of the softmax, in place: `(x - max) - ln(sum(exp(x - max)))` with [`sum`]'s order; the logarithm is
+/// evaluated in f64 and rounded once.
+pub fn log_softmax(logits: &mut [f32]) {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total = sum(logits.iter().map(|&x| exp(x - max)));
+    let log = libm::log(f64::from(total)) as f32;
+    for x in logits.iter_mut() {
+        *x = (*x - max) - log;
     }
 }
 

@@ -20,16 +20,52 @@ pub enum DType {
     I64,
     /// IEEE 754 binary32.
     F32,
+    /// Truth values: a byte of 0 or 1.
+    Bool,
+    /// Signed 16-bit integer.
+    I16,
+    /// Unsigned 16-bit integer.
+    U16,
+    /// Unsigned 32-bit integer.
+    U32,
+    /// Unsigned 64-bit integer.
+    U64,
+    /// IEEE 754 binary16.
+    F16,
+    /// The upper half of a binary32.
+    Bf16,
+    /// IEEE 754 binary64.
+    F64,
+    /// 8-bit float, 4 bits of exponent, without infinity.
+    F8E4M3,
+    /// The same with another bias and without negative zero.
+    F8E4M3Fnuz,
+    /// 8-bit float, 5 bits of exponent.
+    F8E5M2,
+    /// The same with another bias and without infinity and negative zero.
+    F8E5M2Fnuz,
+    /// Unsigned 4-bit integer, one in a byte.
+    U4,
+    /// Signed 4-bit integer, its two's complement in the low half of a byte.
+    I4,
 }
 
 impl DType {
-    /// Bytes of one element.
+    /// Bytes of one element in memory.
     pub fn size(self) -> usize {
         match self {
-            DType::U8 | DType::I8 => 1,
-            DType::I32 | DType::F32 => 4,
-            DType::I64 => 8,
+            DType::U8 | DType::I8 | DType::Bool | DType::U4 | DType::I4 => 1,
+            DType::F8E4M3 | DType::F8E4M3Fnuz | DType::F8E5M2 | DType::F8E5M2Fnuz => 1,
+            DType::I16 | DType::U16 | DType::F16 | DType::Bf16 => 2,
+            DType::I32 | DType::F32 | DType::U32 => 4,
+            DType::I64 | DType::U64 | DType::F64 => 8,
         }
+    }
+
+    /// Whether elements are floating-point numbers.
+    pub fn is_float(self) -> bool {
+        use DType::{Bf16, F8E4M3, F8E4M3Fnuz, F8E5M2, F8E5M2Fnuz, F16, F32, F64};
+        matches!(self, F32 | F64 | F16 | Bf16 | F8E4M3 | F8E4M3Fnuz | F8E5M2 | F8E5M2Fnuz)
     }
 
     /// Smallest and largest value of an 8-bit type; `None` for the others.
@@ -50,6 +86,20 @@ impl fmt::Display for DType {
             DType::I32 => "i32",
             DType::I64 => "i64",
             DType::F32 => "f32",
+            DType::Bool => "bool",
+            DType::I16 => "i16",
+            DType::U16 => "u16",
+            DType::U32 => "u32",
+            DType::U64 => "u64",
+            DType::F16 => "f16",
+            DType::Bf16 => "bf16",
+            DType::F64 => "f64",
+            DType::F8E4M3 => "f8e4m3fn",
+            DType::F8E4M3Fnuz => "f8e4m3fnuz",
+            DType::F8E5M2 => "f8e5m2",
+            DType::F8E5M2Fnuz => "f8e5m2fnuz",
+            DType::U4 => "u4",
+            DType::I4 => "i4",
         })
     }
 }
@@ -76,6 +126,56 @@ pub enum Data {
     I64(Vec<i64>),
     /// 32-bit floats.
     F32(Vec<f32>),
+    /// Elements of any other type.
+    Coded(Coded),
+}
+
+/// Elements of a type that is moved, compared and cast, but not computed in: their little-endian bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Coded {
+    dtype: DType,
+    bytes: Vec<u8>,
+}
+
+impl Coded {
+    /// Elements of `dtype` from their little-endian bytes.
+    ///
+    /// # Errors
+    /// [`Error::MalformedTensor`] for a type that has a variant of [`Data`], for bytes that are no whole number of
+    /// elements, and for codes that the type does not have.
+    pub fn new(dtype: DType, bytes: Vec<u8>) -> Result<Self, Error> {
+        let fail = |reason| Err(Error::MalformedTensor { name: dtype.to_string(), reason });
+        let codes = match dtype {
+            DType::U8 | DType::I8 | DType::I32 | DType::I64 | DType::F32 => {
+                return fail("elements of this type are not kept as bytes".to_owned());
+            }
+            DType::Bool => 2,
+            DType::U4 | DType::I4 => 16,
+            _ => 256,
+        };
+        if !bytes.len().is_multiple_of(dtype.size()) {
+            return fail(format!("{} bytes are no whole elements of {}", bytes.len(), dtype.size()));
+        }
+        match bytes.iter().find(|&&byte| u16::from(byte) >= codes) {
+            Some(byte) => fail(format!("the byte {byte} where the type ends at {}", codes - 1)),
+            None => Ok(Self { dtype, bytes }),
+        }
+    }
+
+    /// The element type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The elements' little-endian bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// As many elements of the same type, moved: `bytes` hold only elements that were in a tensor of it, or zeros.
+    pub(crate) fn moved(&self, bytes: Vec<u8>) -> Self {
+        Self { dtype: self.dtype, bytes }
+    }
 }
 
 impl Data {
@@ -87,6 +187,7 @@ impl Data {
             Data::I32(_) => DType::I32,
             Data::I64(_) => DType::I64,
             Data::F32(_) => DType::F32,
+            Data::Coded(coded) => coded.dtype,
         }
     }
 
@@ -98,6 +199,7 @@ impl Data {
             Data::I32(v) => v.len(),
             Data::I64(v) => v.len(),
             Data::F32(v) => v.len(),
+            Data::Coded(coded) => coded.bytes.len() / coded.dtype.size(),
         }
     }
 
@@ -190,6 +292,7 @@ impl Tensor {
             Data::I32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Data::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Data::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Data::Coded(coded) => coded.bytes.clone(),
         }
     }
 
@@ -223,10 +326,36 @@ impl Tensor {
         }
     }
 
+    /// A tensor of truth values.
+    ///
+    /// # Errors
+    /// [`Error::ElementCount`] if the lengths disagree.
+    pub fn bools(
+        shape: impl Into<Vec<usize>>,
+        values: impl IntoIterator<Item = bool>,
+    ) -> Result<Self, Error> {
+        Self::new(shape, Data::Coded(Coded::new(DType::Bool, values.into_iter().map(u8::from).collect())?))
+    }
+
+    /// The truth values as bytes of 0 and 1, or an error that names the type found.
+    ///
+    /// # Errors
+    /// [`Error::DTypeMismatch`] if this is not a bool tensor.
+    pub fn as_bools(&self) -> Result<&[u8], Error> {
+        match &self.data {
+            Data::Coded(coded) if coded.dtype == DType::Bool => Ok(&coded.bytes),
+            other => Err(Error::DTypeMismatch {
+                what: "tensor".into(),
+                expected: "bool".into(),
+                found: other.dtype(),
+            }),
+        }
+    }
+
     /// Any 8- or 32-bit integer tensor widened to i32; the form in which the reference computes.
     ///
     /// # Errors
-    /// [`Error::DTypeMismatch`] for f32 and i64.
+    /// [`Error::DTypeMismatch`] for every other type.
     pub fn widened(&self) -> Result<Vec<i32>, Error> {
         match &self.data {
             Data::U8(v) => Ok(v.iter().map(|&x| x.into()).collect()),

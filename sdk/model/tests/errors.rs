@@ -78,7 +78,7 @@ fn import_cases() -> Vec<(Error, Error)> {
         ),
         (
             refused(&short),
-            Error::MalformedTensor { name: "w".into(), reason: "2 bytes for 3 elements of 1 bytes".into() },
+            Error::MalformedTensor { name: "w".into(), reason: "2 bytes for 3 elements of u8".into() },
         ),
         (
             refused(&ports.encode()),
@@ -97,12 +97,12 @@ fn import_cases() -> Vec<(Error, Error)> {
                 let mut net = Builder::new(13).model();
                 let graph = net.graph.as_mut().unwrap();
                 let mut port = tilemark_testkit::onnx::port("x", DType::F32, vec![]);
-                port.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = 11;
+                port.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = 8;
                 graph.input.push(port.clone());
                 graph.output.push(port);
                 prost::Message::encode_to_vec(&net)
             }),
-            Error::UnsupportedType { name: "x".into(), found: "f64".into() },
+            Error::UnsupportedType { name: "x".into(), found: "text".into() },
         ),
     ]
 }

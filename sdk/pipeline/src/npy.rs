@@ -5,7 +5,7 @@
 //! nothing else is accepted here. `docs/pipeline.md` lists what is read and written.
 
 use half::f16;
-use tilemark_model::{Data, Tensor};
+use tilemark_model::{DType, Data, Tensor};
 
 use crate::error::{Error, Result};
 use crate::limits::{MAX_NPY_BYTES, MAX_NPY_HEADER_BYTES, MAX_NPY_RANK};
@@ -39,6 +39,18 @@ pub fn write(tensor: &Tensor) -> Vec<u8> {
         Data::I32(_) => "<i4",
         Data::I64(_) => "<i8",
         Data::F32(_) => "<f4",
+        Data::Coded(coded) => match coded.dtype() {
+            DType::Bool => "|b1",
+            DType::I16 => "<i2",
+            DType::U16 => "<u2",
+            DType::U32 => "<u4",
+            DType::U64 => "<u8",
+            DType::F16 => "<f2",
+            DType::F64 => "<f8",
+            // numpy has no such types: the codes, as it holds them behind ml_dtypes.
+            DType::Bf16 => "<V2",
+            _ => "|V1",
+        },
     };
     let axes: Vec<String> = tensor.shape().iter().map(usize::to_string).collect();
     let comma = if axes.len() == 1 { "," } else { "" }; // a tuple of one
@@ -271,6 +283,7 @@ fn row_major(data: Data, shape: &[usize]) -> Data {
         Data::I32(v) => Data::I32(transposed(&v, shape)),
         Data::I64(v) => Data::I64(transposed(&v, shape)),
         Data::F32(v) => Data::F32(transposed(&v, shape)),
+        Data::Coded(_) => data, // no header is decoded into one
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tilemark_model::numerics::narrow::number;
 use tilemark_model::numerics::{dequantize, softmax};
 use tilemark_model::{DType, Data, Quant, Tensor};
 
@@ -198,7 +199,7 @@ fn dequantized(info: &TensorInfo, tensor: &Tensor) -> Result<Option<Tensor>> {
         Data::U8(values) => values.iter().map(|&q| real(q.into(), quant)).collect(),
         Data::I8(values) => values.iter().map(|&q| real(q.into(), quant)).collect(),
         Data::I32(values) => values.iter().map(|&q| real(q, quant)).collect(),
-        Data::I64(_) | Data::F32(_) => return Ok(None),
+        Data::I64(_) | Data::F32(_) | Data::Coded(_) => return Ok(None),
     };
     Ok(Some(Tensor::f32(tensor.shape(), values)?))
 }
@@ -223,13 +224,8 @@ fn small_values(outputs: &BTreeMap<String, Tensor>) -> BTreeMap<String, Vec<f64>
 }
 
 fn values(tensor: &Tensor) -> Vec<f64> {
-    match tensor.data() {
-        Data::U8(v) => v.iter().map(|&x| x.into()).collect(),
-        Data::I8(v) => v.iter().map(|&x| x.into()).collect(),
-        Data::I32(v) => v.iter().map(|&x| x.into()).collect(),
-        Data::I64(v) => v.iter().map(|&x| x as f64).collect(), // for reading; `outputs` holds every bit
-        Data::F32(v) => v.iter().map(|&x| x.into()).collect(),
-    }
+    // For reading; `outputs` holds every bit.
+    (0..tensor.len()).map(|i| number(tensor.data(), i).real()).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Several inputs as one batch, and back. The batch is the first axis of every input and output.
 
 use tilemark_model::graph::Dim;
-use tilemark_model::{Data, Graph, Tensor};
+use tilemark_model::{Coded, Data, Graph, Tensor};
 
 use crate::error::Error;
 
@@ -41,6 +41,9 @@ fn append(all: Tensor, one: Tensor) -> Result<Tensor, Error> {
         (Data::I32(a), Data::I32(b)) => Data::I32([a, b].concat()),
         (Data::I64(a), Data::I64(b)) => Data::I64([a, b].concat()),
         (Data::F32(a), Data::F32(b)) => Data::F32([a, b].concat()),
+        (Data::Coded(a), Data::Coded(b)) => {
+            Data::Coded(Coded::new(a.dtype(), [a.bytes(), b.bytes()].concat())?)
+        }
         (a, _) => a, // types were compared above
     };
     Ok(Tensor::new(shape, data)?)
@@ -68,6 +71,10 @@ fn part(output: &Tensor, i: usize, count: usize) -> Result<Tensor, Error> {
         Data::I32(v) => Data::I32(v[at].to_vec()),
         Data::I64(v) => Data::I64(v[at].to_vec()),
         Data::F32(v) => Data::F32(v[at].to_vec()),
+        Data::Coded(v) => {
+            let size = v.dtype().size();
+            Data::Coded(Coded::new(v.dtype(), v.bytes()[at.start * size..at.end * size].to_vec())?)
+        }
     };
     Ok(Tensor::new(shape, data)?)
 }

@@ -1,5 +1,6 @@
 //! Which kernels take a node, and why.
 
+use tilemark_model::graph::MoveOp;
 use tilemark_model::shape::normalize_axis;
 use tilemark_model::{Graph, Node, Op, Shapes, ValueId};
 
@@ -24,7 +25,8 @@ impl Choice {
             return Choice::Reference("a tensor without elements".into());
         }
         let context = Context { graph, node, shapes };
-        if let Some(id) = context.activations().iter().find(|&&id| graph.value(id).constant.is_some()) {
+        let constant = |id: &&ValueId| graph.value(**id).constant.is_some() || shapes.known(**id).is_some();
+        if let Some(id) = context.activations().iter().find(constant) {
             return Choice::Reference(format!("operand `{}` is a constant", graph.value(*id).name));
         }
         context.choose()
@@ -56,6 +58,8 @@ impl Choice {
 pub(crate) fn activations(node: &Node) -> &[ValueId] {
     match node.op {
         Op::Conv(..) | Op::FullyConnected(_) | Op::Table => &node.inputs[..1],
+        // Its shape follows from those of the inputs.
+        Op::Move(MoveOp::Reshape { .. }) => &node.inputs[..1],
         _ => &node.inputs,
     }
 }
@@ -102,6 +106,7 @@ impl Context<'_> {
             Op::Reshape { .. } | Op::Flatten { .. } | Op::Squeeze { .. } | Op::Unsqueeze { .. } => {
                 Choice::Alias
             }
+            Op::Move(MoveOp::Reshape { .. }) => Choice::Alias,
             Op::Float(_) => Choice::Reference("f32 runs on the host in its one fixed order".into()),
             _ => Choice::Reference("no kernel for this form of the operation".into()),
         }

@@ -1,6 +1,6 @@
 //! How values lie in memory: rank-4 values channels-last with a halo where a reader wants one, all others as they are.
 
-use tilemark_model::{DType, Data, Tensor};
+use tilemark_model::{Coded, DType, Data, Tensor};
 
 use crate::error::Error;
 use crate::limits::MAX_ARENA_BYTES;
@@ -139,6 +139,7 @@ impl Layout {
             Data::I32(v) => self.scatter(v, bytemuck::cast_slice_mut(bytes)),
             Data::I64(v) => self.scatter(v, bytemuck::cast_slice_mut(bytes)),
             Data::F32(v) => self.scatter(v, bytemuck::cast_slice_mut(bytes)),
+            Data::Coded(coded) => self.scatter_coded(coded.bytes(), bytes),
         }
         Ok(())
     }
@@ -156,6 +157,7 @@ impl Layout {
             DType::I32 => Data::I32(self.gather(bytemuck::cast_slice(bytes))),
             DType::I64 => Data::I64(self.gather(bytemuck::cast_slice(bytes))),
             DType::F32 => Data::F32(self.gather(bytemuck::cast_slice(bytes))),
+            other => Data::Coded(Coded::new(other, self.gather_coded(bytes))?),
         };
         Ok(Tensor::new(self.shape.clone(), data)?)
     }
@@ -203,6 +205,34 @@ impl Layout {
         elements
     }
 
+    /// Elements of a type without a variant of its own, as words of its size.
+    fn scatter_coded(&self, elements: &[u8], buffer: &mut [u8]) {
+        fn words<const N: usize>(layout: &Layout, elements: &[u8], buffer: &mut [u8]) {
+            layout.scatter::<[u8; N]>(elements.as_chunks().0, buffer.as_chunks_mut().0);
+        }
+        match self.dtype.size() {
+            1 => self.scatter(elements, buffer),
+            2 => words::<2>(self, elements, buffer),
+            4 => words::<4>(self, elements, buffer),
+            _ => words::<8>(self, elements, buffer),
+        }
+    }
+
+    fn gather_coded(&self, buffer: &[u8]) -> Vec<u8> {
+        fn words<const N: usize>(layout: &Layout, buffer: &[u8]) -> Vec<u8>
+        where
+            [u8; N]: Default,
+        {
+            layout.gather::<[u8; N]>(buffer.as_chunks().0).into_flattened()
+        }
+        match self.dtype.size() {
+            1 => self.gather(buffer),
+            2 => words::<2>(self, buffer),
+            4 => words::<4>(self, buffer),
+            _ => words::<8>(self, buffer),
+        }
+    }
+
     fn flip_elements(&self, bytes: &mut [u8]) {
         let run = self.grid.columns * self.column_stride();
         self.rows(|_, _, at| bytes[at..at + run].iter_mut().for_each(|byte| *byte ^= 0x80));
@@ -211,6 +241,8 @@ impl Layout {
 
 #[cfg(test)]
 mod tests {
+    use tilemark_model::numerics::narrow::{Number, collect};
+
     use super::*;
 
     fn ramp(shape: &[usize], dtype: DType) -> Tensor {
@@ -221,6 +253,7 @@ mod tests {
             DType::I32 => Data::I32((0..n).map(|i| i as i32 - 5).collect()),
             DType::I64 => Data::I64((0..n).map(|i| i as i64 - 5).collect()),
             DType::F32 => Data::F32((0..n).map(|i| i as f32 / 3.0).collect()),
+            other => collect(other, n, true, |i| Number::Int(i as i128)).unwrap(),
         };
         Tensor::new(shape, data).unwrap()
     }
@@ -228,7 +261,8 @@ mod tests {
     #[test]
     fn every_type_and_rank_survives_the_round_trip() {
         let halo = Halo { top: 1, left: 2, bottom: 0, right: 3 };
-        for dtype in [DType::U8, DType::I8, DType::I32, DType::I64, DType::F32] {
+        let coded = [DType::Bool, DType::I16, DType::U32, DType::F64];
+        for dtype in [DType::U8, DType::I8, DType::I32, DType::I64, DType::F32].into_iter().chain(coded) {
             for shape in
                 [&[2, 3, 4, 5][..], &[1, 7, 1, 1], &[6, 4], &[3], &[], &[2, 2, 2, 2, 2], &[2, 0, 3, 3]]
             {

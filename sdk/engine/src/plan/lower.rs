@@ -141,7 +141,10 @@ impl<'a> Lower<'a> {
                 Choice::Reference(format!("the graph has over {MAX_PAIR_TABLES} additions and products"));
         }
         let fusion = Fusion::new(graph, |i| choices[i].takes_table(&graph.nodes[i]));
-        let order: Vec<usize> = (0..graph.nodes.len()).filter(|&i| !fusion.vanished[i]).collect();
+        // What follows from the shapes alone is computed already.
+        let known = |i: usize| shapes.known(graph.nodes[i].output).is_some();
+        let order: Vec<usize> =
+            (0..graph.nodes.len()).filter(|&i| !fusion.vanished[i] && !known(i)).collect();
         let mut halos = vec![Halo::default(); graph.values.len()];
         for &i in &order {
             if let Some(halo) = choices[i].halo(&graph.nodes[i], &shapes) {
@@ -264,9 +267,10 @@ impl<'a> Lower<'a> {
     fn fallback(&self, index: usize, output: &Slot) -> Result<Planned, Error> {
         let graph = self.source.graph;
         let mut activations = 0..;
-        let operand = |&id: &ValueId| match graph.value(id).constant {
-            None => Ok(Operand::Activation(activations.next().unwrap_or(0))),
-            Some(_) => {
+        let operand = |&id: &ValueId| match (&graph.value(id).constant, self.shapes.known(id)) {
+            (None, None) => Ok(Operand::Activation(activations.next().unwrap_or(0))),
+            (None, Some(known)) => Ok(Operand::Constant(Arc::new(known.clone()))),
+            (Some(_), _) => {
                 let missing = || Error::internal(&graph.value(id).name, "lacks its bytes");
                 let constant = || graph.constant(id).ok_or_else(missing);
                 Ok(Operand::Constant(self.source.packed.get::<Tensor>(id.index(), "reference", constant)?))

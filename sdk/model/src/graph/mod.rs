@@ -6,7 +6,11 @@
 //! constants beside it in one byte blob.
 
 mod draft;
+mod functions;
+mod general;
+mod moves;
 mod op;
+mod spatial;
 mod validate;
 
 use std::sync::Arc;
@@ -15,10 +19,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::numerics;
-use crate::tensor::{DType, Data, Quant, Tensor, element_count};
+use crate::tensor::{Coded, DType, Data, Quant, Tensor, element_count};
 
 pub use draft::{Draft, DraftValue};
-pub use op::{BinaryOp, Bounds, Conv, FloatOp, MatMul, Op, Pads, Pool, ReduceOp, UnaryOp, Window};
+pub use functions::{BinaryOp, ReduceOp, UnaryOp};
+pub use general::{Comparison, GeneralOp, LogicOp, Ranking};
+pub use moves::{Ints, MoveOp, PadMode};
+pub use op::{Bounds, Conv, FloatOp, MatMul, Op, Pads, Pool, Window};
+pub use spatial::{
+    AutoPad, ConvTranspose, Coordinates, Direction, Interpolation, Nearest, Policy, PoolKind, PoolNd,
+    Recurrent, Resize, RoiAlign, State, Target, WindowNd,
+};
 
 /// Version of the serialized graph; a reader refuses any other.
 pub const GRAPH_SCHEMA: u16 = 1;
@@ -169,7 +180,7 @@ impl Graph {
     pub fn constant(&self, id: ValueId) -> Option<Tensor> {
         let bytes = self.constant_bytes(id)?;
         let value = self.value(id);
-        Tensor::new(value.constant.as_ref()?.shape.clone(), data_from_le(value.dtype, bytes)).ok()
+        Tensor::new(value.constant.as_ref()?.shape.clone(), data_from_le(value.dtype, bytes).ok()?).ok()
     }
 
     /// The port called `name`.
@@ -233,17 +244,21 @@ pub fn eight_bit(dtype: DType, values: impl Iterator<Item = i32>) -> Data {
 }
 
 /// Decodes little-endian elements; trailing bytes that do not fill an element are ignored.
-pub(crate) fn data_from_le(dtype: DType, bytes: &[u8]) -> Data {
+///
+/// # Errors
+/// [`Error::MalformedTensor`] for codes that the type does not have.
+pub(crate) fn data_from_le(dtype: DType, bytes: &[u8]) -> Result<Data, Error> {
     fn words<const N: usize, T>(bytes: &[u8], decode: impl Fn([u8; N]) -> T) -> Vec<T> {
         bytes.as_chunks::<N>().0.iter().map(|&word| decode(word)).collect()
     }
-    match dtype {
+    Ok(match dtype {
         DType::U8 => Data::U8(bytes.to_vec()),
         DType::I8 => Data::I8(bytemuck::cast_slice(bytes).to_vec()),
         DType::I32 => Data::I32(words(bytes, i32::from_le_bytes)),
         DType::I64 => Data::I64(words(bytes, i64::from_le_bytes)),
         DType::F32 => Data::F32(words(bytes, f32::from_le_bytes)),
-    }
+        other => Data::Coded(Coded::new(other, bytes.to_vec())?),
+    })
 }
 
 /// Byte range of a constant inside a blob of `len` bytes, or `None` if it does not fit.

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::functions::{BinaryOp, ReduceOp, UnaryOp};
+use super::general::GeneralOp;
+use super::moves::MoveOp;
+use super::spatial::{ConvTranspose, PoolNd, Recurrent, Resize, RoiAlign, WindowNd};
+
 /// A sliding 2-D window; `[vertical, horizontal]` everywhere.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Window {
@@ -66,62 +71,6 @@ pub struct MatMul {
     pub trans_a: bool,
     /// Whether `b` is transposed (rank 2 only).
     pub trans_b: bool,
-}
-
-/// Two-input element-wise functions, with NumPy broadcasting.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub enum BinaryOp {
-    /// `a + b`
-    Add,
-    /// `a - b`
-    Sub,
-    /// `a * b`
-    Mul,
-    /// `a / b`
-    Div,
-}
-
-/// One-input element-wise functions of f32. Transcendental ones are evaluated in f64 and rounded once.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
-pub enum UnaryOp {
-    /// `max(x, 0)`
-    Relu,
-    /// `min(max(x, lo), hi)`
-    Clip {
-        /// Lower bound.
-        lo: f32,
-        /// Upper bound.
-        hi: f32,
-    },
-    /// `x < 0 ? alpha * x : x`
-    LeakyRelu {
-        /// Slope below zero.
-        alpha: f32,
-    },
-    /// `1 / (1 + exp(-x))`
-    Sigmoid,
-    /// `tanh(x)`
-    Tanh,
-    /// `max(0, min(1, alpha * x + beta))`
-    HardSigmoid {
-        /// Slope.
-        alpha: f32,
-        /// Offset.
-        beta: f32,
-    },
-    /// `x * max(0, min(1, x / 6 + 0.5))`
-    HardSwish,
-}
-
-/// Reductions over axes.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub enum ReduceOp {
-    /// Arithmetic mean.
-    Mean,
-    /// Largest element.
-    Max,
-    /// Sum.
-    Sum,
 }
 
 /// What a node computes. Shapes follow ONNX (NCHW); "quantized" means an 8-bit value with a [`crate::Quant`].
@@ -202,6 +151,10 @@ pub enum Op {
     },
     /// An operation in f32, run on the host in one fixed order.
     Float(FloatOp),
+    /// Moves or selects elements of any type.
+    Move(MoveOp),
+    /// An operation on other element types, or on shapes and indices.
+    General(GeneralOp),
 }
 
 /// Operations in f32. Their results are part of the contract too: same bits on every host.
@@ -236,6 +189,64 @@ pub enum FloatOp {
         /// Whether the axes after it belong to it.
         to_end: bool,
     },
+    /// `x - max - ln(sum(exp(x - max)))`. Input: x. Axes as for [`FloatOp::Softmax`].
+    LogSoftmax {
+        /// The axis.
+        axis: i64,
+        /// Whether the axes after it belong to it.
+        to_end: bool,
+    },
+    /// `x * scale[c] + shift[c]`, two roundings. Inputs: x `[N,C,...]`, scale `[C]`, shift `[C]`.
+    ScaleShift,
+    /// A convolution over one to three axes other than two. Inputs: x `[N,C,...]`, weights `[O,C/groups,...]`, optional
+    /// bias `[O]`. Products are added to the bias one by one: channel, then the window's taps in order.
+    ConvNd {
+        /// The window.
+        window: WindowNd,
+        /// Groups.
+        groups: usize,
+    },
+    /// Inputs: x `[N,C,...]`, weights `[C,O/groups,...]`, optional bias `[O]`. Products that meet in one output are added
+    /// to the bias one by one: channel, then the window's taps in order.
+    ConvTranspose(ConvTranspose),
+    /// Pooling over one to three axes. Input: x `[N,C,...]`.
+    PoolNd(PoolNd),
+    /// Largest element of all axes after the second, kept as ones. Input: x `[N,C,...]`.
+    GlobalMaxPool,
+    /// Linear or cubic resizing, one axis after the other; or any with a value outside. Inputs: x; what it says.
+    Resize(Resize),
+    /// `(x - mean) / sqrt(variance + epsilon) * scale + bias` over the axes from `axis` to the end. Inputs: x; scale, and
+    /// optionally bias, that broadcast to x.
+    LayerNorm {
+        /// The first axis.
+        axis: i64,
+        /// Keeps the divisor above zero.
+        epsilon: f32,
+    },
+    /// The same over all axes after the second. Inputs: x `[N,C,...]`, scale `[C]`, bias `[C]`.
+    InstanceNorm {
+        /// Keeps the divisor above zero.
+        epsilon: f32,
+    },
+    /// `x / (bias + alpha / size * sum of squares of size neighbouring channels)^beta`. Input: x `[N,C,...]`.
+    Lrn {
+        /// Number of channels summed.
+        size: usize,
+        /// Factor of the sum.
+        alpha: f32,
+        /// Exponent.
+        beta: f32,
+        /// Offset.
+        bias: f32,
+    },
+    /// Inputs: x `[steps,B,I]`, weights `[D,4H,I]`, recurrent weights `[D,4H,H]`, bias `[D,8H]`, first hidden and cell
+    /// state `[D,B,H]`, peepholes `[D,3H]`; gates in the order input, output, forget, cell.
+    Lstm(Recurrent),
+    /// Inputs: x `[steps,B,I]`, weights `[D,3H,I]`, recurrent weights `[D,3H,H]`, bias `[D,6H]`, first hidden state
+    /// `[D,B,H]`; gates in the order update, reset, hidden.
+    Gru(Recurrent),
+    /// Inputs: x `[N,C,H,W]`, regions `[R,4]` f32, batch indices `[R]` i64.
+    RoiAlign(RoiAlign),
 }
 
 impl Op {
@@ -261,6 +272,8 @@ impl Op {
             Op::Quantize { .. } => "Quantize",
             Op::Dequantize { .. } => "Dequantize",
             Op::Float(op) => op.name(),
+            Op::Move(op) => op.name(),
+            Op::General(op) => op.name(),
         }
     }
 
@@ -274,7 +287,13 @@ impl Op {
                 | Op::Squeeze { .. }
                 | Op::Unsqueeze { .. }
                 | Op::Transpose { .. }
+                | Op::Move(_)
         )
+    }
+
+    /// How many of `inputs` inputs carry elements that a movement moves; the others are indices and sizes.
+    pub fn carried(&self, inputs: usize) -> usize {
+        if let Op::Move(op) = self { op.carried().min(inputs) } else { inputs }
     }
 
     /// Whether each output element depends on the elements at the same place alone (and, broadcast, on constants).
@@ -306,19 +325,33 @@ impl FloatOp {
             FloatOp::Binary(BinaryOp::Sub) => "Sub (f32)",
             FloatOp::Binary(BinaryOp::Mul) => "Mul (f32)",
             FloatOp::Binary(BinaryOp::Div) => "Div (f32)",
-            FloatOp::Unary(UnaryOp::Relu) => "Relu (f32)",
-            FloatOp::Unary(UnaryOp::Clip { .. }) => "Clip (f32)",
-            FloatOp::Unary(UnaryOp::LeakyRelu { .. }) => "LeakyRelu (f32)",
-            FloatOp::Unary(UnaryOp::Sigmoid) => "Sigmoid (f32)",
-            FloatOp::Unary(UnaryOp::Tanh) => "Tanh (f32)",
-            FloatOp::Unary(UnaryOp::HardSigmoid { .. }) => "HardSigmoid (f32)",
-            FloatOp::Unary(UnaryOp::HardSwish) => "HardSwish (f32)",
+            FloatOp::Binary(BinaryOp::Pow) => "Pow (f32)",
+            FloatOp::Binary(BinaryOp::PRelu) => "PRelu (f32)",
+            FloatOp::Binary(BinaryOp::Min) => "Min (f32)",
+            FloatOp::Binary(BinaryOp::Max) => "Max (f32)",
+            FloatOp::Binary(BinaryOp::Mod | BinaryOp::Remainder) => "Mod (f32)",
+            FloatOp::Unary(op) => op.name(),
             FloatOp::AveragePool(_) => "AveragePool (f32)",
             FloatOp::GlobalAveragePool => "GlobalAveragePool (f32)",
             FloatOp::Reduce { op: ReduceOp::Mean, .. } => "ReduceMean (f32)",
             FloatOp::Reduce { op: ReduceOp::Max, .. } => "ReduceMax (f32)",
             FloatOp::Reduce { op: ReduceOp::Sum, .. } => "ReduceSum (f32)",
+            FloatOp::Reduce { op, .. } => op.name(),
             FloatOp::Softmax { .. } => "Softmax (f32)",
+            FloatOp::LogSoftmax { .. } => "LogSoftmax (f32)",
+            FloatOp::ScaleShift => "ScaleShift (f32)",
+            FloatOp::ConvNd { .. } => "Conv (f32)",
+            FloatOp::ConvTranspose(_) => "ConvTranspose (f32)",
+            FloatOp::PoolNd(PoolNd { kind: super::spatial::PoolKind::Max, .. }) => "MaxPool (f32)",
+            FloatOp::PoolNd(_) => "AveragePool (f32)",
+            FloatOp::GlobalMaxPool => "GlobalMaxPool (f32)",
+            FloatOp::Resize(_) => "Resize (f32)",
+            FloatOp::LayerNorm { .. } => "LayerNormalization (f32)",
+            FloatOp::InstanceNorm { .. } => "InstanceNormalization (f32)",
+            FloatOp::Lrn { .. } => "LRN (f32)",
+            FloatOp::Lstm(_) => "LSTM (f32)",
+            FloatOp::Gru(_) => "GRU (f32)",
+            FloatOp::RoiAlign(_) => "RoiAlign (f32)",
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What every graph must satisfy before anything runs it. A graph may come from a hostile bundle, so this looks at
 //! each index, type, constant and attribute; what passes can be relied on by backends.
 
+mod hosted;
+
 use std::collections::HashSet;
 
 use super::{
@@ -191,6 +193,8 @@ impl NodeCheck<'_> {
                 self.border(*axis, self.input(0), self.node.output)
             }
             Op::Float(op) => self.float(op),
+            Op::Move(op) => self.moved(op),
+            Op::General(op) => self.general(op),
         }
     }
 
@@ -298,12 +302,15 @@ impl NodeCheck<'_> {
                 self.rank(axes.len())?;
             }
             FloatOp::Unary(_) | FloatOp::GlobalAveragePool | FloatOp::Softmax { .. } => self.arity(1..=1)?,
+            op => self.hosted_float(op)?,
         }
-        let mut operands = self.node.inputs.iter().chain([&self.node.output]);
-        self.require(
-            operands.all(|&id| self.graph.value(id).dtype == DType::F32),
-            "an f32 operation on another type",
-        )
+        let indices = self.index_operands(op);
+        let operands = self.node.inputs.iter().chain([&self.node.output]).enumerate();
+        let fits = |(i, &id): (usize, &ValueId)| {
+            let expected = if indices.contains(&i) { DType::I64 } else { DType::F32 };
+            self.graph.value(id).dtype == expected
+        };
+        self.require({ operands }.all(fits), "an f32 operation on another type")
     }
 
     fn input(&self, i: usize) -> ValueId {

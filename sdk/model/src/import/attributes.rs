@@ -32,6 +32,10 @@ impl<'a> Attributes<'a> {
         Ok(self.find(name, attribute_type::INTS)?.map(|a| a.ints.as_slice()))
     }
 
+    pub(super) fn floats(&self, name: &'a str) -> Result<Option<&'a [f32]>, Error> {
+        Ok(self.find(name, attribute_type::FLOATS)?.map(|a| a.floats.as_slice()))
+    }
+
     pub(super) fn string(&self, name: &'a str) -> Result<Option<&'a str>, Error> {
         let Some(attribute) = self.find(name, attribute_type::STRING)? else { return Ok(None) };
         let text = std::str::from_utf8(&attribute.s);

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use super::attributes::Attributes;
 use super::{MAX_OPSET, MIN_OPSET, ops, qoperator};
 use crate::error::Error;
-use crate::graph::{Dim, Draft, Op, Port, ValueId};
+use crate::graph::{Dim, Draft, Ints, MoveOp, Op, Port, ValueId};
 use crate::limits::{MAX_NAME_BYTES, MAX_PORTS, MAX_RANK};
+use crate::numerics::narrow::number;
 use crate::onnx::{self, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::tensor::{DType, Quant, Tensor};
 
@@ -197,6 +198,72 @@ impl<'a> Lowered<'a> {
         self.optional_constant(i)?.ok_or_else(|| self.malformed(format!("input {i} is missing")))
     }
 
+    /// The constant behind a value, if it is one.
+    pub(super) fn constant_at(&self, id: ValueId) -> Option<&Tensor> {
+        self.lowering.draft.tensor(id)
+    }
+
+    /// Whether a value is a constant without elements: how exporters leave an input out.
+    pub(super) fn is_empty(&self, id: ValueId) -> bool {
+        self.constant_at(id).is_some_and(Tensor::is_empty)
+    }
+
+    /// Whether a value is a constant of one element, a positive zero.
+    pub(super) fn is_zero(&self, id: ValueId) -> bool {
+        self.constant_at(id).is_some_and(|tensor| tensor.to_bytes().iter().all(|&byte| byte == 0))
+    }
+
+    /// Integers from a constant input of any integer type.
+    pub(super) fn constant_ints(&self, i: usize) -> Result<Option<Vec<i64>>, Error> {
+        let Some(tensor) = self.optional_constant(i)? else { return Ok(None) };
+        self.integers(i, tensor).map(Some)
+    }
+
+    fn integers(&self, i: usize, tensor: &Tensor) -> Result<Vec<i64>, Error> {
+        if tensor.len() > 2 * MAX_RANK || tensor.dtype().is_float() {
+            let found = format!("{} elements of {}", tensor.len(), tensor.dtype());
+            return Err(self.malformed(format!("input {i} has {found}, integers for the axes were expected")));
+        }
+        let element = |k| i64::try_from(number(tensor.data(), k).int());
+        let ints: Result<Vec<i64>, _> = (0..tensor.len()).map(element).collect();
+        ints.map_err(|_| self.malformed(format!("input {i} has integers beyond 64 bits")))
+    }
+
+    /// Integers that decide a shape: those of a constant, or an input that is added to `inputs`.
+    pub(super) fn ints_operand(&self, i: usize, inputs: &mut Vec<ValueId>) -> Result<Option<Ints>, Error> {
+        let Some(id) = self.optional(i)? else { return Ok(None) };
+        if let Some(tensor) = self.constant_at(id) {
+            return self.integers(i, tensor).map(|ints| Some(Ints::Given(ints)));
+        }
+        if self.dtype(id) != DType::I64 {
+            return Err(self.unsupported(format!("input {i} is computed as {}", self.dtype(id)), "i64"));
+        }
+        inputs.push(id);
+        Ok(Some(Ints::Input(inputs.len() - 1)))
+    }
+
+    /// Any number of integers, from a constant i64 input or, in older opsets, from an attribute.
+    pub(super) fn int_list_any(&self, input: usize, attribute: &'a str) -> Result<Option<Vec<i64>>, Error> {
+        match self.optional_constant(input)? {
+            Some(tensor) => match tensor.as_i64() {
+                Ok(ints) => Ok(Some(ints.to_vec())),
+                Err(_) => Err(self.malformed(format!("input {input} is not i64"))),
+            },
+            None => Ok(self.attributes.ints(attribute)?.map(<[i64]>::to_vec)),
+        }
+    }
+
+    /// Adds an f32 constant.
+    pub(super) fn float_constant(
+        &mut self,
+        suffix: &str,
+        shape: Vec<usize>,
+        values: Vec<f32>,
+    ) -> Result<ValueId, Error> {
+        let tensor = Tensor::f32(shape, values)?;
+        Ok(self.add_constant(suffix, tensor))
+    }
+
     /// Axes or a shape, from a constant i64 input or, in older opsets, from an attribute.
     pub(super) fn int_list(&self, input: usize, attribute: &'a str) -> Result<Option<Vec<i64>>, Error> {
         let ints = match self.optional_constant(input)? {
@@ -257,6 +324,64 @@ impl<'a> Lowered<'a> {
         let name = self.name();
         self.lowering.draft.node(name, op, inputs, id);
         self.attributes.finish()
+    }
+
+    /// Whether output `k` has a name.
+    pub(super) fn wants(&self, k: usize) -> bool {
+        self.node.output.get(k).is_some_and(|name| !name.is_empty())
+    }
+
+    /// Writes output `k` of a node with several, if it has a name.
+    pub(super) fn write(
+        &mut self,
+        k: usize,
+        op: Op,
+        inputs: Vec<ValueId>,
+        dtype: DType,
+        quant: Option<Quant>,
+    ) -> Result<(), Error> {
+        if !self.wants(k) {
+            return Ok(());
+        }
+        let output = self.node.output[k].clone();
+        let id = self.lowering.draft.activation(&output, dtype, quant);
+        self.lowering.define(&output, id)?;
+        let name = if k == 0 { self.name() } else { format!("{}.{k}", self.name()) };
+        self.lowering.draft.node(name, op, inputs, id);
+        Ok(())
+    }
+
+    /// Like [`Lowered::write`], keeping the first input's type and quantization.
+    pub(super) fn write_kept(&mut self, k: usize, op: Op, inputs: Vec<ValueId>) -> Result<(), Error> {
+        let (dtype, quant) = (self.dtype(inputs[0]), self.lowering.draft.value(inputs[0]).quant);
+        self.write(k, op, inputs, dtype, quant)
+    }
+
+    /// Writes output `k` of a node with several as a movement of the first input.
+    pub(super) fn write_moved(&mut self, k: usize, op: MoveOp, inputs: Vec<ValueId>) -> Result<(), Error> {
+        self.write_kept(k, Op::Move(op), inputs)
+    }
+
+    /// Ends a node whose outputs were written one by one.
+    pub(super) fn finish(&self) -> Result<(), Error> {
+        self.attributes.finish()
+    }
+
+    /// Adds an operation whose result only this node's others read.
+    pub(super) fn step(&mut self, op: Op, inputs: Vec<ValueId>, dtype: DType) -> ValueId {
+        let name = format!("{}.step", self.name());
+        let id = self.lowering.draft.activation(&name, dtype, None);
+        self.lowering.draft.node(name, op, inputs, id);
+        id
+    }
+
+    /// Lowers the node to a movement of its first input, whose type and quantization are kept.
+    pub(super) fn emit_moved(&mut self, op: MoveOp, inputs: Vec<ValueId>) -> Result<(), Error> {
+        let (dtype, quant) = (self.dtype(inputs[0]), self.lowering.draft.value(inputs[0]).quant);
+        if let Some(&other) = inputs[1..op.carried()].iter().find(|&&id| self.dtype(id) != dtype) {
+            return Err(self.malformed(format!("its inputs have types {dtype} and {}", self.dtype(other))));
+        }
+        self.emit(Op::Move(op), inputs, dtype, quant)
     }
 
     /// Lowers the node to an f32 operation; its inputs must be f32.

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::limits::{MAX_NODES, MAX_ONNX_BYTES, MAX_PORTS, MAX_VALUES};
 
 pub(crate) use tensor::type_name;
-pub use tensor::{data_type, dtype, from_tensor, to_tensor};
+pub use tensor::{code, data_type, dtype, from_tensor, to_tensor};
 
 /// A whole file.
 #[derive(Clone, PartialEq, Message)]
@@ -107,6 +107,9 @@ pub struct AttributeProto {
     /// Integers.
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
+    /// Byte strings.
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub strings: Vec<Vec<u8>>,
     /// [`attribute_type`].
     #[prost(int32, tag = "20")]
     pub r#type: i32,
@@ -155,6 +158,9 @@ pub struct TensorProto {
     /// Elements of double tensors, unless raw.
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
+    /// Elements of u32 and u64 tensors, unless raw.
+    #[prost(uint64, repeated, tag = "11")]
+    pub uint64_data: Vec<u64>,
     /// 1 if the elements lie in another file.
     #[prost(int32, tag = "14")]
     pub data_location: i32,

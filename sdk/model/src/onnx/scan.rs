@@ -34,7 +34,7 @@ const SCHEMA: [&[(u64, Kind)]; 6] = [
     ],
     &[(5, Kind::Message(ATTRIBUTE))],
     &[(5, Kind::Message(TENSOR)), (8, Kind::Packed)],
-    &[(1, Kind::Packed), (5, Kind::Packed), (7, Kind::Packed)],
+    &[(1, Kind::Packed), (5, Kind::Packed), (7, Kind::Packed), (11, Kind::Packed)],
     &[],
 ];
 

@@ -1,5 +1,6 @@
 //! f32 operations in their one fixed order. Nothing is contracted; sums follow [`numerics::sum`] or the order written.
 
+use super::general::reals;
 use super::integer::padded_count;
 use super::{broadcast_strides, reduced_groups, taps, walk};
 use crate::error::Error;
@@ -91,6 +92,8 @@ pub(super) fn binary(op: BinaryOp, operands: &[&Tensor], shape: &[usize]) -> Res
             BinaryOp::Sub => xs[i] - ys[j],
             BinaryOp::Mul => xs[i] * ys[j],
             BinaryOp::Div => xs[i] / ys[j],
+            // One rounding, of an exact minimum, product or remainder, or of a power evaluated in f64.
+            op => reals(op, xs[i].into(), ys[j].into()) as f32,
         });
     });
     Ok(out)
@@ -113,7 +116,68 @@ pub(super) fn unary(op: UnaryOp, x: f32) -> f32 {
         UnaryOp::Tanh => once(libm::tanh),
         UnaryOp::HardSigmoid { alpha, beta } => (alpha * x + beta).clamp(0.0, 1.0),
         UnaryOp::HardSwish => x * (x / 6.0 + 0.5).clamp(0.0, 1.0),
+        UnaryOp::Neg => -x,
+        UnaryOp::Abs => x.abs(),
+        UnaryOp::Reciprocal => 1.0 / x,
+        UnaryOp::Sqrt => x.sqrt(),
+        UnaryOp::Exp => once(libm::exp),
+        UnaryOp::Log => once(libm::log),
+        UnaryOp::Erf => once(libm::erf),
+        UnaryOp::Sin => once(libm::sin),
+        UnaryOp::Cos => once(libm::cos),
+        UnaryOp::Floor => x.floor(),
+        UnaryOp::Ceil => x.ceil(),
+        UnaryOp::Round => x.round_ties_even(),
+        UnaryOp::Sign => {
+            if x == 0.0 || x.is_nan() {
+                x
+            } else {
+                x.signum()
+            }
+        }
+        UnaryOp::Softplus => once(softplus),
+        UnaryOp::Softsign => once(|x| x / (1.0 + x.abs())),
+        UnaryOp::Gelu => once(|x| 0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))),
+        UnaryOp::GeluTanh => once(|x| {
+            0.5 * x * (1.0 + libm::tanh((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x * x * x)))
+        }),
+        UnaryOp::Mish => once(|x| x * libm::tanh(softplus(x))),
+        UnaryOp::ThresholdedRelu { alpha } => {
+            if x > alpha {
+                x
+            } else {
+                0.0
+            }
+        }
+        UnaryOp::Elu { .. } | UnaryOp::Selu { .. } | UnaryOp::Celu { .. } => exponential(op, x),
     }
+}
+
+/// `ln(1 + e^x)`, without overflow.
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + libm::log1p(libm::exp(-x.abs()))
+}
+
+/// Functions that are exponentials below zero, evaluated in f64 and rounded once.
+fn exponential(op: UnaryOp, x: f32) -> f32 {
+    let wide = f64::from(x);
+    let below = |alpha: f32| f64::from(alpha) * libm::expm1(wide);
+    let y = match op {
+        UnaryOp::Elu { .. } | UnaryOp::Celu { .. } if x >= 0.0 => return x,
+        UnaryOp::Elu { alpha } => below(alpha),
+        UnaryOp::Celu { alpha } => f64::from(alpha) * libm::expm1(wide / f64::from(alpha)),
+        UnaryOp::Selu { gamma, .. } if x > 0.0 => f64::from(gamma) * wide,
+        UnaryOp::Selu { alpha, gamma } => f64::from(gamma) * below(alpha),
+        _ => wide,
+    };
+    y as f32
+}
+
+/// Largest element of each channel's plane.
+pub(super) fn global_max_pool(x: &Tensor) -> Result<Vec<f32>, Error> {
+    let n: usize = x.shape()[2..].iter().product();
+    let largest = |plane: &[f32]| plane.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    Ok(x.as_f32()?.chunks_exact(n).map(largest).collect())
 }
 
 /// Sum of the window's taps in order, divided by their number.
@@ -154,13 +218,32 @@ pub(super) fn reduce(op: ReduceOp, axes: &[i64], x: &Tensor) -> Result<Vec<f32>,
             ReduceOp::Sum => numerics::sum(values),
             ReduceOp::Mean => numerics::sum(values) / group.len() as f32,
             ReduceOp::Max => values.fold(f32::NEG_INFINITY, f32::max),
+            ReduceOp::Min => values.fold(f32::INFINITY, f32::min),
+            ReduceOp::Prod => values.fold(1.0, |product, x| product * x),
+            ReduceOp::L1 => numerics::sum(values.map(f32::abs)),
+            ReduceOp::L2 => numerics::sum(values.map(|x| x * x)).sqrt(),
+            ReduceOp::SumSquare => numerics::sum(values.map(|x| x * x)),
+            ReduceOp::LogSum => unary(UnaryOp::Log, numerics::sum(values)),
+            ReduceOp::LogSumExp => {
+                let max = values.clone().fold(f32::NEG_INFINITY, f32::max);
+                if max.is_infinite() {
+                    max
+                } else {
+                    max + unary(UnaryOp::Log, numerics::sum(values.map(|x| numerics::exp(x - max))))
+                }
+            }
         });
     });
     Ok(y)
 }
 
-/// Softmax of every line along `axis`; with `to_end` a line runs through all axes after it.
-pub(super) fn softmax(axis: i64, to_end: bool, x: &Tensor) -> Result<Vec<f32>, Error> {
+/// A function of every line along `axis`; with `to_end` a line runs through all axes after it.
+pub(super) fn along_lines(
+    axis: i64,
+    to_end: bool,
+    x: &Tensor,
+    function: fn(&mut [f32]),
+) -> Result<Vec<f32>, Error> {
     let axis = normalize_axis(axis, x.shape().len()).ok_or_else(|| bad_rank(x))?;
     let after: usize = x.shape()[axis + 1..].iter().product();
     let (n, inner) = if to_end { (x.shape()[axis] * after, 1) } else { (x.shape()[axis], after) };
@@ -171,7 +254,7 @@ pub(super) fn softmax(axis: i64, to_end: bool, x: &Tensor) -> Result<Vec<f32>, E
             for (i, slot) in line.iter_mut().enumerate() {
                 *slot = y[offset + i * inner];
             }
-            numerics::softmax(&mut line);
+            function(&mut line);
             for (i, value) in line.iter().enumerate() {
                 y[offset + i * inner] = *value;
             }

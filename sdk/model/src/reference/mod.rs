@@ -1,16 +1,27 @@
 //! The reference interpreter: every operation in its plainest form. It is the specification that each kernel of each
 //! backend must equal byte for byte, so it is written to be read; speed is the engine's business.
 
+mod detect;
 mod float;
+mod general;
 mod integer;
 mod movement;
+mod moves;
+mod normalize;
+mod recurrent;
+mod resize;
+mod spatial;
 #[cfg(test)]
 mod tests;
 
 use crate::error::Error;
 use crate::graph::{FloatOp, Graph, Node, Op, ValueId};
-use crate::shape::{self, Shapes};
+use crate::numerics;
+use crate::shape::{self, NodeShapes, Shapes, gates};
 use crate::tensor::Tensor;
+
+pub(crate) use detect::suppress;
+pub(crate) use general::shape_value;
 
 /// Runs `graph` on `inputs` (in the order of [`Graph::inputs`]) and returns the outputs as the graph holds them:
 /// integers where the model quantizes. [`Graph::declared`] turns them into the model's declared types.
@@ -88,22 +99,45 @@ pub fn evaluate(graph: &Graph, node: &Node, operands: &[&Tensor], shapes: &Shape
         Op::Reshape { .. } | Op::Flatten { .. } | Op::Squeeze { .. } | Op::Unsqueeze { .. } => {
             x.clone().reshaped(shape)
         }
+        Op::Float(FloatOp::Resize(op)) => resize::resize(op, &NodeShapes { node, shapes }.resized(op)?, x),
         Op::Float(op) => evaluate_float(op, operands, shape),
+        Op::Move(op) => {
+            let zero_point = graph.value(node.inputs[0]).quant.map_or(0, |quant| quant.zero_point);
+            moves::evaluate(op, node, zero_point, operands, shapes)
+        }
+        Op::General(op) => general::evaluate(op, node, graph.value(node.output).dtype, operands, shapes),
     }
 }
 
-/// Computes one f32 operation. Table construction uses it too, so that a table equals what it replaces.
-pub(crate) fn evaluate_float(op: &FloatOp, operands: &[&Tensor], shape: &[usize]) -> Result<Tensor, Error> {
-    let reals = operands.iter().map(|t| t.as_f32()).collect::<Result<Vec<_>, _>>()?;
+/// Computes one f32 operation.
+fn evaluate_float(op: &FloatOp, operands: &[&Tensor], shape: &[usize]) -> Result<Tensor, Error> {
     let data = match op {
         FloatOp::Conv(conv) => float::conv(conv, operands, shape)?,
         FloatOp::MatMul(m) => float::matmul(m, operands, shape)?,
         FloatOp::Binary(op) => float::binary(*op, operands, shape)?,
-        FloatOp::Unary(op) => reals[0].iter().map(|&x| float::unary(*op, x)).collect(),
+        FloatOp::Unary(op) => operands[0].as_f32()?.iter().map(|&x| float::unary(*op, x)).collect(),
         FloatOp::AveragePool(pool) => float::average_pool(pool, operands[0], shape)?,
         FloatOp::GlobalAveragePool => float::global_average_pool(operands[0])?,
         FloatOp::Reduce { op, axes, .. } => float::reduce(*op, axes, operands[0])?,
-        FloatOp::Softmax { axis, to_end } => float::softmax(*axis, *to_end, operands[0])?,
+        FloatOp::Softmax { axis, to_end } => {
+            float::along_lines(*axis, *to_end, operands[0], numerics::softmax)?
+        }
+        FloatOp::LogSoftmax { axis, to_end } => {
+            float::along_lines(*axis, *to_end, operands[0], numerics::log_softmax)?
+        }
+        FloatOp::ScaleShift => normalize::scale_shift(operands)?,
+        FloatOp::ConvNd { window, groups } => spatial::conv(window, *groups, operands)?,
+        FloatOp::ConvTranspose(conv) => spatial::conv_transpose(conv, operands)?,
+        FloatOp::PoolNd(pool) => spatial::pool(pool, operands[0])?,
+        FloatOp::GlobalMaxPool => float::global_max_pool(operands[0])?,
+        FloatOp::Resize(_) => return Err(Error::invalid_graph("Resize", "needs the shapes around it")),
+        FloatOp::LayerNorm { axis, epsilon } => normalize::layer(*axis, *epsilon, operands, shape)?,
+        FloatOp::InstanceNorm { epsilon } => normalize::instance(*epsilon, operands)?,
+        FloatOp::Lrn { size, alpha, beta, bias } => {
+            normalize::lrn(*size, [*alpha, *beta, *bias], operands[0])?
+        }
+        FloatOp::Lstm(layer) | FloatOp::Gru(layer) => recurrent::run(layer, gates(op), operands)?,
+        FloatOp::RoiAlign(roi) => detect::roi_align(roi, operands)?,
     };
     Tensor::f32(shape, data)
 }
@@ -140,12 +174,17 @@ fn broadcast_strides(shape: &[usize], to: &[usize]) -> Vec<usize> {
 
 /// Calls `visit` with the offsets that each stride list gives for every index of `shape`, in row-major order.
 fn walk<const N: usize>(shape: &[usize], strides: [&[usize]; N], mut visit: impl FnMut([usize; N])) {
+    walk_index(shape, |index| visit(strides.map(|s| index.iter().zip(s).map(|(i, s)| i * s).sum())));
+}
+
+/// Calls `visit` with every index of `shape`, in row-major order.
+fn walk_index(shape: &[usize], mut visit: impl FnMut(&[usize])) {
     if shape.contains(&0) {
         return;
     }
     let mut index = vec![0usize; shape.len()];
     loop {
-        visit(strides.map(|s| index.iter().zip(s).map(|(i, s)| i * s).sum()));
+        visit(&index);
         let Some(axis) = (0..shape.len()).rev().find(|&axis| index[axis] + 1 < shape[axis]) else { return };
         index[axis] += 1;
         index[axis + 1..].fill(0);

@@ -1,5 +1,6 @@
 //! Operations that move or select elements without changing them; one body for every element type.
 
+use super::moves::pick;
 use super::{strides, taps, walk};
 use crate::error::Error;
 use crate::graph::Pool;
@@ -16,6 +17,13 @@ macro_rules! each_type {
             Data::I32($elements) => Data::I32(each_type!(@with $lowest, i32::MIN, $body)),
             Data::I64($elements) => Data::I64(each_type!(@with $lowest, i64::MIN, $body)),
             Data::F32($elements) => Data::F32(each_type!(@with $lowest, f32::NEG_INFINITY, $body)),
+            Data::Coded(coded) => {
+                return Err(Error::DTypeMismatch {
+                    what: "a pooled tensor".into(),
+                    expected: "u8, i8, i32, i64 or f32".into(),
+                    found: coded.dtype(),
+                });
+            }
         }
     };
     (@with $lowest:ident, $value:expr, $body:expr) => {{
@@ -28,12 +36,9 @@ macro_rules! each_type {
 pub(super) fn transpose(x: &Tensor, perm: &[usize], shape: &[usize]) -> Result<Tensor, Error> {
     let own = strides(x.shape());
     let permuted: Vec<usize> = perm.iter().map(|&axis| own[axis]).collect();
-    let data = each_type!(x.data(), elements, _lowest => {
-        let mut y = Vec::with_capacity(elements.len());
-        walk(shape, [&permuted], |[i]| y.push(elements[i]));
-        y
-    });
-    Tensor::new(shape, data)
+    let mut sources = Vec::with_capacity(x.len());
+    walk(shape, [&permuted], |[i]| sources.push(i));
+    Tensor::new(shape, pick(x.data(), sources.into_iter()))
 }
 
 /// Joins along one axis: for each outer index, one run of every input in turn.
@@ -41,19 +46,18 @@ pub(super) fn concat(axis: i64, operands: &[&Tensor], shape: &[usize]) -> Result
     let axis = normalize_axis(axis, shape.len()).unwrap_or(0);
     let outer: usize = shape[..axis].iter().product();
     let run = |tensor: &Tensor| tensor.shape()[axis..].iter().product::<usize>();
+    let other_type = |tensor: &Tensor| Error::DTypeMismatch {
+        what: "an input of Concat".into(),
+        expected: operands[0].dtype().to_string(),
+        found: tensor.dtype(),
+    };
     let mut data = operands[0].data().clone();
     macro_rules! join {
         ($variant:ident, $out:ident) => {{
             $out.clear();
             for i in 0..outer {
                 for tensor in operands {
-                    let Data::$variant(elements) = tensor.data() else {
-                        return Err(Error::DTypeMismatch {
-                            what: "an input of Concat".into(),
-                            expected: operands[0].dtype().to_string(),
-                            found: tensor.dtype(),
-                        });
-                    };
+                    let Data::$variant(elements) = tensor.data() else { return Err(other_type(tensor)) };
                     $out.extend_from_slice(&elements[i * run(tensor)..][..run(tensor)]);
                 }
             }
@@ -65,6 +69,17 @@ pub(super) fn concat(axis: i64, operands: &[&Tensor], shape: &[usize]) -> Result
         Data::I32(out) => join!(I32, out),
         Data::I64(out) => join!(I64, out),
         Data::F32(out) => join!(F32, out),
+        Data::Coded(first) => {
+            let mut bytes = Vec::new();
+            for i in 0..outer {
+                for tensor in operands {
+                    let Data::Coded(coded) = tensor.data() else { return Err(other_type(tensor)) };
+                    let run = run(tensor) * first.dtype().size();
+                    bytes.extend_from_slice(&coded.bytes()[i * run..][..run]);
+                }
+            }
+            data = Data::Coded(first.moved(bytes));
+        }
     }
     Tensor::new(shape, data)
 }

@@ -1,5 +1,11 @@
 //! Shape inference: given the shapes of the inputs, the shape of every value.
 
+mod cost;
+mod general;
+mod known;
+mod moves;
+mod resize;
+mod spatial;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -7,18 +13,32 @@ mod window;
 use crate::error::Error;
 use crate::graph::{Dim, FloatOp, Graph, Node, Op, Port, ValueId};
 use crate::limits::{MAX_ACTIVATION_BYTES, MAX_MACS, MAX_MATMUL_INNER, MAX_RANK};
-use crate::tensor::element_count;
+use crate::tensor::{Tensor, element_count};
 
+pub use cost::{macs, work};
+pub(crate) use general::{gates, shape_range};
+pub(crate) use resize::{ResizedAxis, coordinate};
+pub(crate) use spatial::{NdAxis, transposed_axes, window_axes};
 pub use window::{Extent, output_extent};
 
-/// The shape of every value of one graph under given input shapes.
+/// The shape of every value of one graph under given input shapes, and the elements of those small tensors that follow
+/// from shapes alone.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shapes(Vec<Vec<usize>>);
+pub struct Shapes {
+    shapes: Vec<Vec<usize>>,
+    known: Vec<Option<Tensor>>,
+}
 
 impl Shapes {
     /// Shape of a value.
     pub fn of(&self, id: ValueId) -> &[usize] {
-        &self.0[id.index()]
+        &self.shapes[id.index()]
+    }
+
+    /// The value itself, if it follows from the shapes of the inputs: what Shape gives and what is computed from it.
+    /// Small constants that something like it is computed from are known too.
+    pub fn known(&self, id: ValueId) -> Option<&Tensor> {
+        self.known[id.index()].as_ref()
     }
 }
 
@@ -44,18 +64,21 @@ pub fn infer(graph: &Graph, inputs: &[Vec<usize>]) -> Result<Shapes, Error> {
         return Err(Error::InputCount { found: inputs.len(), expected: graph.inputs.len() });
     }
     let constant = |value: &crate::Value| value.constant.as_ref().map_or(Vec::new(), |c| c.shape.clone());
-    let mut shapes = Shapes(graph.values.iter().map(constant).collect());
+    let mut shapes =
+        Shapes { shapes: graph.values.iter().map(constant).collect(), known: vec![None; graph.values.len()] };
     for (port, shape) in graph.inputs.iter().zip(inputs) {
         check_input(port, shape)?;
         element_count(shape)?;
-        shapes.0[port.value.index()] = shape.clone();
+        shapes.shapes[port.value.index()] = shape.clone();
     }
     let mut bytes = 0usize;
     for node in &graph.nodes {
+        known::look_up_constants(graph, node, &mut shapes);
         let shape = NodeShapes { node, shapes: &shapes }.output()?;
         bytes = bytes
             .saturating_add(element_count(&shape)?.saturating_mul(graph.value(node.output).dtype.size()));
-        shapes.0[node.output.index()] = shape;
+        shapes.shapes[node.output.index()] = shape;
+        known::evaluate(graph, node, &mut shapes)?;
     }
     if bytes > MAX_ACTIVATION_BYTES {
         let (found, limit) = (bytes as u64, MAX_ACTIVATION_BYTES as u64);
@@ -70,41 +93,6 @@ pub fn infer(graph: &Graph, inputs: &[Vec<usize>]) -> Result<Shapes, Error> {
         });
     }
     Ok(shapes)
-}
-
-/// What an inference costs, roughly: multiply-accumulates, elements that windows look at, and elements written.
-pub fn work(graph: &Graph, shapes: &Shapes) -> u64 {
-    let cost = |node: &Node| {
-        let outputs = shapes.of(node.output).iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
-        let looked_at = match &node.op {
-            Op::MaxPool(pool) | Op::AveragePool(pool) | Op::Float(FloatOp::AveragePool(pool)) => {
-                let [height, width] = pool.window.kernel.map(|n| n as u64);
-                outputs.saturating_mul(height.saturating_mul(width))
-            }
-            _ => macs(node, shapes),
-        };
-        let read = |&id: &ValueId| shapes.of(id).iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
-        node.inputs.iter().map(read).fold(looked_at.saturating_add(outputs), u64::saturating_add)
-    };
-    graph.nodes.iter().fold(0u64, |sum, node| sum.saturating_add(cost(node)))
-}
-
-/// Multiply-accumulates of one node; zero for everything but convolutions and matrix products.
-pub fn macs(node: &Node, shapes: &Shapes) -> u64 {
-    let outputs = shapes.of(node.output).iter().fold(1u64, |n, &d| n.saturating_mul(d as u64));
-    let per_output = match &node.op {
-        Op::Conv(..) | Op::Float(FloatOp::Conv(_)) => {
-            shapes.of(node.inputs[1]).iter().skip(1).product::<usize>()
-        }
-        Op::FullyConnected(_) => shapes.of(node.inputs[1])[1],
-        Op::MatMul(_) => shapes.of(node.inputs[0]).last().copied().unwrap_or(1),
-        Op::Float(FloatOp::MatMul(m)) => {
-            let a = shapes.of(node.inputs[0]);
-            if m.trans_a { a[0] } else { a.last().copied().unwrap_or(1) }
-        }
-        _ => 0,
-    };
-    outputs.saturating_mul(per_output as u64)
 }
 
 fn check_input(port: &Port, shape: &[usize]) -> Result<(), Error> {
@@ -152,9 +140,9 @@ pub fn normalize_axis(axis: i64, rank: usize) -> Option<usize> {
 }
 
 /// The shapes around one node.
-struct NodeShapes<'a> {
-    node: &'a Node,
-    shapes: &'a Shapes,
+pub(crate) struct NodeShapes<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) shapes: &'a Shapes,
 }
 
 impl NodeShapes<'_> {
@@ -176,11 +164,7 @@ impl NodeShapes<'_> {
                 self.pool(pool)?
             }
             Op::GlobalAveragePool | Op::Float(FloatOp::GlobalAveragePool) => self.global_pool()?,
-            Op::Table | Op::Float(FloatOp::Unary(_)) => x.to_vec(),
-            Op::Float(FloatOp::Softmax { axis, .. }) => {
-                self.axis(*axis, x.len())?;
-                x.to_vec()
-            }
+            Op::Table => x.to_vec(),
             Op::Quantize { axis } | Op::Dequantize { axis } => {
                 if let Some(axis) = axis {
                     self.scales(*axis)?;
@@ -200,6 +184,9 @@ impl NodeShapes<'_> {
             Op::ReduceMean { axes, keep_dims } | Op::Float(FloatOp::Reduce { axes, keep_dims, .. }) => {
                 self.reduce(axes, *keep_dims)?
             }
+            Op::Float(op) => self.float(op)?,
+            Op::Move(op) => self.moved(op)?,
+            Op::General(op) => self.general(op)?,
         };
         self.require(shape.len() <= MAX_RANK, || format!("rank {} is beyond {MAX_RANK}", shape.len()))?;
         Ok(shape)

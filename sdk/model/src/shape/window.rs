@@ -20,31 +20,45 @@ pub struct Extent {
 pub fn output_extent(window: &Window, input: [usize; 2], ceil: bool) -> Option<Extent> {
     let mut extent = Extent { output: [0; 2], before: [0; 2], after: [0; 2] };
     for axis in 0..2 {
-        let stride = window.strides[axis];
-        let span = (window.kernel[axis] - 1).checked_mul(window.dilations[axis])?.checked_add(1)?;
-        let (before, after) = match window.pads {
-            Pads::Explicit(pads) => (pads[axis], pads[axis + 2]),
-            same => {
-                let outputs = input[axis].div_ceil(stride);
-                let total = (outputs.checked_sub(1)?.checked_mul(stride)? + span).saturating_sub(input[axis]);
-                let less = total / 2;
-                if same == Pads::SameUpper { (less, total - less) } else { (total - less, less) }
-            }
+        let pads = match window.pads {
+            Pads::Explicit(pads) => Some((pads[axis], pads[axis + 2])),
+            Pads::SameUpper | Pads::SameLower => None,
         };
-        let room = input[axis].checked_add(before)?.checked_add(after)?.checked_sub(span);
-        let mut outputs = match room {
-            Some(room) if ceil => room.div_ceil(stride) + 1,
-            Some(room) => room / stride + 1,
-            None => return None,
-        };
-        if ceil && (outputs - 1).checked_mul(stride)? >= input[axis] + before {
-            outputs -= 1;
-        }
-        extent.output[axis] = outputs;
+        let taps = [window.kernel[axis], window.strides[axis], window.dilations[axis]];
+        let (output, before, after) = line(taps, pads, window.pads == Pads::SameUpper, input[axis], ceil)?;
+        extent.output[axis] = output;
         extent.before[axis] = before;
         extent.after[axis] = after;
     }
     (input[0] > 0 && input[1] > 0 && !extent.output.contains(&0)).then_some(extent)
+}
+
+/// One axis: number of outputs, padding before and after. Without `pads` the output size is `ceil(input / stride)` and
+/// an odd pad goes to the end if `upper`.
+pub(super) fn line(
+    [kernel, stride, dilation]: [usize; 3],
+    pads: Option<(usize, usize)>,
+    upper: bool,
+    input: usize,
+    ceil: bool,
+) -> Option<(usize, usize, usize)> {
+    let span = (kernel - 1).checked_mul(dilation)?.checked_add(1)?;
+    let (before, after) = match pads {
+        Some(pads) => pads,
+        None => {
+            let outputs = input.div_ceil(stride);
+            let total =
+                (outputs.checked_sub(1)?.checked_mul(stride)?.checked_add(span)?).saturating_sub(input);
+            let less = total / 2;
+            if upper { (less, total - less) } else { (total - less, less) }
+        }
+    };
+    let room = input.checked_add(before)?.checked_add(after)?.checked_sub(span)?;
+    let mut outputs = if ceil { room.div_ceil(stride) + 1 } else { room / stride + 1 };
+    if ceil && (outputs - 1).checked_mul(stride)? >= input + before {
+        outputs -= 1;
+    }
+    Some((outputs, before, after))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
     reason = "test code of which each file uses a part"
 )]
 
+use tilemark_model::numerics::narrow::{Number, collect};
 use tilemark_model::{Data, Error, Graph, Tensor, import, reference, shape};
 use tilemark_testkit::onnx::{Builder, Quantization, int};
 use tilemark_testkit::random::SplitMix64;
@@ -79,6 +80,7 @@ pub fn run(graph: &Graph) -> Result<Vec<Tensor>, Error> {
             tilemark_model::DType::I8 => Data::I8(random.weights(n)),
             tilemark_model::DType::I32 => Data::I32(vec![1; n]),
             tilemark_model::DType::I64 => Data::I64(vec![1; n]),
+            other => collect(other, n, true, |_| Number::Int(1))?,
         };
         Tensor::new(shape, data)
     };

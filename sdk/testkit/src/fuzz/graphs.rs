@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tilemark_bundle::codec;
 use tilemark_engine::{Compiled, CpuLevel, Device};
 use tilemark_model::import::import_model;
+use tilemark_model::numerics::narrow::{Number, collect};
 use tilemark_model::{DType, Data, Graph, Port, Tensor, onnx as format, reference, shape};
 
 use super::End;
@@ -142,6 +143,7 @@ fn input(graph: &Graph, port: &Port, shape: Vec<usize>, random: &mut SplitMix64)
         DType::I8 => Data::I8(random.bytes(n).into_iter().map(u8::cast_signed).collect()),
         DType::I32 => Data::I32((0..n).map(|_| random.int(i32::MIN, i32::MAX)).collect()),
         DType::I64 => Data::I64((0..n).map(|_| random.bits().cast_signed()).collect()),
+        other => collect(other, n, true, |_| Number::Int(1)).expect("1 is an element of every type"),
     };
     Tensor::new(shape, data).expect("as many elements as the shape says")
 }

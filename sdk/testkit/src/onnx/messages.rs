@@ -2,7 +2,7 @@
 
 use tilemark_model::onnx::{
     AttributeProto, DimensionProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
-    attribute_type, data_type, from_tensor,
+    attribute_type, code, from_tensor,
 };
 use tilemark_model::{DType, Tensor};
 
@@ -42,13 +42,7 @@ pub fn tensor(name: &str, value: &Tensor) -> AttributeProto {
 /// A graph input or output of tensor type.
 #[must_use]
 pub fn port(name: &str, dtype: DType, dim: Vec<DimensionProto>) -> ValueInfoProto {
-    let elem_type = match dtype {
-        DType::F32 => data_type::FLOAT,
-        DType::U8 => data_type::UINT8,
-        DType::I8 => data_type::INT8,
-        DType::I32 => data_type::INT32,
-        DType::I64 => data_type::INT64,
-    };
+    let elem_type = code(dtype);
     let tensor_type = TensorTypeProto { elem_type, shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
 }

@@ -10,16 +10,65 @@ pub(super) fn binary(node: &mut Lowered) -> Result<(), Error> {
         "Add" => BinaryOp::Add,
         "Sub" => BinaryOp::Sub,
         "Mul" => BinaryOp::Mul,
+        "PRelu" => BinaryOp::PRelu,
         _ => BinaryOp::Div,
     };
-    let inputs = vec![node.input(0)?, node.input(1)?];
-    node.emit_float(FloatOp::Binary(op), inputs)
+    let inputs = [node.input(0)?, node.input(1)?];
+    super::general::binary_of(node, op, inputs)
 }
 
 pub(super) fn unary(node: &mut Lowered) -> Result<(), Error> {
+    let x = node.input(0)?;
+    let dtype = node.dtype(x);
+    if node.node.op_type == "Clip"
+        && node.opset() >= 11
+        && (dtype != DType::F32 || !has_constant_bounds(node)?)
+    {
+        return super::general::clip(node);
+    }
+    if dtype != DType::F32
+        && let Some(op) = super::general::of_integers(node, dtype)
+    {
+        return node.emit(op, vec![x], dtype, None);
+    }
+    let op = if node.node.op_type == "Clip" { clip(node)? } else { function(node)? };
+    node.emit_float(FloatOp::Unary(op), vec![x])
+}
+
+fn has_constant_bounds(node: &Lowered) -> Result<bool, Error> {
+    let bounds = [node.optional(1)?, node.optional(2)?];
+    Ok(bounds.into_iter().flatten().all(|id| node.constant_at(id).is_some()))
+}
+
+fn function(node: &Lowered) -> Result<UnaryOp, Error> {
     let attributes = node.attributes;
-    let op = match node.node.op_type.as_str() {
-        "Clip" => clip(node)?,
+    let alpha = |default| attributes.float("alpha", default);
+    Ok(match node.node.op_type.as_str() {
+        "Abs" => UnaryOp::Abs,
+        "Ceil" => UnaryOp::Ceil,
+        "Celu" => UnaryOp::Celu { alpha: alpha(1.0)? },
+        "Cos" => UnaryOp::Cos,
+        "Elu" => UnaryOp::Elu { alpha: alpha(1.0)? },
+        "Erf" => UnaryOp::Erf,
+        "Exp" => UnaryOp::Exp,
+        "Floor" => UnaryOp::Floor,
+        "Gelu" => match attributes.string("approximate")?.unwrap_or("none") {
+            "none" => UnaryOp::Gelu,
+            "tanh" => UnaryOp::GeluTanh,
+            other => return Err(node.malformed(format!("approximate `{other}`"))),
+        },
+        "Log" => UnaryOp::Log,
+        "Mish" => UnaryOp::Mish,
+        "Neg" => UnaryOp::Neg,
+        "Reciprocal" => UnaryOp::Reciprocal,
+        "Round" => UnaryOp::Round,
+        "Selu" => UnaryOp::Selu { alpha: alpha(1.673_263_2)?, gamma: attributes.float("gamma", 1.050_701)? },
+        "Sign" => UnaryOp::Sign,
+        "Sin" => UnaryOp::Sin,
+        "Softplus" => UnaryOp::Softplus,
+        "Softsign" => UnaryOp::Softsign,
+        "Sqrt" => UnaryOp::Sqrt,
+        "ThresholdedRelu" => UnaryOp::ThresholdedRelu { alpha: alpha(1.0)? },
         "HardSigmoid" => UnaryOp::HardSigmoid {
             alpha: attributes.float("alpha", 0.2)?,
             beta: attributes.float("beta", 0.5)?,
@@ -29,9 +78,7 @@ pub(super) fn unary(node: &mut Lowered) -> Result<(), Error> {
         "Relu" => UnaryOp::Relu,
         "Sigmoid" => UnaryOp::Sigmoid,
         _ => UnaryOp::Tanh,
-    };
-    let x = node.input(0)?;
-    node.emit_float(FloatOp::Unary(op), vec![x])
+    })
 }
 
 /// Bounds are attributes before opset 11 and optional inputs since.

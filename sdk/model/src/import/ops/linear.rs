@@ -1,12 +1,17 @@
 //! Convolutions and matrix products.
 
 use super::pool::window;
+use super::spatial;
 use crate::error::Error;
 use crate::graph::{Conv, FloatOp, MatMul};
 use crate::import::lowering::Lowered;
 
 pub(super) fn conv(node: &mut Lowered) -> Result<(), Error> {
     let inputs = operands(node, 2, 3)?;
+    let rank = node.constant_shape(inputs[1]).map(<[usize]>::len);
+    if spatial::other_than_two(node, rank)? {
+        return spatial::conv(node, inputs);
+    }
     let kernel = match node.constant_shape(inputs[1]) {
         Some(&[_, _, h, w]) => Some([h, w]),
         Some(other) => {
@@ -18,8 +23,7 @@ pub(super) fn conv(node: &mut Lowered) -> Result<(), Error> {
     if kernel.is_some_and(|kernel| kernel != window.kernel) {
         return Err(node.malformed("kernel_shape is not that of the weights"));
     }
-    let groups =
-        usize::try_from(node.attributes.int("group", 1)?).map_err(|_| node.malformed("negative group"))?;
+    let groups = spatial::groups(node)?;
     node.emit_float(FloatOp::Conv(Conv { window, groups }), inputs)
 }
 

@@ -21,14 +21,14 @@ pub(super) fn constant(node: &mut Lowered) -> Result<(), Error> {
         onnx::to_tensor(proto)?
     } else if let Some(ints) = attributes.ints("value_ints")? {
         Tensor::new([ints.len()], Data::I64(ints.to_vec()))?
+    } else if let Some(floats) = attributes.floats("value_floats")? {
+        Tensor::f32([floats.len()], floats.to_vec())?
     } else if attributes.has("value_int") {
         Tensor::new([], Data::I64(vec![attributes.int("value_int", 0)?]))?
     } else if attributes.has("value_float") {
         Tensor::f32([], vec![attributes.float("value_float", 0.0)?])?
     } else {
-        return Err(
-            node.unsupported("its value is of another kind", "value, value_int, value_ints, value_float")
-        );
+        return Err(node.unsupported("its value is of another kind", "a tensor, integers or floats"));
     };
     node.emit_constant(tensor)
 }
@@ -50,7 +50,7 @@ pub(super) fn identity(node: &mut Lowered) -> Result<(), Error> {
         node.attributes.ignore("ratio");
         node.attributes.ignore("seed");
         if let Some(mode) = node.optional_constant(2)? {
-            let training = mode.widened()?.iter().any(|&flag| flag != 0);
+            let training = mode.to_bytes().iter().any(|&byte| byte != 0);
             if training {
                 return Err(node.unsupported("training_mode is on", "inference"));
             }
@@ -58,16 +58,6 @@ pub(super) fn identity(node: &mut Lowered) -> Result<(), Error> {
     }
     let x = node.input(0)?;
     node.alias(x)
-}
-
-pub(super) fn reshape(node: &mut Lowered) -> Result<(), Error> {
-    if node.opset() < 5 {
-        return Err(node.unsupported("the form before opset 5", "a constant shape as the second input"));
-    }
-    let shape = node.int_list(1, "shape")?.ok_or_else(|| node.malformed("input 1 is missing"))?;
-    let allow_zero = node.attributes.flag("allowzero", false)?;
-    let x = node.input(0)?;
-    node.emit_kept(Op::Reshape { shape, allow_zero }, vec![x])
 }
 
 /// Axes are an attribute before opset 13 and an input since.

@@ -1,25 +1,40 @@
-//! Pooling, reductions and softmax.
+//! Pooling and softmax.
 
+use super::spatial;
 use crate::error::Error;
-use crate::graph::{FloatOp, Op, Pads, Pool, ReduceOp, Window};
+use crate::graph::{FloatOp, Op, Pads, Pool, Window};
 use crate::import::lowering::Lowered;
 use crate::tensor::DType;
 
 pub(super) fn average(node: &mut Lowered) -> Result<(), Error> {
+    if spatial::other_than_two(node, None)? {
+        return spatial::pool(node);
+    }
     let pool = pool(node)?;
     let x = node.input(0)?;
     node.emit_float(FloatOp::AveragePool(pool), vec![x])
 }
 
 pub(super) fn max(node: &mut Lowered) -> Result<(), Error> {
+    if spatial::other_than_two(node, None)? {
+        return spatial::pool(node);
+    }
     let pool = pool(node)?;
-    // Only the unused second output depends on it.
+    // The second output alone depends on it.
     node.attributes.ignore("storage_order");
     let x = node.input(0)?;
-    if node.dtype(x) == DType::I64 {
-        return Err(node.unsupported("an input of type i64", "f32, u8, i8 and i32"));
+    let dtype = node.dtype(x);
+    if !matches!(dtype, DType::F32 | DType::U8 | DType::I8 | DType::I32) {
+        return Err(node.unsupported(format!("an input of type {dtype}"), "f32, u8, i8 and i32"));
     }
-    node.emit_kept(Op::MaxPool(pool), vec![x])
+    spatial::max_pool_indices(node)?;
+    node.write_kept(0, Op::MaxPool(pool), vec![x])?;
+    node.finish()
+}
+
+pub(super) fn global_max(node: &mut Lowered) -> Result<(), Error> {
+    let x = node.input(0)?;
+    node.emit_float(FloatOp::GlobalMaxPool, vec![x])
 }
 
 pub(super) fn global_average(node: &mut Lowered) -> Result<(), Error> {
@@ -27,29 +42,17 @@ pub(super) fn global_average(node: &mut Lowered) -> Result<(), Error> {
     node.emit_float(FloatOp::GlobalAveragePool, vec![x])
 }
 
-/// Axes are an attribute in older opsets (ReduceSum before 13, the others before 18) and an input since.
-pub(super) fn reduce(node: &mut Lowered) -> Result<(), Error> {
-    let op = match node.node.op_type.as_str() {
-        "ReduceMax" => ReduceOp::Max,
-        "ReduceMean" => ReduceOp::Mean,
-        _ => ReduceOp::Sum,
-    };
-    let x = node.input(0)?;
-    let axes = node.int_list(1, "axes")?.unwrap_or_default();
-    let keep_dims = node.attributes.flag("keepdims", true)?;
-    let noop_with_empty_axes = node.attributes.flag("noop_with_empty_axes", false)?;
-    if axes.is_empty() && noop_with_empty_axes {
-        return node.alias(x);
-    }
-    node.emit_float(FloatOp::Reduce { op, axes, keep_dims }, vec![x])
-}
-
 /// Before opset 13 softmax ran over all axes from `axis` on, together.
 pub(super) fn softmax(node: &mut Lowered) -> Result<(), Error> {
     let to_end = node.opset() < 13;
     let axis = node.attributes.int("axis", if to_end { 1 } else { -1 })?;
     let x = node.input(0)?;
-    node.emit_float(FloatOp::Softmax { axis, to_end }, vec![x])
+    let op = if node.node.op_type == "LogSoftmax" {
+        FloatOp::LogSoftmax { axis, to_end }
+    } else {
+        FloatOp::Softmax { axis, to_end }
+    };
+    node.emit_float(op, vec![x])
 }
 
 fn pool(node: &Lowered) -> Result<Pool, Error> {

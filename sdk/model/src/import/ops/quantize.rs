@@ -15,14 +15,16 @@ pub(super) fn quantize(node: &mut Lowered) -> Result<(), Error> {
             i32::try_from(code)
                 .ok()
                 .and_then(onnx::dtype)
-                .filter(|t| t.range().is_some())
                 .ok_or_else(|| node.unsupported(format!("output type {code}"), "u8 and i8"))?,
         ),
     };
-    node.attributes.ignore("saturate"); // concerns float8 alone
     let zero_point_type = node.optional(2)?.map(|id| node.dtype(id));
     let dtype = zero_point_type.or(declared).unwrap_or(DType::U8);
-    if node.dtype(x) != DType::F32 || dtype.range().is_none() {
+    if dtype.range().is_none() || is_blocked(node)? {
+        return super::wide::quantize(node, dtype);
+    }
+    node.attributes.ignore("saturate"); // concerns float8 alone
+    if node.dtype(x) != DType::F32 {
         let reason = format!("{} quantized to {dtype}", node.dtype(x));
         return Err(node.unsupported(reason, "f32 to u8 or i8"));
     }
@@ -38,8 +40,8 @@ pub(super) fn quantize(node: &mut Lowered) -> Result<(), Error> {
 pub(super) fn dequantize(node: &mut Lowered) -> Result<(), Error> {
     let x = node.input(0)?;
     let dtype = node.dtype(x);
-    if !matches!(dtype, DType::U8 | DType::I8 | DType::I32) {
-        return Err(node.unsupported(format!("an input of type {dtype}"), "u8, i8 and i32"));
+    if !matches!(dtype, DType::U8 | DType::I8 | DType::I32) || is_blocked(node)? {
+        return super::wide::dequantize(node);
     }
     let parameters = parameters(node, dtype)?;
     // A value carries one quantization: that of its QuantizeLinear, or of the first DequantizeLinear of an input or
@@ -58,6 +60,10 @@ pub(super) fn dequantize(node: &mut Lowered) -> Result<(), Error> {
     node.emit(Op::Dequantize { axis: Some(axis) }, inputs, DType::F32, None)
 }
 
+fn is_blocked(node: &Lowered) -> Result<bool, Error> {
+    Ok(node.attributes.int("block_size", 0)? != 0)
+}
+
 enum Parameters {
     PerTensor(Quant),
     PerAxis { axis: i64, scales: Tensor, zeros: Tensor },
@@ -65,9 +71,6 @@ enum Parameters {
 
 fn parameters(node: &Lowered, dtype: DType) -> Result<Parameters, Error> {
     let axis = node.attributes.int("axis", 1)?;
-    if node.attributes.int("block_size", 0)? != 0 {
-        return Err(node.unsupported("blocked scales", "one scale per tensor or per axis"));
-    }
     let scales = node.constant(1)?;
     let reals = match scales.as_f32() {
         Ok(reals) => reals.to_vec(),

@@ -1,0 +1,236 @@
+//! Operations that move or select elements: each says for every output element which input element it is.
+
+use super::{resize, strides, walk};
+use crate::error::Error;
+use crate::graph::{MoveOp, Node, PadMode};
+use crate::numerics::narrow::number;
+use crate::shape::{NodeShapes, Shapes, normalize_axis};
+use crate::tensor::{DType, Data, Tensor};
+
+/// The elements of `data` at `sources`.
+pub(super) fn pick(data: &Data, sources: impl Iterator<Item = usize>) -> Data {
+    match data {
+        Data::U8(v) => Data::U8(sources.map(|i| v[i]).collect()),
+        Data::I8(v) => Data::I8(sources.map(|i| v[i]).collect()),
+        Data::I32(v) => Data::I32(sources.map(|i| v[i]).collect()),
+        Data::I64(v) => Data::I64(sources.map(|i| v[i]).collect()),
+        Data::F32(v) => Data::F32(sources.map(|i| v[i]).collect()),
+        Data::Coded(coded) => {
+            let (size, bytes) = (coded.dtype().size(), coded.bytes());
+            Data::Coded(coded.moved(sources.flat_map(|i| &bytes[i * size..][..size]).copied().collect()))
+        }
+    }
+}
+
+/// The elements of `data`, then those of `fill`, which must have its type.
+pub(super) fn joined(data: &Data, fill: &Data) -> Result<Data, Error> {
+    Ok(match (data, fill) {
+        (Data::U8(v), Data::U8(fill)) => Data::U8([&v[..], fill].concat()),
+        (Data::I8(v), Data::I8(fill)) => Data::I8([&v[..], fill].concat()),
+        (Data::I32(v), Data::I32(fill)) => Data::I32([&v[..], fill].concat()),
+        (Data::I64(v), Data::I64(fill)) => Data::I64([&v[..], fill].concat()),
+        (Data::F32(v), Data::F32(fill)) => Data::F32([&v[..], fill].concat()),
+        (Data::Coded(v), Data::Coded(fill)) if v.dtype() == fill.dtype() => {
+            Data::Coded(v.moved([v.bytes(), fill.bytes()].concat()))
+        }
+        (data, fill) => {
+            return Err(Error::DTypeMismatch {
+                what: "an operand".into(),
+                expected: data.dtype().to_string(),
+                found: fill.dtype(),
+            });
+        }
+    })
+}
+
+/// The zero of a type; of a quantized tensor its zero point.
+fn zero(dtype: DType, zero_point: i32) -> Result<Data, Error> {
+    use crate::numerics::narrow::{Number, collect};
+    collect(dtype, 1, true, |_| Number::Int(zero_point.into()))
+}
+
+pub(super) fn evaluate(
+    op: &MoveOp,
+    node: &Node,
+    zero_point: i32,
+    operands: &[&Tensor],
+    shapes: &Shapes,
+) -> Result<Tensor, Error> {
+    let x = operands[0];
+    let shape = shapes.of(node.output);
+    let of = NodeShapes { node, shapes };
+    let sources = match op {
+        MoveOp::Reshape { .. } => return x.clone().reshaped(shape),
+        MoveOp::Pad { mode, pads, axes, filled } => {
+            let pads = of.pads(&of.ints(pads)?, axes.as_deref())?;
+            let fill = if *filled { operands[1].data().clone() } else { zero(x.dtype(), zero_point)? };
+            let data = joined(x.data(), &fill)?;
+            let at = padded(*mode, &pads, x.shape(), shape);
+            return Tensor::new(shape, pick(&data, at.into_iter().map(|i| i.unwrap_or(x.len()))));
+        }
+        MoveOp::Slice { starts, ends, axes, steps } => {
+            let ranges = of.ranges(&of.ints(starts)?, &of.ints(ends)?, axes.as_deref(), steps.as_deref())?;
+            at_places(x.shape(), shape, |axis, i| {
+                let range = ranges[axis];
+                let start = range.start as i64;
+                usize::try_from(start + range.step * i as i64).unwrap_or(0)
+            })
+        }
+        MoveOp::Part { axis, index, count } => {
+            let part = normalize_axis(*axis, shape.len()).unwrap_or(0);
+            let start = index * x.shape()[part].div_ceil(*count);
+            at_places(x.shape(), shape, |axis, i| if axis == part { start + i } else { i })
+        }
+        MoveOp::Expand { .. } => {
+            let missing = shape.len() - x.shape().len();
+            let own = super::broadcast_strides(x.shape(), shape);
+            debug_assert!(missing <= shape.len());
+            let mut sources = Vec::with_capacity(shape.iter().product());
+            walk(shape, [&own], |[i]| sources.push(i));
+            sources
+        }
+        MoveOp::Tile { .. } => at_places(x.shape(), shape, |axis, i| i % x.shape()[axis].max(1)),
+        MoveOp::Gather { axis } => gather(node, *axis, x, operands[1])?,
+        MoveOp::GatherElements { axis } => gather_elements(node, *axis, x, operands[1])?,
+        MoveOp::GatherNd { batch_dims } => gather_nd(node, *batch_dims, x, operands[1])?,
+        MoveOp::DepthToSpace { block, column_row_depth } => {
+            depth_to_space(*block, *column_row_depth, x, shape)
+        }
+        MoveOp::SpaceToDepth { block } => space_to_depth(*block, x, shape),
+        MoveOp::Resize(op) => {
+            let places = resize::nearest_places(op, &of.resized(op)?);
+            at_places(x.shape(), shape, |axis, i| places[axis][i])
+        }
+    };
+    Tensor::new(shape, pick(x.data(), sources.into_iter()))
+}
+
+/// Sources of a result whose every axis selects places of the input's same axis.
+fn at_places(from: &[usize], to: &[usize], place: impl Fn(usize, usize) -> usize) -> Vec<usize> {
+    let own = strides(from);
+    let offsets: Vec<Vec<usize>> =
+        (0..to.len()).map(|axis| (0..to[axis]).map(|i| place(axis, i) * own[axis]).collect()).collect();
+    let mut sources = Vec::with_capacity(to.iter().product());
+    super::walk_index(to, |index| {
+        sources.push(index.iter().zip(&offsets).map(|(&i, offsets)| offsets[i]).sum());
+    });
+    sources
+}
+
+/// Sources of a padded tensor; `None` is the fill.
+fn padded(mode: PadMode, pads: &[[i64; 2]], from: &[usize], to: &[usize]) -> Vec<Option<usize>> {
+    let place = |axis: usize, i: usize| {
+        let n = from[axis] as i64;
+        let i = i as i64 - pads[axis][0];
+        let inside = match mode {
+            PadMode::Constant => i,
+            PadMode::Edge => i.clamp(0, n - 1),
+            PadMode::Wrap => i.rem_euclid(n.max(1)),
+            PadMode::Reflect if i < 0 => -i,
+            PadMode::Reflect if i >= n => 2 * (n - 1) - i,
+            PadMode::Reflect => i,
+        };
+        usize::try_from(inside).ok().filter(|&i| i < from[axis])
+    };
+    let own = strides(from);
+    let offsets: Vec<Vec<Option<usize>>> = (0..to.len())
+        .map(|axis| (0..to[axis]).map(|i| place(axis, i).map(|i| i * own[axis])).collect())
+        .collect();
+    let mut sources = Vec::with_capacity(to.iter().product());
+    super::walk_index(to, |index| {
+        sources.push(index.iter().zip(&offsets).map(|(&i, offsets)| offsets[i]).sum())
+    });
+    sources
+}
+
+/// An index of any integer type, counted from the end if negative; refused outside `n`.
+pub(super) fn index(node: &Node, indices: &Tensor, i: usize, n: usize) -> Result<usize, Error> {
+    let given = number(indices.data(), i).int();
+    let counted = if given < 0 { given + n as i128 } else { given };
+    usize::try_from(counted).ok().filter(|&i| i < n).ok_or_else(|| Error::Shape {
+        node: node.name.clone(),
+        op: node.op.name().into(),
+        reason: format!("index {given} of an axis of {n}"),
+    })
+}
+
+fn gather(node: &Node, axis: i64, x: &Tensor, indices: &Tensor) -> Result<Vec<usize>, Error> {
+    let axis = normalize_axis(axis, x.shape().len()).unwrap_or(0);
+    let n = x.shape()[axis];
+    let inner: usize = x.shape()[axis + 1..].iter().product();
+    let outer: usize = x.shape()[..axis].iter().product();
+    let picked = (0..indices.len()).map(|i| index(node, indices, i, n)).collect::<Result<Vec<_>, _>>()?;
+    let mut sources = Vec::with_capacity(outer * picked.len() * inner);
+    for o in 0..outer {
+        for &i in &picked {
+            sources.extend((o * n + i) * inner..(o * n + i + 1) * inner);
+        }
+    }
+    Ok(sources)
+}
+
+fn gather_elements(node: &Node, axis: i64, x: &Tensor, indices: &Tensor) -> Result<Vec<usize>, Error> {
+    let axis = normalize_axis(axis, x.shape().len()).unwrap_or(0);
+    let own = strides(x.shape());
+    let mut sources = Vec::with_capacity(indices.len());
+    let mut failed = None;
+    super::walk_index(indices.shape(), |place| match index(node, indices, sources.len(), x.shape()[axis]) {
+        Ok(i) => {
+            let all = place.iter().zip(&own).enumerate();
+            sources.push(all.map(|(a, (&p, stride))| if a == axis { i } else { p } * stride).sum());
+        }
+        Err(error) => {
+            failed.get_or_insert(error);
+            sources.push(0);
+        }
+    });
+    failed.map_or(Ok(sources), Err)
+}
+
+fn gather_nd(node: &Node, batch_dims: usize, x: &Tensor, indices: &Tensor) -> Result<Vec<usize>, Error> {
+    let tuple = indices.shape().last().copied().unwrap_or(0);
+    let own = strides(x.shape());
+    let inner: usize = x.shape()[batch_dims + tuple..].iter().product();
+    let batches: usize = x.shape()[..batch_dims].iter().product();
+    let batch_size: usize = x.shape()[batch_dims..].iter().product();
+    let tuples: usize = indices.shape()[..indices.shape().len() - 1].iter().product();
+    let per_batch = (tuples / batches.max(1)).max(1);
+    let mut sources = Vec::with_capacity(tuples * inner);
+    for t in 0..tuples {
+        let mut at = t / per_batch * batch_size;
+        for k in 0..tuple {
+            let n = x.shape()[batch_dims + k];
+            at += index(node, indices, t * tuple + k, n)? * own[batch_dims + k];
+        }
+        sources.extend(at..at + inner);
+    }
+    Ok(sources)
+}
+
+fn depth_to_space(block: usize, column_row_depth: bool, x: &Tensor, shape: &[usize]) -> Vec<usize> {
+    let own = strides(x.shape());
+    let channels = shape[1];
+    let mut sources = Vec::with_capacity(x.len());
+    super::walk_index(shape, |at| {
+        let (row, column) = (at[2] % block, at[3] % block);
+        let channel = if column_row_depth {
+            (at[1] * block + row) * block + column
+        } else {
+            (row * block + column) * channels + at[1]
+        };
+        sources.push(at[0] * own[0] + channel * own[1] + at[2] / block * own[2] + at[3] / block);
+    });
+    sources
+}
+
+fn space_to_depth(block: usize, x: &Tensor, shape: &[usize]) -> Vec<usize> {
+    let own = strides(x.shape());
+    let channels = x.shape()[1];
+    let mut sources = Vec::with_capacity(x.len());
+    super::walk_index(shape, |at| {
+        let (place, channel) = (at[1] / channels, at[1] % channels);
+        let (row, column) = (at[2] * block + place / block, at[3] * block + place % block);
+        sources.push(at[0] * own[0] + channel * own[1] + row * own[2] + column);
+    });
+    sources
+}
