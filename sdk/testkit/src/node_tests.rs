@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 use tilemark_model::import::import_model;
-use tilemark_model::onnx::{self, GraphProto, ModelProto, TensorProto};
+use tilemark_model::onnx::{self, GraphProto, ModelProto, TensorProto, ValueInfoProto};
 use tilemark_model::{Data, Error, Tensor, reference};
 
 /// ONNX's own tolerance for floats; integers must be equal.
@@ -21,16 +21,125 @@ const ABSOLUTE: f64 = 1e-7;
 
 /// Inputs that import reads as constants: operator and the positions.
 const CONSTANT_INPUTS: &[(&str, &[usize])] = &[
+    ("BatchNormalization", &[1, 2, 3, 4]),
     ("Clip", &[1, 2]),
+    ("ConstantOfShape", &[0]),
+    ("ConvInteger", &[1, 2, 3]),
+    ("ConvTranspose", &[1, 2]),
     ("DequantizeLinear", &[1, 2]),
     ("Dropout", &[1, 2]),
+    ("Expand", &[1]),
+    ("MatMulInteger", &[1, 2, 3]),
+    ("NonMaxSuppression", &[0, 1, 2, 3, 4]),
+    ("NonZero", &[0]),
+    ("Pad", &[1, 2, 3]),
+    ("QLinearConv", &[1, 2, 3, 4, 5, 6, 7, 8]),
+    ("QLinearMatMul", &[1, 2, 3, 4, 5, 6, 7]),
     ("QuantizeLinear", &[1, 2]),
+    ("Range", &[0, 1, 2]),
+    ("ReduceL1", &[1]),
+    ("ReduceL2", &[1]),
+    ("ReduceLogSum", &[1]),
+    ("ReduceLogSumExp", &[1]),
     ("ReduceMax", &[1]),
     ("ReduceMean", &[1]),
+    ("ReduceMin", &[1]),
+    ("ReduceProd", &[1]),
     ("ReduceSum", &[1]),
+    ("ReduceSumSquare", &[1]),
     ("Reshape", &[1]),
+    ("Resize", &[1, 2, 3]),
+    ("Slice", &[1, 2, 3, 4]),
+    ("Split", &[1]),
     ("Squeeze", &[1]),
+    ("Tile", &[1]),
+    ("TopK", &[1]),
     ("Unsqueeze", &[1]),
+    ("Upsample", &[1]),
+];
+
+/// Operators that quantized CNNs are made of, with what stands around them.
+const BEARING: &[&str] = &[
+    "Add",
+    "ArgMax",
+    "AveragePool",
+    "BatchNormalization",
+    "Cast",
+    "Clip",
+    "Concat",
+    "Conv",
+    "ConvInteger",
+    "ConvTranspose",
+    "DepthToSpace",
+    "DequantizeLinear",
+    "Div",
+    "DynamicQuantizeLinear",
+    "Elu",
+    "Expand",
+    "Flatten",
+    "Gather",
+    "Gemm",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "InstanceNormalization",
+    "LRN",
+    "LeakyRelu",
+    "MatMul",
+    "MatMulInteger",
+    "Max",
+    "MaxPool",
+    "Min",
+    "Mul",
+    "NonMaxSuppression",
+    "PRelu",
+    "Pad",
+    "QLinearConv",
+    "QLinearMatMul",
+    "QuantizeLinear",
+    "ReduceMax",
+    "ReduceMean",
+    "Relu",
+    "Reshape",
+    "Resize",
+    "RoiAlign",
+    "Shape",
+    "Sigmoid",
+    "Slice",
+    "Softmax",
+    "SpaceToDepth",
+    "Split",
+    "Squeeze",
+    "Sub",
+    "Tanh",
+    "TopK",
+    "Transpose",
+    "Unsqueeze",
+    "Upsample",
+];
+
+/// Cases whose files expect something else than the operator's definition, and why they are not followed.
+const EXPECTED_OTHERWISE: &[(&str, &str)] = &[
+    (
+        "test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True",
+        "the file counts what a window covers beyond the padding; later versions of ONNX do not",
+    ),
+    ("test_cast_FLOAT_to_BFLOAT16", "the file cuts bits off; the nearest bf16 is another"),
+    ("test_castlike_FLOAT_to_BFLOAT16_expanded", "the file cuts bits off; the nearest bf16 is another"),
+    (
+        "test_resize_downsample_scales_cubic_align_corners",
+        "the file aligns the corners of an output of fractional size; ONNX Runtime too aligns those of the real one",
+    ),
+    (
+        "test_resize_downsample_scales_linear_align_corners",
+        "the file aligns the corners of an output of fractional size; ONNX Runtime too aligns those of the real one",
+    ),
+    ("test_qlinearmatmul_2D_int8_float16", "the file wraps around where QLinearMatMul saturates"),
+    ("test_qlinearmatmul_2D_int8_float32", "the file wraps around where QLinearMatMul saturates"),
+    ("test_qlinearmatmul_3D_int8_float16", "the file wraps around where QLinearMatMul saturates"),
+    ("test_qlinearmatmul_3D_int8_float32", "the file wraps around where QLinearMatMul saturates"),
 ];
 
 /// What became of a case.
@@ -40,6 +149,8 @@ pub enum Outcome {
     Passed,
     /// Import refused it as something it does not support; the reason, without names.
     Unsupported(String),
+    /// Another result than the file expects, for this reason.
+    Differs(&'static str),
     /// A wrong result, or a valid model refused as a broken one.
     Failed(String),
 }
@@ -80,7 +191,41 @@ pub fn run(folder: &Path) -> Report {
             Ok(model) => (operators(&model), outcome(folder, model).unwrap_or_else(|outcome| outcome)),
         },
     };
+    let known = EXPECTED_OTHERWISE.iter().find(|entry| entry.0 == name);
+    let outcome = match (outcome, known) {
+        (Outcome::Failed(_), Some(&(_, reason))) => Outcome::Differs(reason),
+        (outcome, _) => outcome,
+    };
     Report { name, op, outcome }
+}
+
+impl Report {
+    /// Whether the case bears on quantized CNNs.
+    #[must_use]
+    pub fn bears(&self) -> bool {
+        BEARING.contains(&self.op.as_str())
+    }
+}
+
+/// One line for each case that bears on quantized CNNs and does not pass, and their number.
+#[must_use]
+pub fn missing(reports: &[Report]) -> String {
+    let bearing = reports.iter().filter(|report| report.bears());
+    let mut out = String::new();
+    let (mut all, mut passed) = (0, 0);
+    for report in bearing {
+        all += 1;
+        let reason = match &report.outcome {
+            Outcome::Passed => {
+                passed += 1;
+                continue;
+            }
+            Outcome::Unsupported(reason) | Outcome::Failed(reason) => reason.as_str(),
+            Outcome::Differs(reason) => reason,
+        };
+        let _ = writeln!(out, "{}: {reason}", report.name);
+    }
+    format!("{out}{passed} of {all} cases that bear on quantized CNNs pass\n")
 }
 
 /// A table of operators with what passed and what was refused, the refusals' reasons, and the failures.
@@ -94,6 +239,10 @@ pub fn table(reports: &[Report]) -> String {
         match &report.outcome {
             Outcome::Passed => counts[0] += 1,
             Outcome::Unsupported(reason) => {
+                counts[1] += 1;
+                *reasons.entry(reason).or_default() += 1;
+            }
+            Outcome::Differs(reason) => {
                 counts[1] += 1;
                 *reasons.entry(reason).or_default() += 1;
             }
@@ -120,14 +269,19 @@ fn outcome(folder: &Path, mut model: ModelProto) -> Result<Outcome, Outcome> {
     let Some(mut graph) = model.graph.take() else { return Err(Outcome::Failed("no graph".into())) };
     let given = bind(&mut graph, folder)?;
     let expected = graph.output.len();
+    let ports = graph.output.clone();
     model.graph = Some(graph);
     let imported = import_model(&model).map_err(refusal)?.graph;
     let failed = |error: Error| Outcome::Failed(error.to_string());
+    let refused_or_failed = |error: Error| match refusal(error.clone()) {
+        unsupported @ Outcome::Unsupported(_) => unsupported,
+        _ => failed(error),
+    };
     let inputs = given.iter().map(onnx::to_tensor).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    let outputs = reference::run(&imported, inputs).map_err(failed)?;
+    let outputs = reference::run(&imported, inputs).map_err(refused_or_failed)?;
     for (k, (port, output)) in imported.outputs.iter().zip(&outputs).enumerate().take(expected) {
         let found = imported.declared(port, output).map_err(failed)?;
-        let wanted = onnx::to_tensor(&pb(folder, "output", k)?).map_err(failed)?;
+        let wanted = onnx::to_tensor(&declared(&ports[k], pb(folder, "output", k)?)).map_err(failed)?;
         compare(&found, &wanted).map_err(|reason| Outcome::Failed(format!("output {k}: {reason}")))?;
     }
     Ok(Outcome::Passed)
@@ -149,7 +303,7 @@ fn bind(graph: &mut GraphProto, folder: &Path) -> Result<Vec<TensorProto>, Outco
         if !is_tensor {
             return Err(Outcome::Unsupported("an input that is no tensor".into()));
         }
-        let tensor = pb(folder, "input", k)?;
+        let tensor = declared(port, pb(folder, "input", k)?);
         if bound[k] {
             graph.initializer.push(TensorProto { name: port.name.clone(), ..tensor });
         } else {
@@ -159,6 +313,13 @@ fn bind(graph: &mut GraphProto, folder: &Path) -> Result<Vec<TensorProto>, Outco
     let mut k = bound.into_iter();
     graph.input.retain(|_| k.next() == Some(false));
     Ok(given)
+}
+
+/// The files hold bf16 tensors as the u16 that their bits are.
+fn declared(port: &ValueInfoProto, tensor: TensorProto) -> TensorProto {
+    let port = port.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).map(|t| t.elem_type);
+    let is_bits = port == Some(onnx::data_type::BFLOAT16) && tensor.data_type == onnx::data_type::UINT16;
+    if is_bits { TensorProto { data_type: onnx::data_type::BFLOAT16, ..tensor } } else { tensor }
 }
 
 fn pb(folder: &Path, what: &str, k: usize) -> Result<TensorProto, Outcome> {
@@ -172,6 +333,9 @@ fn refusal(error: Error) -> Outcome {
     match error {
         Error::UnsupportedOp { reason, .. } if reason.contains("does not know this operator") => {
             Outcome::Unsupported("operator".into())
+        }
+        Error::Shape { op, reason, .. } if reason.contains("not known before the model runs") => {
+            Outcome::Unsupported(format!("{op}: a shape that depends on values"))
         }
         Error::UnsupportedOp { op, reason, .. } => Outcome::Unsupported(format!("{op}: {reason}")),
         Error::UnsupportedType { found, .. } => Outcome::Unsupported(format!("type {found}")),
