@@ -210,30 +210,41 @@ fn documented(code: &str, exit: i32) {
     assert!(exits.split(", ").any(|documented| documented == exit.to_string()), "exit code {exit}: {row}");
 }
 
-/// The folder of what every test may copy. It stays after the tests, so that it is made in the build directory.
+/// The folder of what every test may copy; in the build directory, since it stays after the tests. A runner may give each
+/// test a process of its own: the first one makes the folder for this build of the binary, the others wait for it.
 fn shared() -> &'static Path {
     static SHARED: OnceLock<PathBuf> = OnceLock::new();
     SHARED.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli");
-        let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("app.toml"), TINY_TOML).unwrap();
-        std::fs::write(folder.join("tiny.onnx"), tiny_onnx()).unwrap();
-        std::fs::write(folder.join("labels.txt"), "red\ngreen\nblue\nblack\nwhite\n").unwrap();
-        in_folder(&folder, "keygen --out vendor");
-        in_folder(&folder, "pack app.toml --key vendor.key -o tiny.tmk");
+        let lock = std::fs::File::create(folder.join("lock")).unwrap();
+        lock.lock().unwrap();
+        let binary = std::fs::metadata(env!("CARGO_BIN_EXE_tilemark")).and_then(|data| data.modified());
+        let made_by = format!("{:?}", binary.unwrap());
+        if std::fs::read_to_string(folder.join("made-by")).unwrap_or_default() != made_by {
+            make_shared(&folder);
+            std::fs::write(folder.join("made-by"), made_by).unwrap();
+        }
         folder
     })
 }
 
+fn make_shared(folder: &Path) {
+    for key in ["vendor.key", "vendor.pub"] {
+        let _ = std::fs::remove_file(folder.join(key)); // of an earlier build; keygen overwrites nothing
+    }
+    std::fs::write(folder.join("app.toml"), TINY_TOML).unwrap();
+    std::fs::write(folder.join("tiny.onnx"), tiny_onnx()).unwrap();
+    std::fs::write(folder.join("labels.txt"), "red\ngreen\nblue\nblack\nwhite\n").unwrap();
+    let description = tagger::root().join("examples/apps/tagger/app.toml");
+    in_folder(folder, "keygen --out vendor");
+    in_folder(folder, "pack app.toml --key vendor.key -o tiny.tmk");
+    in_folder(folder, &format!("pack {} --key vendor.key -o tagger.tmk", description.display()));
+}
+
 /// The packed tagger, for tests that need a real network.
-fn tagger_bundle() -> &'static Path {
-    static TAGGER: OnceLock<PathBuf> = OnceLock::new();
-    TAGGER.get_or_init(|| {
-        let description = tagger::root().join("examples/apps/tagger/app.toml");
-        in_folder(shared(), &format!("pack {} --key vendor.key -o tagger.tmk", description.display()));
-        shared().join("tagger.tmk")
-    })
+fn tagger_bundle() -> PathBuf {
+    shared().join("tagger.tmk")
 }
 
 fn in_folder(folder: &Path, line: &str) {
