@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{EDGES, SCALES, exercise, run, small_net};
+use common::{EDGES, SCALES, exercise, run, seed, small_net};
 use prost::Message;
 use tilemark_model::graph::{Bounds, Conv, Dim, FloatOp, Op, Pads, Pool, ValueId, Window};
 use tilemark_model::onnx::{AttributeProto, ModelProto, NodeProto};
@@ -38,12 +38,6 @@ fn ten_thousand_mutations_do_not_panic() {
     }
     println!("{refused} refused, {ran} ran");
     assert!(refused > 3_000 && ran > 500, "the mutations are neither all fatal nor all harmless");
-}
-
-/// Always the same mutations; `TILEMARK_MUTATION_SEED=17 cargo test` looks at others.
-fn seed() -> u64 {
-    let given = std::env::var("TILEMARK_MUTATION_SEED").ok();
-    given.map_or(2026, |seed| seed.parse().expect("TILEMARK_MUTATION_SEED is a number"))
 }
 
 fn flip(bytes: &[u8], random: &mut SplitMix64) -> Vec<u8> {

@@ -159,6 +159,28 @@ impl NodeCheck<'_> {
                 self.window(window)?;
                 self.kept()
             }
+            op @ (Op::Concat { .. }
+            | Op::Reshape { .. }
+            | Op::Flatten { .. }
+            | Op::Squeeze { .. }
+            | Op::Unsqueeze { .. }
+            | Op::Transpose { .. }
+            | Op::Move(_)) => self.movement(op),
+            Op::Quantize { axis } => {
+                self.arity(1..=3)?;
+                self.border(*axis, self.node.output, self.input(0))
+            }
+            Op::Dequantize { axis } => {
+                self.arity(1..=3)?;
+                self.border(*axis, self.input(0), self.node.output)
+            }
+            Op::Float(op) => self.float(op),
+            Op::General(op) => self.general(op),
+        }
+    }
+
+    fn movement(&self, op: &Op) -> Result<(), Error> {
+        match op {
             Op::Concat { .. } => {
                 self.arity(1..=MAX_VALUES)?;
                 self.kept()
@@ -184,17 +206,8 @@ impl NodeCheck<'_> {
                 self.arity(1..=1)?;
                 self.kept()
             }
-            Op::Quantize { axis } => {
-                self.arity(1..=3)?;
-                self.border(*axis, self.node.output, self.input(0))
-            }
-            Op::Dequantize { axis } => {
-                self.arity(1..=3)?;
-                self.border(*axis, self.input(0), self.node.output)
-            }
-            Op::Float(op) => self.float(op),
             Op::Move(op) => self.moved(op),
-            Op::General(op) => self.general(op),
+            op => Err(Error::invalid_graph(op.name(), "moves nothing")),
         }
     }
 

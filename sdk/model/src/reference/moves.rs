@@ -234,3 +234,115 @@ fn space_to_depth(block: usize, x: &Tensor, shape: &[usize]) -> Vec<usize> {
     });
     sources
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Dim, Draft, Ints, Op, Port};
+    use crate::reference::run;
+    use crate::tensor::Quant;
+
+    /// Runs one operation on a tensor and constants.
+    fn moved(op: MoveOp, x: Tensor, quant: Option<Quant>, others: &[Tensor]) -> Tensor {
+        let mut draft = Draft::default();
+        let dtype = x.dtype();
+        let value = draft.activation("x", dtype, quant);
+        let shape = x.shape().iter().map(|&n| Dim::Fixed(n)).collect();
+        draft.inputs.push(Port { name: "x".into(), value, dtype, shape });
+        let mut inputs = vec![value];
+        inputs.extend(others.iter().map(|other| draft.constant("c", other.clone())));
+        let y = draft.activation("y", dtype, quant);
+        draft.node("n", Op::Move(op), inputs, y);
+        draft.outputs.push(Port { name: "y".into(), value: y, dtype, shape: Vec::new() });
+        run(&draft.freeze().unwrap(), vec![x]).unwrap().remove(0)
+    }
+
+    fn bytes(shape: &[usize], values: &[u8]) -> Tensor {
+        Tensor::u8(shape, values.to_vec()).unwrap()
+    }
+
+    fn indices(shape: &[usize], values: &[i64]) -> Tensor {
+        Tensor::new(shape, Data::I64(values.to_vec())).unwrap()
+    }
+
+    fn given(ints: &[i64]) -> Ints {
+        Ints::Given(ints.to_vec())
+    }
+
+    #[test]
+    fn pads_are_the_zero_point_or_what_the_mode_says() {
+        let x = bytes(&[4], &[1, 2, 3, 4]);
+        let quant = Quant { scale: 0.5, zero_point: 9 };
+        let pad = |mode, pads: &[i64]| {
+            let op = MoveOp::Pad { mode, pads: given(pads), axes: None, filled: false };
+            moved(op, x.clone(), Some(quant), &[]).to_bytes()
+        };
+        assert_eq!(pad(PadMode::Constant, &[2, 1]), [9, 9, 1, 2, 3, 4, 9]);
+        assert_eq!(pad(PadMode::Reflect, &[2, 3]), [3, 2, 1, 2, 3, 4, 3, 2, 1]);
+        assert_eq!(pad(PadMode::Edge, &[2, 1]), [1, 1, 1, 2, 3, 4, 4]);
+        assert_eq!(pad(PadMode::Wrap, &[2, 5]), [3, 4, 1, 2, 3, 4, 1, 2, 3, 4, 1]);
+        assert_eq!(pad(PadMode::Constant, &[-1, -2]), [2]);
+    }
+
+    #[test]
+    fn a_fill_and_axes_can_be_named() {
+        let op =
+            MoveOp::Pad { mode: PadMode::Constant, pads: given(&[1, 0]), axes: Some(vec![-1]), filled: true };
+        let y = moved(op, bytes(&[2, 2], &[1, 2, 3, 4]), None, &[bytes(&[], &[7])]);
+        assert_eq!((y.shape(), y.to_bytes()), (&[2, 3][..], vec![7, 1, 2, 7, 3, 4]));
+    }
+
+    #[test]
+    fn slices_step_backwards_and_parts_may_be_short() {
+        let x = bytes(&[2, 5], &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let slice = MoveOp::Slice {
+            starts: given(&[-1, 0]),
+            ends: given(&[0, 1]),
+            axes: Some(vec![1, 0]),
+            steps: Some(vec![-2, 1]),
+        };
+        assert_eq!(moved(slice, x.clone(), None, &[]).to_bytes(), [4, 2]);
+        let part = |index| MoveOp::Part { axis: 1, index, count: 2 };
+        assert_eq!(moved(part(0), x.clone(), None, &[]).to_bytes(), [0, 1, 2, 5, 6, 7]);
+        assert_eq!(moved(part(1), x, None, &[]).to_bytes(), [3, 4, 8, 9]);
+    }
+
+    #[test]
+    fn indices_count_from_the_end_and_are_checked() {
+        let x = bytes(&[3, 2], &[0, 1, 2, 3, 4, 5]);
+        let rows = moved(MoveOp::Gather { axis: 0 }, x.clone(), None, &[indices(&[2], &[-1, 0])]);
+        assert_eq!(rows.to_bytes(), [4, 5, 0, 1]);
+        let elements =
+            moved(MoveOp::GatherElements { axis: 1 }, x.clone(), None, &[indices(&[2, 2], &[1, 1, 0, -1])]);
+        assert_eq!(elements.to_bytes(), [1, 1, 2, 3]);
+        let places = moved(MoveOp::GatherNd { batch_dims: 0 }, x, None, &[indices(&[2, 2], &[2, 0, 0, 1])]);
+        assert_eq!(places.to_bytes(), [4, 1]);
+        let node = Node {
+            name: "n".into(),
+            op: Op::Move(MoveOp::Gather { axis: 0 }),
+            inputs: vec![],
+            output: crate::ValueId(0),
+        };
+        assert!(matches!(index(&node, &indices(&[1], &[3]), 0, 3), Err(Error::Shape { .. })));
+        assert!(index(&node, &indices(&[1], &[-4]), 0, 3).is_err());
+    }
+
+    #[test]
+    fn wholes_and_lines_are_repeated() {
+        let x = bytes(&[2, 1], &[1, 2]);
+        let expanded = moved(MoveOp::Expand { shape: given(&[2, 1, 2]) }, x.clone(), None, &[]);
+        assert_eq!((expanded.shape(), expanded.to_bytes()), (&[2, 2, 2][..], vec![1, 1, 2, 2, 1, 1, 2, 2]));
+        let tiled = moved(MoveOp::Tile { repeats: given(&[2, 2]) }, x, None, &[]);
+        assert_eq!((tiled.shape(), tiled.to_bytes()), (&[4, 2][..], vec![1, 1, 2, 2, 1, 1, 2, 2]));
+    }
+
+    #[test]
+    fn blocks_of_channels_become_pixels_and_back() {
+        let x = bytes(&[1, 8, 1, 1], &[0, 1, 2, 3, 4, 5, 6, 7]);
+        let depth = |column_row_depth| MoveOp::DepthToSpace { block: 2, column_row_depth };
+        let pixels = moved(depth(false), x.clone(), None, &[]);
+        assert_eq!((pixels.shape(), pixels.to_bytes()), (&[1, 2, 2, 2][..], vec![0, 2, 4, 6, 1, 3, 5, 7]));
+        assert_eq!(moved(depth(true), x.clone(), None, &[]).to_bytes(), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(moved(MoveOp::SpaceToDepth { block: 2 }, pixels, None, &[]), x);
+    }
+}
