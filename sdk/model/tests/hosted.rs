@@ -7,7 +7,7 @@ mod common;
 
 use common::{EDGES, exercise, run, seed};
 use prost::Message;
-use tilemark_model::graph::ValueId;
+use tilemark_model::graph::{MoveOp, Op, ValueId};
 use tilemark_model::onnx::{AttributeProto, GraphProto, attribute_type};
 use tilemark_model::{DType, Data, Error, Tensor, import};
 use tilemark_testkit::onnx::{Builder, float, int, ints, string, tensor};
@@ -246,4 +246,32 @@ fn a_shape_that_depends_on_values_is_refused() {
     let error = run(&import(&net.encode()).unwrap()).unwrap_err();
     assert!(matches!(&error, Error::Shape { node, .. } if *node == format!("{y}.node")), "{error}");
     assert!(error.to_string().contains("not known before the model runs"), "{error}");
+}
+
+#[test]
+fn a_part_beyond_the_last_is_refused() {
+    let mut net = Builder::new(17);
+    let x = net.input("x", &[6, 2]);
+    let y = net.unary("Relu", &x);
+    net.output(&y);
+    let graph = import(&net.encode()).unwrap();
+    for (index, count, fits) in [(1, 2, true), (2, 2, false), (usize::MAX - 1, 2, false), (0, 0, false)] {
+        let mut graph = graph.clone();
+        graph.nodes[0].op = Op::Move(MoveOp::Part { axis: 0, index, count });
+        let weights = graph.weights().clone();
+        let checked = graph.with_weights(weights).and_then(|graph| run(&graph));
+        assert_eq!(checked.is_ok(), fits, "part {index} of {count}: {checked:?}");
+    }
+}
+
+/// Backends have no work for it, and must not differ in what they refuse.
+#[test]
+fn an_output_without_elements_is_not_computed() {
+    let mut net = Builder::new(17);
+    let x = net.input("x", &[1, 0, 2, 2]);
+    let regions = net.constant(&floats(&[2, 4]));
+    let images = net.constant(&indices(&[0, 9]));
+    let y = net.node("RoiAlign", &[&x, &regions, &images], vec![]);
+    net.output(&y);
+    assert_eq!(run(&import(&net.encode()).unwrap()).unwrap()[0].shape(), [2, 0, 1, 1]);
 }

@@ -65,7 +65,9 @@ impl NodeCheck<'_> {
                 self.optional_axes(axes.as_deref())?;
                 self.optional_axes(steps.as_deref())?;
             }
-            MoveOp::Part { count, .. } => self.require(*count > 0, "has no parts")?,
+            MoveOp::Part { index, count, .. } => {
+                self.require(index < count, "takes a part that there is not")?
+            }
             MoveOp::Gather { .. } | MoveOp::GatherElements { .. } | MoveOp::GatherNd { .. } => {
                 least = 2;
                 self.indices(1)?;
