@@ -20,6 +20,11 @@ pub const MAX_ONNX_PACKED_BYTES: usize = 1 << 27;
 /// Bytes of all constants of a model while it is imported, those that import makes included: a small file can name one
 /// constant many times.
 pub const MAX_CONSTANT_BYTES: u64 = 1 << 31;
+/// How much larger than the model's own constants those may be, all together, that import computes from constants. Weights
+/// that are dequantized and turned come to 9 times their bytes.
+pub const MAX_FOLDED_GROWTH: u64 = 16;
+/// Bytes that import computes from constants whatever the model's own: tables and grids.
+pub const SMALL_FOLDED_BYTES: u64 = 1 << 24;
 /// Multiply-accumulates, or elements moved, that import spends on computing constants: seconds.
 pub const MAX_FOLDED_WORK: u64 = 1 << 32;
 /// Most inputs, and most outputs.

@@ -1,9 +1,11 @@
-//! Operations whose operands are all constant are computed once, by the reference interpreter.
+//! Operations whose operands are all constant are computed once, by the reference interpreter. Those that would make much out
+//! of little stay: a file of a hundred bytes must not become gigabytes.
 
 use super::alone::alone;
 use crate::error::Error;
 use crate::graph::Draft;
-use crate::limits::MAX_FOLDED_WORK;
+use crate::limits::{MAX_FOLDED_GROWTH, MAX_FOLDED_WORK, SMALL_FOLDED_BYTES};
+use crate::tensor::element_count;
 use crate::{reference, shape};
 
 pub(super) fn fold_constants(draft: &mut Draft) -> Result<usize, Error> {
@@ -11,6 +13,8 @@ pub(super) fn fold_constants(draft: &mut Draft) -> Result<usize, Error> {
     draft.sort()?;
     let mut rewrites = 0;
     let mut work = 0u64;
+    let most_bytes = draft.constant_bytes.saturating_mul(MAX_FOLDED_GROWTH).max(SMALL_FOLDED_BYTES);
+    let mut folded_bytes = 0u64;
     let mut kept = Vec::with_capacity(draft.nodes.len());
     for node in std::mem::take(&mut draft.nodes) {
         if node.inputs.is_empty() || !node.inputs.iter().all(|&id| draft.tensor(id).is_some()) {
@@ -20,15 +24,22 @@ pub(super) fn fold_constants(draft: &mut Draft) -> Result<usize, Error> {
         let output = node.output;
         let alone = alone(draft, &node, |_| None).freeze()?;
         // A small file can ask for any amount of computing here, before anyone has chosen to run it.
-        work = work.saturating_add(shape::work(&alone, &shape::infer(&alone, &[])?));
+        let shapes = shape::infer(&alone, &[])?;
+        let result = &alone.outputs[0].value;
+        let bytes = (element_count(shapes.of(*result))? * alone.value(*result).dtype.size()) as u64;
+        if folded_bytes + bytes > most_bytes {
+            kept.push(node);
+            continue;
+        }
+        work = work.saturating_add(shape::work(&alone, &shapes));
         if work > MAX_FOLDED_WORK {
             let what = "multiply-accumulates or elements in operations on constants";
             return Err(Error::LimitExceeded { what, found: work, limit: MAX_FOLDED_WORK });
         }
-        let result = reference::run(&alone, Vec::new())?.into_iter().next();
-        let bytes = result.as_ref().map_or(0, |tensor| tensor.len() as u64 * tensor.dtype().size() as u64);
         draft.check_constants(bytes)?;
+        let result = reference::run(&alone, Vec::new())?.into_iter().next();
         draft.constant_bytes += bytes;
+        folded_bytes += bytes;
         draft.values[output.index()].constant = result;
         rewrites += 1;
     }
@@ -40,7 +51,7 @@ pub(super) fn fold_constants(draft: &mut Draft) -> Result<usize, Error> {
 mod tests {
     use super::*;
     use crate::error::Error;
-    use crate::graph::{BinaryOp, Op};
+    use crate::graph::{BinaryOp, GeneralOp, Ints, Op};
     use crate::passes::testing::Sketch;
     use crate::tensor::{DType, Data, Tensor};
 
@@ -58,6 +69,20 @@ mod tests {
         assert_eq!(net.apply(fold_constants, &[given]), 2);
         assert_eq!(net.ops(), ["Mul (f32)"]);
         assert_eq!(net.draft.tensor(turned).unwrap().as_f32().unwrap(), [1.0, -2.5]);
+    }
+
+    /// A hundred bytes that say "a tensor of this shape, all zeros" are imported as that, not as the zeros.
+    #[test]
+    fn much_out_of_little_is_left_for_the_run() {
+        for (side, left) in [(64, 0), (1 << 13, 1)] {
+            let mut net = Sketch::default();
+            let zero = net.draft.constant("zero", Tensor::f32([1], vec![0.0]).unwrap());
+            let op = Op::General(GeneralOp::Fill { shape: Ints::Given(vec![side, side]) });
+            let y = net.add(op, &[zero], DType::F32, None);
+            net.output(y);
+            fold_constants(&mut net.draft).unwrap();
+            assert_eq!(net.draft.nodes.len(), left, "{side} x {side}");
+        }
     }
 
     #[test]
