@@ -79,7 +79,11 @@ fn run(target: Target, bytes: &[u8], what: &dyn std::fmt::Display) -> End {
     let end = std::panic::catch_unwind(|| (target.run)(bytes));
     let took = start.elapsed();
     assert!(took < MAX_TIME, "{} took {took:?} for {what}", target.name);
-    end.unwrap_or_else(|_| panic!("{} panicked on {what}", target.name))
+    end.unwrap_or_else(|_| {
+        let file = std::env::temp_dir().join(format!("tilemark-{}-finding", target.name));
+        let kept = std::fs::write(&file, bytes).is_ok();
+        panic!("{} panicked on {what}; kept in {}: {kept}", target.name, file.display())
+    })
 }
 
 fn folder(target: &str) -> PathBuf {

@@ -9,6 +9,7 @@ mod graphs;
 mod json;
 mod mutate;
 mod nets;
+mod operators;
 mod pipelines;
 mod seeds;
 

@@ -1,12 +1,15 @@
 //! Changes inputs in the terms of their formats, so that most of what comes out gets past the first check.
 
+use std::sync::LazyLock;
+
 use prost::Message;
 use tilemark_bundle::{Envelope, PayloadType, codec};
-use tilemark_model::graph::{Bounds, Conv, Dim, FloatOp, MatMul, Op, Pads, Pool, ReduceOp, UnaryOp, Window};
-use tilemark_model::import::{SUPPORTED, import};
+use tilemark_model::graph::{Dim, Op};
+use tilemark_model::import::import;
 use tilemark_model::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto};
 use tilemark_model::{DType, Graph, Quant, ValueId};
 
+use super::seeds::models;
 use super::{files, graphs, json};
 use crate::random::SplitMix64;
 
@@ -15,7 +18,7 @@ const EDGES: [i64; 13] =
     [0, -1, -2, 64, 127, 255, 65_536, 65_537, 1 << 31, (1 << 31) - 1, 1 << 40, i64::MAX, i64::MIN];
 const SCALES: [f32; 12] =
     [0.0, -0.5, f32::NAN, f32::INFINITY, 1e-44, f32::MAX, 1e-20, 1e20, 0.02, 0.5, 1.0, 100.0];
-const ATTRIBUTES: [&str; 13] = [
+const ATTRIBUTES: [&str; 24] = [
     "strides",
     "pads",
     "dilations",
@@ -26,9 +29,20 @@ const ATTRIBUTES: [&str; 13] = [
     "axes",
     "transB",
     "alpha",
+    "to",
     "ceil_mode",
     "count_include_pad",
     "keepdims",
+    "blocksize",
+    "batch_dims",
+    "output_padding",
+    "output_shape",
+    "hidden_size",
+    "size",
+    "sampling_ratio",
+    "antialias",
+    "num_outputs",
+    "exclusive",
 ];
 
 /// Changes one to four bytes, or drops or repeats a few.
@@ -104,7 +118,11 @@ fn change_onnx(graph: &mut GraphProto, random: &mut SplitMix64) {
             }
         }
         6 => graph.node[node].output = vec![written],
-        7 => SUPPORTED[random.below(SUPPORTED.len())].clone_into(&mut graph.node[node].op_type),
+        7 => {
+            let NodeProto { op_type, attribute, domain, .. } = node_of_seeds(random);
+            let node = &mut graph.node[node];
+            *node = NodeProto { op_type, attribute, domain, ..std::mem::take(node) };
+        }
         8 => drop(graph.node.remove(node)),
         9 => {
             if let Some(port) = any(&mut graph.output, random) {
@@ -245,97 +263,40 @@ fn ports(graph: &mut Graph, value: ValueId, random: &mut SplitMix64) {
     }
 }
 
+/// Writes a number over one of an operation's fields: a record has them at full width, so that most places of it are one.
 fn change_operation(op: &mut Op, random: &mut SplitMix64) {
-    match op {
-        Op::Conv(conv, _) | Op::Float(FloatOp::Conv(conv)) => {
-            if random.below(4) == 0 {
-                conv.groups = size(random);
-            }
-            change_window(&mut conv.window, random);
+    let Ok(record) = codec::encode(op) else { return };
+    for _ in 0..8 {
+        let mut record = record.clone();
+        let at = random.below(record.len());
+        let field = number(random).to_le_bytes();
+        let end = record.len().min(at + [1, 4, 8][random.below(3)]);
+        record[at..end].copy_from_slice(&field[..end - at]);
+        if let Ok(changed) = codec::decode(&record)
+            && changed != *op
+        {
+            *op = changed;
+            return;
         }
-        Op::MaxPool(pool) | Op::AveragePool(pool) | Op::Float(FloatOp::AveragePool(pool)) => {
-            pool.ceil_mode ^= random.below(2) == 0;
-            pool.count_include_pad ^= random.below(2) == 0;
-            change_window(&mut pool.window, random);
-        }
-        Op::Add(bounds) | Op::Mul(bounds) | Op::FullyConnected(bounds) | Op::MatMul(bounds) => {
-            bounds.lo = random.int(-10, 128);
-            bounds.hi = random.int(100, 256);
-        }
-        Op::Concat { axis } | Op::Flatten { axis } | Op::Float(FloatOp::Softmax { axis, .. }) => {
-            *axis = number(random);
-        }
-        Op::Transpose { perm } => {
-            let (a, b) = (random.below(perm.len()), random.below(perm.len()));
-            if a < perm.len() {
-                perm.swap(a, b);
-            }
-        }
-        Op::Reshape { shape: axes, .. }
-        | Op::ReduceMean { axes, .. }
-        | Op::Squeeze { axes }
-        | Op::Unsqueeze { axes }
-        | Op::Float(FloatOp::Reduce { axes, .. }) => match any(axes, random) {
-            Some(axis) => *axis = number(random),
-            None => axes.push(number(random)),
-        },
-        op => *op = operation(random),
     }
 }
 
-fn change_window(window: &mut Window, random: &mut SplitMix64) {
-    let axis = random.below(2);
-    match random.below(5) {
-        0 => window.kernel[axis] = size(random),
-        1 => window.strides[axis] = size(random),
-        2 => window.dilations[axis] = size(random),
-        3 => window.pads = [Pads::SameUpper, Pads::SameLower][axis],
-        _ => window.pads = Pads::Explicit(std::array::from_fn(|_| size(random) / 2)),
-    }
-}
-
+/// Some operation of the seeds.
 fn operation(random: &mut SplitMix64) -> Op {
-    let mut window = || Window {
-        kernel: [size(random), size(random)],
-        strides: [1, size(random)],
-        dilations: [1, 1],
-        pads: Pads::Explicit([0, 1, 1, 0]),
-    };
-    let (conv, pool) = (
-        Conv { window: window(), groups: 1 },
-        Pool { window: window(), ceil_mode: false, count_include_pad: true },
-    );
-    let bounds = Bounds { lo: 0, hi: 127 };
-    let (axis, keep_dims) = (number(random), random.below(2) == 0);
-    match random.below(25) {
-        0 => Op::Conv(conv, bounds),
-        1 => Op::FullyConnected(bounds),
-        2 => Op::Add(bounds),
-        3 => Op::Mul(bounds),
-        4 => Op::AveragePool(pool),
-        5 => Op::GlobalAveragePool,
-        6 => Op::ReduceMean { axes: vec![axis], keep_dims },
-        7 => Op::Table,
-        8 => Op::MaxPool(pool),
-        9 => Op::Concat { axis },
-        10 => Op::Reshape { shape: vec![axis, -1], allow_zero: keep_dims },
-        11 => Op::Flatten { axis },
-        12 => Op::Squeeze { axes: vec![axis] },
-        13 => Op::Unsqueeze { axes: vec![axis, 0] },
-        14 => Op::Transpose { perm: vec![0, 2, 3, 1] },
-        15 => Op::Quantize { axis: keep_dims.then_some(axis) },
-        16 => Op::Dequantize { axis: keep_dims.then_some(axis) },
-        17 => Op::Float(FloatOp::Conv(conv)),
-        18 => {
-            Op::Float(FloatOp::MatMul(MatMul { alpha: 1.0, beta: 1.0, trans_a: keep_dims, trans_b: false }))
-        }
-        19 => Op::Float(FloatOp::Unary(UnaryOp::Sigmoid)),
-        20 => Op::Float(FloatOp::AveragePool(pool)),
-        21 => Op::Float(FloatOp::GlobalAveragePool),
-        22 => Op::Float(FloatOp::Reduce { op: ReduceOp::Max, axes: vec![axis], keep_dims }),
-        23 => Op::MatMul(bounds),
-        _ => Op::Float(FloatOp::Softmax { axis, to_end: keep_dims }),
-    }
+    static OPERATIONS: LazyLock<Vec<Op>> = LazyLock::new(|| {
+        let graphs = models().into_iter().filter_map(|(_, model)| import(&model).ok());
+        graphs.flat_map(|graph| graph.nodes.into_iter().map(|node| node.op)).collect()
+    });
+    OPERATIONS[random.below(OPERATIONS.len())].clone()
+}
+
+/// Some node of the seeds.
+fn node_of_seeds(random: &mut SplitMix64) -> NodeProto {
+    static NODES: LazyLock<Vec<NodeProto>> = LazyLock::new(|| {
+        let models = models().into_iter().filter_map(|(_, model)| ModelProto::decode(&*model).ok());
+        models.filter_map(|model| model.graph).flat_map(|graph| graph.node).collect()
+    });
+    NODES[random.below(NODES.len())].clone()
 }
 
 /// One of `items`, if there is any.

@@ -9,8 +9,8 @@ use tilemark_bundle::{AppIdentity, BundleWriter, Envelope, PayloadType, SigningK
 use tilemark_model::{Data, Tensor, import};
 use tilemark_pipeline::npy;
 
-use super::{files, graphs, nets};
-use crate::operators;
+use super::{files, graphs, nets, operators};
+use crate::operators::cases;
 use crate::random::SplitMix64;
 
 /// Operator cases up to this size are seeds; the larger ones differ from them in weights only.
@@ -62,11 +62,12 @@ pub fn seeds() -> Vec<Seed> {
     seeds
 }
 
-fn models() -> Vec<(String, Vec<u8>)> {
-    let (_, cases) = operators::cases();
+/// Every model's name and ONNX file.
+pub(super) fn models() -> Vec<(String, Vec<u8>)> {
+    let (_, cases) = cases();
     let small = cases.into_iter().filter(|case| case.model.len() <= MAX_CASE_BYTES);
     let own = nets::all().map(|(name, model)| (name.to_owned(), model));
-    small.map(|case| (case.name, case.model)).chain(own).collect()
+    small.map(|case| (case.name, case.model)).chain(own).chain(operators::all()).collect()
 }
 
 fn bundle(keys: &[&SigningKey]) -> Vec<u8> {
