@@ -136,10 +136,15 @@ const EXPECTED_OTHERWISE: &[(&str, &str)] = &[
         "test_resize_downsample_scales_linear_align_corners",
         "the file aligns the corners of an output of fractional size; ONNX Runtime too aligns those of the real one",
     ),
-    ("test_qlinearmatmul_2D_int8_float16", "the file wraps around where QLinearMatMul saturates"),
-    ("test_qlinearmatmul_2D_int8_float32", "the file wraps around where QLinearMatMul saturates"),
-    ("test_qlinearmatmul_3D_int8_float16", "the file wraps around where QLinearMatMul saturates"),
-    ("test_qlinearmatmul_3D_int8_float32", "the file wraps around where QLinearMatMul saturates"),
+];
+
+/// Cases whose files wrap around where QLinearMatMul saturates (an error of this release of the package), and the values
+/// that the reference of onnx 1.23.2 and ONNX Runtime 1.31.1 both compute from the files' own inputs.
+const CORRECTED: &[(&str, &[i8])] = &[
+    ("test_qlinearmatmul_2D_int8_float16", &[41, -12, -9, 1, -75, -128]),
+    ("test_qlinearmatmul_2D_int8_float32", &[41, -12, -9, 1, -75, -128]),
+    ("test_qlinearmatmul_3D_int8_float16", &[-86, -128, -128, 115, 39, -121, -86, -128, -128, 115, 39, -121]),
+    ("test_qlinearmatmul_3D_int8_float32", &[-86, -128, -128, 115, 39, -121, -86, -128, -128, 115, 39, -121]),
 ];
 
 /// What became of a case.
@@ -282,9 +287,19 @@ fn outcome(folder: &Path, mut model: ModelProto) -> Result<Outcome, Outcome> {
     for (k, (port, output)) in imported.outputs.iter().zip(&outputs).enumerate().take(expected) {
         let found = imported.declared(port, output).map_err(failed)?;
         let wanted = onnx::to_tensor(&declared(&ports[k], pb(folder, "output", k)?)).map_err(failed)?;
+        let wanted = corrected(folder, wanted).map_err(failed)?;
         compare(&found, &wanted).map_err(|reason| Outcome::Failed(format!("output {k}: {reason}")))?;
     }
     Ok(Outcome::Passed)
+}
+
+/// What the case expects, or what it should.
+fn corrected(folder: &Path, wanted: Tensor) -> Result<Tensor, Error> {
+    let name = folder.file_name().unwrap_or_default();
+    match CORRECTED.iter().find(|entry| name == entry.0) {
+        Some((_, values)) => Tensor::new(wanted.shape(), Data::I8(values.to_vec())),
+        None => Ok(wanted),
+    }
 }
 
 /// Moves inputs that import needs as constants to the initializers; returns the tensors of the others.

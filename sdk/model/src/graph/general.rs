@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::functions::{BinaryOp, ReduceOp};
 use super::moves::Ints;
+use super::spatial::WindowNd;
 
 /// Comparisons of two elements.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -38,6 +39,17 @@ pub struct Ranking {
     pub axis: i64,
     /// The largest, or the smallest.
     pub largest: bool,
+}
+
+/// One of the three things that quantizing a tensor by its own range gives.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub enum DynamicPart {
+    /// The integers, u8, in x's shape.
+    Integers,
+    /// Real units per step, an f32 scalar.
+    Scale,
+    /// The integer that stands for 0.0, a u8 scalar.
+    ZeroPoint,
 }
 
 /// Operations on any element type. Integers wrap around; floats other than f32 are computed in f64 and rounded once.
@@ -126,6 +138,20 @@ pub enum GeneralOp {
         /// Whether indices count columns first.
         column_major: bool,
     },
+    /// Sums of `(x - x_zero) * (w - w_zero)` in 32 bits that wrap around; padding adds nothing. Inputs: x `[N,C,...]` and
+    /// weights `[O,C/groups,...]`, u8 or i8; the zero points of x (one) and of the weights (one or `[O]`), each of the
+    /// type that it belongs to. Output i32.
+    ConvInteger {
+        /// The window.
+        window: WindowNd,
+        /// Groups.
+        groups: usize,
+    },
+    /// The same for matrices, as NumPy's `matmul`. Inputs: a `[..., M, K]` and b `[..., K, N]`, u8 or i8; the zero points of
+    /// a (one or `[M]`) and of b (one or `[N]`). Output i32.
+    MatMulInteger,
+    /// A part of ONNX's DynamicQuantizeLinear: quantization to u8 by the tensor's own range. Input: x f32.
+    DynamicQuantize(DynamicPart),
 }
 
 impl GeneralOp {
@@ -157,6 +183,9 @@ impl GeneralOp {
             GeneralOp::NonZero => "NonZero",
             GeneralOp::NonMaxSuppression { .. } => "NonMaxSuppression",
             GeneralOp::ArgMaxPool { .. } => "MaxPool (indices)",
+            GeneralOp::ConvInteger { .. } => "ConvInteger",
+            GeneralOp::MatMulInteger => "MatMulInteger",
+            GeneralOp::DynamicQuantize(_) => "DynamicQuantizeLinear",
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::tensor::{Coded, DType, Data, Quant, Tensor, element_count};
 
 pub use draft::{Draft, DraftValue};
 pub use functions::{BinaryOp, ReduceOp, UnaryOp};
-pub use general::{Comparison, GeneralOp, LogicOp, Ranking};
+pub use general::{Comparison, DynamicPart, GeneralOp, LogicOp, Ranking};
 pub use moves::{Ints, MoveOp, PadMode};
 pub use op::{Bounds, Conv, FloatOp, MatMul, Op, Pads, Pool, Window};
 pub use spatial::{

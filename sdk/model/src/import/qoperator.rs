@@ -3,8 +3,9 @@
 
 use super::lowering::node_name;
 use crate::error::Error;
+use crate::numerics::narrow::{collect, number};
 use crate::onnx::{AttributeProto, NodeProto, attribute_type};
-use crate::tensor::{Data, Tensor};
+use crate::tensor::{DType, Data, Tensor};
 
 /// QOperator nodes that import reads; those of `com.microsoft` come with their domain.
 pub(super) const SUPPORTED: &[&str] = &[
@@ -36,11 +37,11 @@ pub(super) fn spell_out<'a>(
     node: &NodeProto,
     constant: impl Fn(&str) -> Option<&'a Tensor>,
 ) -> Result<Option<Spelled>, Error> {
-    let mut speller = Speller { node, spelled: Spelled::default() };
+    let mut speller = Speller { node, constant: &constant, spelled: Spelled::default() };
     match (node.domain.as_str(), node.op_type.as_str()) {
-        ("" | "ai.onnx", "QLinearConv") => speller.conv(constant)?,
+        ("" | "ai.onnx", "QLinearConv") => speller.conv()?,
         ("" | "ai.onnx", "QLinearMatMul") => speller.binary("MatMul", Some(-1))?,
-        ("com.microsoft", "QGemm") => speller.gemm(constant)?,
+        ("com.microsoft", "QGemm") => speller.gemm()?,
         ("com.microsoft", "QLinearAdd") => speller.binary("Add", None)?,
         ("com.microsoft", "QLinearMul") => speller.binary("Mul", None)?,
         ("com.microsoft", "QLinearConcat") => speller.concat()?,
@@ -59,28 +60,29 @@ pub(super) fn spell_out<'a>(
     Ok(Some(speller.spelled))
 }
 
-struct Speller<'a> {
+struct Speller<'a, 'c> {
     node: &'a NodeProto,
+    constant: &'a dyn Fn(&str) -> Option<&'c Tensor>,
     spelled: Spelled,
 }
 
-impl Speller<'_> {
+impl Speller<'_, '_> {
     /// x, its scale and zero point, w, its, those of y, and an i32 bias in units of `x_scale * w_scale`.
-    fn conv<'a>(&mut self, constant: impl Fn(&str) -> Option<&'a Tensor>) -> Result<(), Error> {
+    fn conv(&mut self) -> Result<(), Error> {
         let x = self.dequantized(0, None)?;
         let w = self.dequantized(3, Some(0))?;
         let mut inputs = vec![x, w];
-        inputs.extend(self.bias(8, [1, 4], constant)?);
+        inputs.extend(self.bias(8, [1, 4])?);
         self.operation("Conv", inputs, Some([6, 7]))
     }
 
     /// a, b, an optional i32 bias, and the output's scale and zero point; without these the output is f32.
-    fn gemm<'a>(&mut self, constant: impl Fn(&str) -> Option<&'a Tensor>) -> Result<(), Error> {
+    fn gemm(&mut self) -> Result<(), Error> {
         let transposed = self.node.attribute.iter().any(|a| a.name == "transB" && a.i != 0);
         let a = self.dequantized(0, None)?;
         let b = self.dequantized(3, Some(if transposed { 0 } else { 1 }))?;
         let mut inputs = vec![a, b];
-        inputs.extend(self.bias(6, [1, 4], constant)?);
+        inputs.extend(self.bias(6, [1, 4])?);
         let quantized = self.given(7).is_some();
         self.operation("Gemm", inputs, quantized.then_some([7, 8]))
     }
@@ -106,7 +108,7 @@ impl Speller<'_> {
     /// Adds a DequantizeLinear of inputs `first` (value), `first + 1` (scale), `first + 2` (zero point).
     fn dequantized(&mut self, first: usize, axis: Option<i64>) -> Result<String, Error> {
         let inputs =
-            [self.required(first)?, self.required(first + 1)?, self.given(first + 2).unwrap_or_default()];
+            [self.required(first)?, self.scale(first + 1)?, self.given(first + 2).unwrap_or_default()];
         let output = self.derived(&format!("input{first}"));
         let attribute = axis.map(|axis| int("axis", axis)).into_iter().collect();
         self.push("DequantizeLinear", inputs.to_vec(), &output, attribute);
@@ -114,18 +116,15 @@ impl Speller<'_> {
     }
 
     /// Adds a DequantizeLinear of the i32 bias, if there is one; its scale is the product of those of the operands.
-    fn bias<'a>(
-        &mut self,
-        input: usize,
-        scales: [usize; 2],
-        constant: impl Fn(&str) -> Option<&'a Tensor>,
-    ) -> Result<Option<String>, Error> {
+    fn bias(&mut self, input: usize, scales: [usize; 2]) -> Result<Option<String>, Error> {
         let Some(bias) = self.given(input) else { return Ok(None) };
-        let [x, w] = scales.map(|i| self.given(i).and_then(|name| constant(&name)));
+        let [x, w] = scales.map(|i| self.given(i).and_then(|name| (self.constant)(&name)));
         let (Some(x), Some(w)) = (x, w) else { return Err(self.malformed("its scales are no constants")) };
-        let (&[x], w) = (x.as_f32()?, w.as_f32()?) else {
+        let (x, w) = (single(x)?, single(w)?);
+        let &[x] = x.as_f32()? else {
             return Err(self.malformed("its input has more than one scale"));
         };
+        let w = w.as_f32()?;
         let scale: Vec<f32> = w.iter().map(|w| x * w).collect();
         let names = ["bias.scale", "bias.zero", "bias.real"].map(|suffix| self.derived(suffix));
         let [scale_name, zero_name, output] = names;
@@ -155,9 +154,19 @@ impl Speller<'_> {
         };
         let real = self.derived("real");
         self.push(op, inputs, &real, attribute);
-        let quantize = vec![real, self.required(scale)?, self.given(zero).unwrap_or_default()];
+        let quantize = vec![real, self.scale(scale)?, self.given(zero).unwrap_or_default()];
         self.push("QuantizeLinear", quantize, &output, Vec::new());
         Ok(())
+    }
+
+    /// The scale at input `i`. One of f16 becomes f32, which holds it exactly: between integers nothing else is f16.
+    fn scale(&mut self, i: usize) -> Result<String, Error> {
+        let name = self.required(i)?;
+        let half = (self.constant)(&name).filter(|scale| scale.dtype() == DType::F16);
+        let Some(scale) = half else { return Ok(name) };
+        let widened = self.derived(&format!("scale{i}"));
+        self.spelled.constants.push((widened.clone(), single(scale)?));
+        Ok(widened)
     }
 
     fn push(&mut self, op: &str, input: Vec<String>, output: &str, attribute: Vec<AttributeProto>) {
@@ -191,6 +200,14 @@ impl Speller<'_> {
             reason: reason.to_owned(),
         }
     }
+}
+
+/// An f32 or f16 tensor as f32.
+fn single(tensor: &Tensor) -> Result<Tensor, Error> {
+    if tensor.dtype() != DType::F16 {
+        tensor.as_f32()?;
+    }
+    Tensor::new(tensor.shape(), collect(DType::F32, tensor.len(), true, |i| number(tensor.data(), i))?)
 }
 
 fn int(name: &str, value: i64) -> AttributeProto {

@@ -1,7 +1,7 @@
 //! Operations on other element types. Elements are computed as exact integers or f64 and rounded once, to their type.
 
 use super::moves::pick;
-use super::{broadcast_strides, detect, reduced_groups, spatial, strides, walk};
+use super::{broadcast_strides, detect, dynamic, reduced_groups, spatial, strides, walk};
 use crate::error::Error;
 use crate::graph::{BinaryOp, Comparison, GeneralOp, LogicOp, Node, Ranking, ReduceOp};
 use crate::numerics::narrow::{Number, collect, number};
@@ -56,6 +56,11 @@ pub(super) fn evaluate(
         GeneralOp::ArgMaxPool { pool, column_major } => {
             Tensor::new(shape, Data::I64(spatial::arg_max_pool(pool, *column_major, x)?))
         }
+        GeneralOp::ConvInteger { window, groups } => {
+            Tensor::new(shape, Data::I32(dynamic::conv(window, *groups, operands)?))
+        }
+        GeneralOp::MatMulInteger => Tensor::new(shape, Data::I32(dynamic::matmul(operands)?)),
+        GeneralOp::DynamicQuantize(part) => Tensor::new(shape, dynamic::quantize(*part, x.as_f32()?)),
     }
 }
 

@@ -2,6 +2,7 @@
 //! backend must equal byte for byte, so it is written to be read; speed is the engine's business.
 
 mod detect;
+mod dynamic;
 mod float;
 mod general;
 mod integer;

@@ -84,11 +84,22 @@ pub(super) fn conv(window: &WindowNd, groups: usize, operands: &[&Tensor]) -> Re
     let (x, w) = (operands[0], operands[1]);
     let image = &x.shape()[2..];
     let axes = window_axes(window, image, false).ok_or_else(|| no_fit("Conv"))?;
-    let (outputs, group_channels) = (w.shape()[0], w.shape()[1]);
-    let group_outputs = outputs / groups;
-    let weight = |o: usize, c: usize| o * group_channels + c;
     let grid = Grid::plain(window, &axes, image);
-    accumulate(&grid, operands, outputs, group_outputs, group_channels, weight)
+    let channels = Channels::plain(x.shape(), w.shape(), groups);
+    float_sums(&grid, &channels, operands)
+}
+
+/// The sums of a convolution of integers, of which zero points are off, in 32 bits that wrap around.
+pub(super) fn integer_sums(
+    window: &WindowNd,
+    groups: usize,
+    [x, w]: [&[usize]; 2],
+    [xs, ws]: [&[i32]; 2],
+) -> Result<Vec<i32>, Error> {
+    let axes = window_axes(window, &x[2..], false).ok_or_else(|| no_fit("ConvInteger"))?;
+    let grid = Grid::plain(window, &axes, &x[2..]);
+    let add = |acc: i32, x: i32, w: i32| acc.wrapping_add(x * w); // of at most 9 bits each
+    Ok(sums(&grid, &Channels::plain(x, w, groups), [xs, ws], |_| 0, add))
 }
 
 /// The same of a transposed convolution.
@@ -96,45 +107,78 @@ pub(super) fn conv_transpose(conv: &ConvTranspose, operands: &[&Tensor]) -> Resu
     let (x, w) = (operands[0], operands[1]);
     let image = &x.shape()[2..];
     let axes = transposed_axes(conv, image).ok_or_else(|| no_fit("ConvTranspose"))?;
-    let (group_channels, group_outputs) = (w.shape()[0] / conv.groups, w.shape()[1]);
-    let weight = |o: usize, c: usize| {
-        let group = o / group_outputs;
-        (group * group_channels + c) * group_outputs + o % group_outputs
+    let channels = Channels {
+        images: x.shape()[0],
+        inputs: x.shape()[1],
+        outputs: w.shape()[1] * conv.groups,
+        group_inputs: w.shape()[0] / conv.groups,
+        group_outputs: w.shape()[1],
+        transposed: true,
     };
-    let grid = Grid::transposed(&conv.window, &axes, image);
-    accumulate(&grid, operands, group_outputs * conv.groups, group_outputs, group_channels, weight)
+    float_sums(&Grid::transposed(&conv.window, &axes, image), &channels, operands)
 }
 
-fn accumulate(
-    grid: &Grid,
-    operands: &[&Tensor],
+/// Which channels of the input meet which of the output.
+struct Channels {
+    images: usize,
+    inputs: usize,
     outputs: usize,
+    group_inputs: usize,
     group_outputs: usize,
-    group_channels: usize,
-    weight: impl Fn(usize, usize) -> usize,
-) -> Result<Vec<f32>, Error> {
-    let (x, w) = (operands[0], operands[1]);
+    /// Whether weights lie as `[C, O/groups, ...]` instead of `[O, C/groups, ...]`.
+    transposed: bool,
+}
+
+impl Channels {
+    fn plain(x: &[usize], w: &[usize], groups: usize) -> Self {
+        let (outputs, group_inputs) = (w[0], w[1]);
+        let group_outputs = outputs / groups;
+        Self { images: x[0], inputs: x[1], outputs, group_inputs, group_outputs, transposed: false }
+    }
+
+    /// Number of the kernel between output `o` and the `c`-th input of its group.
+    fn kernel(&self, o: usize, c: usize) -> usize {
+        if self.transposed {
+            let group = o / self.group_outputs;
+            (group * self.group_inputs + c) * self.group_outputs + o % self.group_outputs
+        } else {
+            o * self.group_inputs + c
+        }
+    }
+}
+
+fn float_sums(grid: &Grid, channels: &Channels, operands: &[&Tensor]) -> Result<Vec<f32>, Error> {
     let bias = operands.get(2).map(|b| b.as_f32()).transpose()?;
-    let (xs, ws) = (x.as_f32()?, w.as_f32()?);
+    let both = [operands[0].as_f32()?, operands[1].as_f32()?];
+    Ok(sums(grid, channels, both, |o| bias.map_or(0.0, |b| b[o]), |acc, x, w| acc + x * w))
+}
+
+fn sums<T: Copy>(
+    grid: &Grid,
+    channels: &Channels,
+    [xs, ws]: [&[T]; 2],
+    start: impl Fn(usize) -> T,
+    add: impl Fn(T, T, T) -> T,
+) -> Vec<T> {
     let (plane, kernel) = (grid.image_len(), grid.kernel_len());
     let mut y = Vec::new();
-    for n in 0..x.shape()[0] {
-        for o in 0..outputs {
-            let first = n * x.shape()[1] + o / group_outputs * group_channels;
+    for n in 0..channels.images {
+        for o in 0..channels.outputs {
+            let first = n * channels.inputs + o / channels.group_outputs * channels.group_inputs;
             grid.outputs(|taps| {
-                let mut acc = bias.map_or(0.0, |b| b[o]);
-                for c in 0..group_channels {
+                let mut acc = start(o);
+                for c in 0..channels.group_inputs {
                     let image = &xs[(first + c) * plane..][..plane];
-                    let weights = &ws[weight(o, c) * kernel..][..kernel];
+                    let weights = &ws[channels.kernel(o, c) * kernel..][..kernel];
                     for &(k, i) in taps {
-                        acc += image[i] * weights[k];
+                        acc = add(acc, image[i], weights[k]);
                     }
                 }
                 y.push(acc);
             });
         }
     }
-    Ok(y)
+    y
 }
 
 /// Taps in order in one sum, divided by their number; or the largest.

@@ -63,11 +63,12 @@ pub fn macs(node: &Node, shapes: &Shapes) -> u64 {
         Op::Conv(..) | Op::Float(FloatOp::Conv(_) | FloatOp::ConvNd { .. }) => {
             outputs.saturating_mul(of_weights(1))
         }
+        Op::General(GeneralOp::ConvInteger { .. }) => outputs.saturating_mul(of_weights(1)),
         Op::Float(FloatOp::ConvTranspose(_)) => {
             elements(shapes, node.inputs[0]).saturating_mul(of_weights(1))
         }
         Op::FullyConnected(_) => outputs.saturating_mul(of_weights(1)),
-        Op::MatMul(_) => {
+        Op::MatMul(_) | Op::General(GeneralOp::MatMulInteger) => {
             let inner = shapes.of(node.inputs[0]).last().copied().unwrap_or(1);
             outputs.saturating_mul(inner as u64)
         }

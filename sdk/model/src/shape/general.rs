@@ -2,7 +2,7 @@
 
 use super::{NodeShapes, broadcast, element_count};
 use crate::error::Error;
-use crate::graph::{FloatOp, GeneralOp, Recurrent, State};
+use crate::graph::{DynamicPart, FloatOp, GeneralOp, Recurrent, State};
 use crate::numerics::narrow::number;
 use crate::reference;
 
@@ -53,7 +53,33 @@ impl NodeShapes<'_> {
                 Ok(vec![kept.len(), 3])
             }
             GeneralOp::ArgMaxPool { pool, .. } => self.pool_nd(pool),
+            GeneralOp::ConvInteger { window, groups } => {
+                let shape = self.windows(window, *groups)?;
+                self.zero_points(2, 1)?;
+                self.zero_points(3, shape[1])?;
+                Ok(shape)
+            }
+            GeneralOp::MatMulInteger => {
+                let (a, b) = (x, self.input(1));
+                let shape = super::matmul_shape(a, b);
+                let shape =
+                    shape.ok_or_else(|| self.fail(format!("{a:?} and {b:?} cannot be multiplied")))?;
+                self.zero_points(2, if a.len() < 2 { 1 } else { a[a.len() - 2] })?;
+                self.zero_points(3, if b.len() < 2 { 1 } else { b[b.len() - 1] })?;
+                Ok(shape)
+            }
+            GeneralOp::DynamicQuantize(DynamicPart::Integers) => Ok(x.to_vec()),
+            GeneralOp::DynamicQuantize(_) => Ok(Vec::new()),
         }
+    }
+
+    /// One zero point, or one for each of `lines` rows, columns or channels.
+    fn zero_points(&self, i: usize, lines: usize) -> Result<(), Error> {
+        let zeros = self.input(i);
+        let one = zeros.len() <= 1 && zeros.iter().product::<usize>() == 1;
+        self.require(one || zeros == [lines], || {
+            format!("zero points of shape {zeros:?}; one or {lines} were expected")
+        })
     }
 
     fn broadcast(&self, a: &[usize], b: &[usize]) -> Result<Vec<usize>, Error> {

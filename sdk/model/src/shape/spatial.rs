@@ -84,13 +84,19 @@ impl NodeShapes<'_> {
     }
 
     pub(super) fn conv_nd(&self, window: &WindowNd, groups: usize) -> Result<Vec<usize>, Error> {
+        let shape = self.windows(window, groups)?;
+        self.channel_bias(shape[1])?;
+        Ok(shape)
+    }
+
+    /// The output of a convolution of the first input by the second.
+    pub(super) fn windows(&self, window: &WindowNd, groups: usize) -> Result<Vec<usize>, Error> {
         let (image, x, w) = (self.image(window.kernel.len())?, self.input(0), self.input(1));
         let fits = w.len() == x.len()
             && w[1].checked_mul(groups) == Some(x[1])
             && w[0] % groups == 0
             && w[2..] == window.kernel;
         self.require(fits, || format!("input {x:?} does not fit weights {w:?} in {groups} groups"))?;
-        self.channel_bias(w[0])?;
         let axes = window_axes(window, image, false)
             .ok_or_else(|| self.fail(format!("a window {:?} does not fit {image:?}", window.kernel)))?;
         Ok([x[0], w[0]].into_iter().chain(axes.iter().map(|axis| axis.output)).collect())

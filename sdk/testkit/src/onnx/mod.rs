@@ -125,6 +125,21 @@ impl Builder {
         output
     }
 
+    /// Adds a node of several outputs.
+    pub fn outputs_of<const N: usize>(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        attribute: Vec<AttributeProto>,
+    ) -> [String; N] {
+        let first = self.node(op, inputs, attribute);
+        let names = std::array::from_fn(|k| if k == 0 { first.clone() } else { format!("{first}.{k}") });
+        if let Some(node) = self.graph.node.last_mut() {
+            node.output = names.to_vec();
+        }
+        names
+    }
+
     /// Gives the value that a node wrote another name, for tests that look it up.
     pub fn rename(&mut self, from: &str, to: &str) -> String {
         let nodes = self.graph.node.iter_mut();

@@ -3,14 +3,20 @@
 use super::{MAX_EXTENT, NodeCheck};
 use crate::error::Error;
 use crate::graph::{
-    AutoPad, BinaryOp, ConvTranspose, Coordinates, FloatOp, GeneralOp, Interpolation, Ints, MoveOp, PoolNd,
-    Recurrent, ReduceOp, Resize, State, Target, WindowNd,
+    AutoPad, BinaryOp, ConvTranspose, Coordinates, DynamicPart, FloatOp, GeneralOp, Interpolation, Ints,
+    MoveOp, PoolNd, Recurrent, ReduceOp, Resize, State, Target, WindowNd,
 };
 use crate::limits::{MAX_RANK, MAX_TENSOR_BYTES};
 use crate::tensor::DType;
 
 /// Most hidden units of a recurrent layer.
 const MAX_HIDDEN: usize = 1 << 20;
+
+/// Two 8-bit operands, zero points of their types, sums of 32 bits.
+fn integer_product(types: &[DType], output: DType) -> bool {
+    let eight_bits = types.iter().all(|dtype| dtype.range().is_some());
+    eight_bits && types[0] == types[2] && types[1] == types[3] && output == DType::I32
+}
 
 impl NodeCheck<'_> {
     pub(super) fn hosted_float(&self, op: &FloatOp) -> Result<(), Error> {
@@ -100,11 +106,11 @@ impl NodeCheck<'_> {
 
     pub(super) fn general(&self, op: &GeneralOp) -> Result<(), Error> {
         let output = self.graph.value(self.node.output);
-        self.require(output.quant.is_none(), "cannot have a quantized output")?;
         let inputs = match op {
             GeneralOp::Binary(_) | GeneralOp::Compare(_) | GeneralOp::Logic(_) => 2..=2,
             GeneralOp::Where | GeneralOp::Range => 3..=3,
             GeneralOp::NonMaxSuppression { .. } => 2..=2,
+            GeneralOp::ConvInteger { .. } | GeneralOp::MatMulInteger => 4..=4,
             GeneralOp::TopK { k, .. } => {
                 self.ints(k, 1)?;
                 1..=2
@@ -141,6 +147,14 @@ impl NodeCheck<'_> {
                 self.pool_nd(pool)?;
                 x == DType::F32 && y == DType::I64
             }
+            GeneralOp::ConvInteger { window, groups } => {
+                self.window_nd(window)?;
+                self.require(*groups > 0, "has no group")?;
+                integer_product(&types, y)
+            }
+            GeneralOp::MatMulInteger => integer_product(&types, y),
+            GeneralOp::DynamicQuantize(DynamicPart::Scale) => x == DType::F32 && y == DType::F32,
+            GeneralOp::DynamicQuantize(_) => x == DType::F32 && y == DType::U8,
         };
         self.require(fits, &format!("takes no {types:?} to {y}"))
     }

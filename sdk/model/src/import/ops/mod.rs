@@ -1,5 +1,6 @@
 //! One function per ONNX operator, grouped by what they do. [`SUPPORTED`] is what messages and docs list.
 
+mod dynamic;
 mod elementwise;
 mod general;
 mod linear;
@@ -33,12 +34,14 @@ pub const SUPPORTED: &[&str] = &[
     "Constant",
     "ConstantOfShape",
     "Conv",
+    "ConvInteger",
     "ConvTranspose",
     "Cos",
     "DepthToSpace",
     "DequantizeLinear",
     "Div",
     "Dropout",
+    "DynamicQuantizeLinear",
     "Elu",
     "Equal",
     "Erf",
@@ -69,6 +72,7 @@ pub const SUPPORTED: &[&str] = &[
     "Log",
     "LogSoftmax",
     "MatMul",
+    "MatMulInteger",
     "Max",
     "MaxPool",
     "Min",
@@ -197,6 +201,9 @@ fn other_types(node: &mut Lowered) -> Result<(), Error> {
         "Size" => general::size(node),
         "TopK" => general::top_k(node),
         "Where" => general::select(node),
+        "ConvInteger" => dynamic::conv(node),
+        "DynamicQuantizeLinear" => dynamic::quantize(node),
+        "MatMulInteger" => dynamic::matmul(node),
         _ => Err(node.unsupported("import does not know this operator", SUPPORTED.join(", "))),
     }
 }

@@ -1,9 +1,10 @@
 //! QuantizeLinear and DequantizeLinear.
 
 use crate::error::Error;
-use crate::graph::Op;
+use crate::graph::{GeneralOp, Op};
 use crate::import::lowering::Lowered;
 use crate::limits::{MAX_SCALE, MIN_SCALE};
+use crate::numerics::narrow::{collect, number};
 use crate::onnx;
 use crate::tensor::{DType, Data, Quant, Tensor};
 
@@ -24,9 +25,14 @@ pub(super) fn quantize(node: &mut Lowered) -> Result<(), Error> {
         return super::wide::quantize(node, dtype);
     }
     node.attributes.ignore("saturate"); // concerns float8 alone
+    // f16 is exact in f32, where the division is rounded once.
+    let x = match node.dtype(x) {
+        DType::F16 => node.step(Op::General(GeneralOp::Cast { saturate: true }), vec![x], DType::F32),
+        _ => x,
+    };
     if node.dtype(x) != DType::F32 {
         let reason = format!("{} quantized to {dtype}", node.dtype(x));
-        return Err(node.unsupported(reason, "f32 to u8 or i8"));
+        return Err(node.unsupported(reason, "f32 or f16 to u8 or i8"));
     }
     match parameters(node, dtype)? {
         Parameters::PerTensor(quant) => node.emit(Op::Quantize { axis: None }, vec![x], dtype, Some(quant)),
@@ -40,7 +46,9 @@ pub(super) fn quantize(node: &mut Lowered) -> Result<(), Error> {
 pub(super) fn dequantize(node: &mut Lowered) -> Result<(), Error> {
     let x = node.input(0)?;
     let dtype = node.dtype(x);
-    if !matches!(dtype, DType::U8 | DType::I8 | DType::I32) || is_blocked(node)? {
+    // By an f16 scale the result is f16: rounded once more.
+    let half = node.optional(1)?.is_some_and(|scale| node.dtype(scale) == DType::F16);
+    if !matches!(dtype, DType::U8 | DType::I8 | DType::I32) || half || is_blocked(node)? {
         return super::wide::dequantize(node);
     }
     let parameters = parameters(node, dtype)?;
@@ -64,6 +72,12 @@ fn is_blocked(node: &Lowered) -> Result<bool, Error> {
     Ok(node.attributes.int("block_size", 0)? != 0)
 }
 
+/// The elements of a float tensor as f32; those of f16 are exact in it.
+fn single(tensor: &Tensor) -> Result<Vec<f32>, Error> {
+    let cast = collect(DType::F32, tensor.len(), true, |i| number(tensor.data(), i))?;
+    Tensor::new([tensor.len()], cast)?.as_f32().map(<[f32]>::to_vec)
+}
+
 enum Parameters {
     PerTensor(Quant),
     PerAxis { axis: i64, scales: Tensor, zeros: Tensor },
@@ -72,9 +86,9 @@ enum Parameters {
 fn parameters(node: &Lowered, dtype: DType) -> Result<Parameters, Error> {
     let axis = node.attributes.int("axis", 1)?;
     let scales = node.constant(1)?;
-    let reals = match scales.as_f32() {
-        Ok(reals) => reals.to_vec(),
-        Err(_) => return Err(node.unsupported(format!("scales of type {}", scales.dtype()), "f32 scales")),
+    let reals = match scales.dtype() {
+        DType::F32 | DType::F16 => single(scales)?,
+        other => return Err(node.unsupported(format!("scales of type {other}"), "f32 or f16 scales")),
     };
     let zeros = match node.optional_constant(2)? {
         None => vec![0; reals.len()],
