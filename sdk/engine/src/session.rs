@@ -1,6 +1,7 @@
 //! Sessions: a compiled graph with buffers and threads, ready to run.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tilemark_model::{Tensor, ValueId};
 
@@ -76,6 +77,22 @@ impl Session {
             observe(step.value, &self.read(&plan, step.value)?);
         }
         self.outputs(&plan)
+    }
+
+    /// Like [`Session::run`], and says how long each step of [`Session::plan`] took. Steps run one by one, so their sum is
+    /// a little more than a run takes.
+    ///
+    /// # Errors
+    /// Those of [`Session::run`].
+    pub fn run_timed(&mut self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Duration>), Error> {
+        let plan = self.load(inputs)?;
+        let mut times = Vec::with_capacity(plan.all_steps().len());
+        for i in 0..plan.all_steps().len() {
+            let start = Instant::now();
+            self.executor.run(&plan, i..i + 1, &mut self.memory)?;
+            times.push(start.elapsed());
+        }
+        Ok((self.outputs(&plan)?, times))
     }
 
     /// Makes the plan and memory for the inputs' shapes current, and stores the inputs.

@@ -63,6 +63,19 @@ impl CpuLevel {
         }
     }
 
+    /// Whether a CPU of this level runs kernels of `other`. Not the order of [`CpuLevel::ALL`]: AVX512-VNNI does not
+    /// imply AVX-VNNI (Ice Lake and Zen 4 lack it).
+    pub fn includes(self, other: CpuLevel) -> bool {
+        use CpuLevel::{Amx, Avx2, Avx512Vnni, AvxVnni, Scalar};
+        other == self
+            || other == Scalar
+            || match self {
+                AvxVnni | Avx512Vnni => other == Avx2,
+                Amx => other == Avx2 || other == Avx512Vnni,
+                _ => false,
+            }
+    }
+
     /// Whether this build has kernels for it.
     pub fn has_kernels(self) -> bool {
         kernels::all_kernels().any(|kernel| kernel.level == self)
@@ -129,7 +142,8 @@ fn supported(level: CpuLevel) -> bool {
         CpuLevel::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
         CpuLevel::AvxVnni => supported(CpuLevel::Avx2) && is_x86_feature_detected!("avxvnni"),
         CpuLevel::Avx512Vnni => {
-            is_x86_feature_detected!("avx512vnni")
+            supported(CpuLevel::Avx2)
+                && is_x86_feature_detected!("avx512vnni")
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vl")
         }
@@ -151,6 +165,17 @@ mod tests {
     fn names_read_back() {
         for level in CpuLevel::ALL {
             assert_eq!(level.name().parse(), Ok(level));
+        }
+    }
+
+    #[test]
+    fn a_level_includes_only_what_its_cpus_run() {
+        assert!(CpuLevel::Avx512Vnni.includes(CpuLevel::Avx2));
+        assert!(!CpuLevel::Avx512Vnni.includes(CpuLevel::AvxVnni));
+        assert!(!CpuLevel::Neon.includes(CpuLevel::Avx2));
+        for level in CpuLevel::ALL.into_iter().filter(|level| level.is_supported()) {
+            let included = CpuLevel::ALL.into_iter().filter(|&other| level.includes(other));
+            assert!(included.into_iter().all(CpuLevel::is_supported), "{level}");
         }
     }
 

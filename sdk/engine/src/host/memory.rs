@@ -174,6 +174,41 @@ impl Tile<'_> {
         unsafe { self.part(at, len) }
     }
 
+    /// Addresses of the region's pixels in one image, for kernels that write through pointers.
+    ///
+    /// # Panics
+    /// If the image is not one of the region's.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn raster(&mut self, image: usize) -> Raster<'_> {
+        let Region { images, rows, channels } = &self.region;
+        assert!(images.contains(&image) && !rows.is_empty());
+        let layout = &self.slot.layout;
+        let size = layout.dtype.size();
+        let at = layout.offset(image, rows.start, 0) + channels.start * size;
+        assert!(at < self.slot.bytes && size == 1);
+        // SAFETY: inside the buffer (checked).
+        let start = unsafe { self.start.add(at) };
+        Raster {
+            start,
+            strides: [layout.row_stride(), layout.column_stride()],
+            extent: [rows.len(), layout.grid.columns, channels.len()],
+            lifetime: PhantomData,
+        }
+    }
+
+    /// Calls `visit` with every run of consecutive bytes of the region.
+    pub(crate) fn runs(&mut self, mut visit: impl FnMut(&mut [u8])) {
+        let columns = self.slot.layout.grid.columns;
+        let has_whole_pixels = self.region.channels.len() == self.slot.layout.grid.channels;
+        for (image, row) in self.region.clone().lines() {
+            if has_whole_pixels {
+                visit(self.row(image, row));
+            } else {
+                (0..columns).for_each(|column| visit(self.pixel(image, row, column)));
+            }
+        }
+    }
+
     /// Writes the whole output.
     ///
     /// # Errors
@@ -229,6 +264,37 @@ impl Tile<'_> {
         assert!(at.checked_add(len).is_some_and(|end| end <= self.slot.bytes));
         // SAFETY: inside the buffer (checked) and inside this tile (the caller's duty); the bytes are initialized.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(at), len) }
+    }
+}
+
+/// Addresses of a tile's pixels in one image of bytes. The memory is the tile's own as long as this lives.
+#[cfg(target_arch = "x86_64")]
+pub(crate) struct Raster<'a> {
+    start: NonNull<u8>,
+    /// Bytes between rows and between columns.
+    strides: [usize; 2],
+    /// Rows, columns and channels.
+    extent: [usize; 3],
+    lifetime: PhantomData<&'a mut [u8]>,
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Raster<'_> {
+    /// Bytes from one column to the next.
+    pub(crate) fn column_stride(&self) -> usize {
+        self.strides[1]
+    }
+
+    /// The address of `count` bytes that belong to the tile: channels of one pixel, counted from the region's start.
+    ///
+    /// # Panics
+    /// If they lie outside the region.
+    #[inline(always)]
+    pub(crate) fn pixel(&self, row: usize, column: usize, channel: usize, count: usize) -> *mut u8 {
+        let [rows, columns, channels] = self.extent;
+        assert!(row < rows && column < columns && channel + count <= channels);
+        // SAFETY: inside the region (checked), which lies inside the buffer.
+        unsafe { self.start.as_ptr().add(row * self.strides[0] + column * self.strides[1] + channel) }
     }
 }
 

@@ -5,6 +5,8 @@ pub(crate) mod executor;
 pub(crate) mod fallback;
 pub(crate) mod kernels;
 pub(crate) mod memory;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod simd;
 
 pub use cpu::{CpuLevel, LEVEL_VARIABLE};
 pub use kernels::{KernelInfo, all_kernels};

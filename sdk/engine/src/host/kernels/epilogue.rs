@@ -4,6 +4,8 @@ use tilemark_model::Graph;
 use tilemark_model::graph::Bounds;
 
 use crate::error::Error;
+#[cfg(target_arch = "x86_64")]
+use crate::host::simd::Rounding;
 use crate::plan::{Lowering, stored_table, stored_zero_point};
 
 /// Channels of one register block of the portable kernels.
@@ -34,6 +36,14 @@ impl Clamp {
     /// Bounds and zero point in stored bytes: 0 to 255.
     pub(crate) fn new(lo: i32, hi: i32, zero_point: i32) -> Self {
         Self { lo: (lo - zero_point) as f32, hi: (hi - zero_point) as f32, zero_point }
+    }
+
+    /// The same for vector kernels.
+    #[cfg(target_arch = "x86_64")]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounds are bytes")]
+    pub(crate) fn rounding(self) -> Rounding {
+        let byte = |bound: f32| (bound as i32 + self.zero_point) as u8;
+        Rounding::new(byte(self.lo), byte(self.hi), self.zero_point as u8)
     }
 
     #[inline(always)]
@@ -81,6 +91,24 @@ impl Requant {
             clamp: clamp(graph, node.output, Some(bounds))?,
             table: step.table.map(|node| stored_table(graph, node)).transpose()?,
         })
+    }
+
+    /// Bias, with the input's zero point folded in, and multiplier of one channel.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn channel(&self, channel: usize) -> (i32, f32) {
+        (self.bias[channel], self.multipliers[channel])
+    }
+
+    /// Bounds and zero point.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn rounding(&self) -> Rounding {
+        self.clamp.rounding()
+    }
+
+    /// The table that follows.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn table(&self) -> Option<&[u8; 256]> {
+        self.table.as_ref()
     }
 
     /// Finishes the accumulators of one pixel: as many channels, from `first`, as there are bytes.

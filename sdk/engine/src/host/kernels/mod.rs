@@ -88,12 +88,7 @@ pub(crate) trait Work: Send + Sync {
     fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error>;
 }
 
-/// The best variant of one operation's kernels at or below `level`.
+/// The best variant of one operation's kernels that a CPU of `level` runs.
 pub(crate) fn pick(kernels: &'static [Kernel], level: CpuLevel) -> Option<&'static Kernel> {
-    let usable = |kernel: &&Kernel| {
-        kernel.level == level
-            || kernel.level == CpuLevel::Scalar
-            || (kernel.level < level && level != CpuLevel::Neon)
-    };
-    kernels.iter().filter(usable).max_by_key(|kernel| kernel.level)
+    kernels.iter().filter(|kernel| level.includes(kernel.level)).max_by_key(|kernel| kernel.level)
 }

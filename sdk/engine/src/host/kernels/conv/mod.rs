@@ -2,6 +2,8 @@
 //!
 //! Padding is in the input's halo: no kernel tests for an image's edge.
 
+#[cfg(target_arch = "x86_64")]
+mod direct;
 mod scalar;
 
 use tilemark_model::Op;
@@ -9,12 +11,36 @@ use tilemark_model::graph::Window;
 use tilemark_model::shape::output_extent;
 
 use super::Kernel;
+#[cfg(target_arch = "x86_64")]
+use super::gemm::tile;
 use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::plan::{Halo, Layout, Lowering};
 
-pub(crate) const KERNELS: &[Kernel] =
-    &[Kernel { name: "conv/scalar", operation: "conv", level: CpuLevel::Scalar, build: scalar::build }];
+pub(crate) const KERNELS: &[Kernel] = &[
+    Kernel { name: "conv/scalar", operation: "conv", level: CpuLevel::Scalar, build: scalar::build },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "conv/avx2",
+        operation: "conv",
+        level: CpuLevel::Avx2,
+        build: |step| direct::build(step, "conv/avx2", &tile::AVX2),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "conv/avxvnni",
+        operation: "conv",
+        level: CpuLevel::AvxVnni,
+        build: |step| direct::build(step, "conv/avxvnni", &tile::AVXVNNI),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "conv/avx512vnni",
+        operation: "conv",
+        level: CpuLevel::Avx512Vnni,
+        build: |step| direct::build(step, "conv/avx512vnni", &tile::AVX512VNNI),
+    },
+];
 
 /// Where a window reads: everything that variants need to know about the input.
 #[derive(Clone, Debug)]

@@ -1,18 +1,45 @@
 //! Quantized depthwise convolution: every channel has its own window and feeds one output channel.
 
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod strip;
+#[cfg(target_arch = "x86_64")]
+mod vertical;
 
 use tilemark_model::graph::Conv;
 
 use super::Kernel;
 use crate::host::CpuLevel;
 
-pub(crate) const KERNELS: &[Kernel] = &[Kernel {
-    name: "depthwise/scalar",
-    operation: "depthwise",
-    level: CpuLevel::Scalar,
-    build: scalar::build,
-}];
+pub(crate) const KERNELS: &[Kernel] = &[
+    Kernel {
+        name: "depthwise/scalar",
+        operation: "depthwise",
+        level: CpuLevel::Scalar,
+        build: scalar::build,
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "depthwise/avx2",
+        operation: "depthwise",
+        level: CpuLevel::Avx2,
+        build: |step| vertical::build(step, "depthwise/avx2", &strip::AVX2),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "depthwise/avxvnni",
+        operation: "depthwise",
+        level: CpuLevel::AvxVnni,
+        build: |step| vertical::build(step, "depthwise/avxvnni", &strip::AVXVNNI),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "depthwise/avx512vnni",
+        operation: "depthwise",
+        level: CpuLevel::Avx512Vnni,
+        build: |step| vertical::build(step, "depthwise/avx512vnni", &strip::AVX512VNNI),
+    },
+];
 
 /// Most taps of a depthwise window; larger ones run as grouped convolutions. No network comes near.
 const MAX_TAPS: usize = 128;

@@ -1,0 +1,259 @@
+//! Packed weights and the walk over register tiles, for every x86-64 level.
+//!
+//! Within a claimed tile the blocks of channels are the outer loop: a block's weights stay in the first cache while the
+//! rows of the left matrix pass. Rows are cut evenly: 49 rows become 13 + 12 + 12 + 12, not 14 + 14 + 14 + 7.
+#![allow(unsafe_code, reason = "calls the register tiles with checked pointers")]
+
+use std::ops::Range;
+
+use super::tile::{Job, MAX_ROWS, Tiles, Width};
+use crate::host::kernels::epilogue::Requant;
+use crate::host::memory::Tile;
+use crate::host::simd::{CacheLine, Lookup, Rounding};
+use crate::plan::{Layout, Tiling};
+
+/// Weights with their epilogue, packed for one level.
+#[derive(Debug)]
+pub(crate) struct Product {
+    weights: Vec<CacheLine>,
+    blocks: Vec<Block>,
+    /// Bias with the input's zero point folded in, and multipliers, in the order of each block's lanes.
+    bias: Vec<i32>,
+    multipliers: Vec<f32>,
+    rounding: Rounding,
+    table: Option<Lookup>,
+    /// Steps of four products in a run.
+    steps: usize,
+}
+
+/// Some output channels of one group.
+#[derive(Debug)]
+struct Block {
+    width: &'static Width,
+    group: usize,
+    channels: Range<usize>,
+    /// Where its weights start, in cache lines.
+    weights: usize,
+    /// Where its bias and multipliers start.
+    lanes: usize,
+}
+
+/// The weights of a product, in the order in which an image's bytes lie: `weight(output, run, i)`.
+pub(crate) struct Weights<F> {
+    pub(crate) outputs: usize,
+    pub(crate) groups: usize,
+    pub(crate) runs: usize,
+    /// Products of each run.
+    pub(crate) length: usize,
+    pub(crate) weight: F,
+}
+
+impl Product {
+    /// Packs weights for `tiles`.
+    pub(crate) fn new<F: Fn(usize, usize, usize) -> i8>(
+        tiles: &'static Tiles,
+        weights: &Weights<F>,
+        requant: &Requant,
+    ) -> Self {
+        let mut product = Self {
+            weights: Vec::new(),
+            blocks: Vec::new(),
+            bias: Vec::new(),
+            multipliers: Vec::new(),
+            rounding: requant.rounding(),
+            table: requant.table().map(|table| Lookup::new(*table, tiles.level)),
+            steps: weights.length.div_ceil(4),
+        };
+        let per_group = weights.outputs / weights.groups;
+        for group in 0..weights.groups {
+            let mut channels = group * per_group..(group + 1) * per_group;
+            while !channels.is_empty() {
+                let fits = |width: &&Width| width.channels >= channels.len();
+                let width = tiles.widths.iter().rfind(fits).unwrap_or(&tiles.widths[0]);
+                let next = channels.end.min(channels.start + width.channels);
+                product.push(width, group, channels.start..next, weights, requant);
+                channels.start = next;
+            }
+        }
+        product
+    }
+
+    fn push<F: Fn(usize, usize, usize) -> i8>(
+        &mut self,
+        width: &'static Width,
+        group: usize,
+        channels: Range<usize>,
+        weights: &Weights<F>,
+        requant: &Requant,
+    ) {
+        let lanes = (0..width.channels).map(|place| channels.start + (width.channel)(place));
+        let block = Block {
+            width,
+            group,
+            channels: channels.clone(),
+            weights: self.weights.len(),
+            lanes: self.bias.len(),
+        };
+        for channel in lanes {
+            let (bias, multiplier) =
+                if channels.contains(&channel) { requant.channel(channel) } else { (0, 1.0) };
+            self.bias.push(bias);
+            self.multipliers.push(multiplier);
+        }
+        let bytes = weights.runs * self.steps * width.step_bytes;
+        let mut packed: Vec<u8> = vec![0; bytes];
+        for (i, step) in packed.chunks_exact_mut(width.step_bytes).enumerate() {
+            let (run, first) = (i / self.steps, i % self.steps * 4);
+            for (j, channel) in channels.clone().enumerate() {
+                let weight = |k: usize| {
+                    if first + k < weights.length { (weights.weight)(channel, run, first + k) } else { 0 }
+                };
+                (width.pack)(j, [weight(0), weight(1), weight(2), weight(3)], step);
+            }
+        }
+        self.weights.extend(CacheLine::of(&packed));
+        self.blocks.push(block);
+    }
+
+    /// The multiple of channels at which tiles of the output may be cut.
+    pub(crate) fn channel_step(tiles: &Tiles) -> usize {
+        tiles.widths[0].channels
+    }
+
+    /// Computes `tile`, whose channels start at a block's first and hold whole blocks.
+    ///
+    /// # Panics
+    /// If `left` names bytes beyond `x`.
+    pub(crate) fn run(&self, x: &[u8], left: &Left<'_>, tile: &mut Tile<'_>) {
+        let region = tile.region().clone();
+        for image in region.images.clone() {
+            for block in &self.blocks {
+                if region.channels.start <= block.channels.start && block.channels.end <= region.channels.end
+                {
+                    self.block(x, left, block, image, tile);
+                }
+            }
+        }
+        if let Some(table) = &self.table {
+            tile.runs(|bytes| table.apply(bytes));
+        }
+    }
+
+    fn block(&self, x: &[u8], left: &Left<'_>, block: &Block, image: usize, tile: &mut Tile<'_>) {
+        let region = tile.region().clone();
+        let job = Job {
+            stride: left.column,
+            runs: left.runs,
+            steps: self.steps,
+            weights: self.weights[block.weights..].as_ptr().cast(),
+            bias: self.bias[block.lanes..].as_ptr(),
+            multipliers: self.multipliers[block.lanes..].as_ptr(),
+            channels: block.channels.len(),
+            rounding: self.rounding,
+        };
+        let raster = tile.raster(image);
+        let channel = block.channels.start - region.channels.start;
+        let (lines, count) = if left.is_flat {
+            (1, region.rows.len() * left.columns)
+        } else {
+            (region.rows.len(), left.columns)
+        };
+        for line in 0..lines {
+            let first = (left.first)(image, region.rows.start + line) + block.group * left.group;
+            let end = first + (count - 1) * left.column + left.last_run() + 4 * self.steps;
+            assert!(end <= x.len(), "a product reads {end} of {} bytes", x.len());
+            let (mut row, mut column) = (line, 0);
+            for rows in even_parts(count, block.width.kernels.len()) {
+                let mut outputs = [std::ptr::null_mut(); MAX_ROWS];
+                for output in &mut outputs[..rows.len()] {
+                    *output = raster.pixel(row, column, channel, block.channels.len());
+                    column += 1;
+                    if column == left.columns {
+                        (row, column) = (row + 1, 0);
+                    }
+                }
+                let kernel = block.width.kernels[rows.len() - 1];
+                // SAFETY: the level was picked for this CPU. The last byte of the last row lies in `x` (checked above),
+                // and rows and runs grow. Outputs were checked by the raster. The block's weights are whole.
+                unsafe { kernel(&job, x.as_ptr().add(first + rows.start * left.column), &outputs) };
+            }
+        }
+    }
+}
+
+/// Where the rows of the left matrix lie in an image.
+pub(crate) struct Left<'a> {
+    /// Byte offset of the first run of output (image, row, column 0).
+    pub(crate) first: &'a dyn Fn(usize, usize) -> usize,
+    /// Bytes between outputs of a row.
+    pub(crate) column: usize,
+    /// Outputs of a row.
+    pub(crate) columns: usize,
+    /// Whether a row's last output and the next row's first are as far apart as neighbours are.
+    pub(crate) is_flat: bool,
+    /// Bytes between groups.
+    pub(crate) group: usize,
+    /// Offsets of the runs.
+    pub(crate) runs: &'a [usize],
+}
+
+impl Left<'_> {
+    fn last_run(&self) -> usize {
+        self.runs.iter().copied().max().unwrap_or(0)
+    }
+}
+
+/// Multiply-accumulates worth a claim: some 20 microseconds.
+const TILE_MACS: u64 = 4_000_000;
+/// Rows of the left matrix that a tile should have, where the image has them: each block's weights serve them all.
+const TILE_ROWS: usize = 4 * MAX_ROWS;
+
+/// Cuts an output into tiles for [`Product::run`].
+pub(crate) fn tiling(layout: &Layout, macs: u64, step: usize, may_cut_channels: bool) -> Tiling {
+    let grid = layout.grid;
+    let lines = (grid.images as u64 * grid.rows as u64).max(1);
+    let least = TILE_ROWS.div_ceil(grid.columns.max(1)).min(grid.rows.max(1));
+    let by_work = usize::try_from(TILE_MACS / (macs / lines).max(1)).unwrap_or(usize::MAX);
+    let rows = by_work.max(least).min(grid.rows.max(1));
+    let blocks = grid.rows.max(1).div_ceil(rows);
+    let rows = grid.rows.max(1).div_ceil(blocks);
+    let tile_macs = macs / lines * rows as u64;
+    let parts = usize::try_from(tile_macs / TILE_MACS).unwrap_or(usize::MAX).max(1);
+    let channels = if may_cut_channels {
+        grid.channels.div_ceil(parts).next_multiple_of(step).max(2 * step)
+    } else {
+        usize::MAX
+    };
+    Tiling::new(layout, rows, channels)
+}
+
+/// `0..count` in as few parts of at most `most` as possible, their lengths within one of each other.
+fn even_parts(count: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let parts = count.div_ceil(most);
+    let (length, longer) = (count / parts.max(1), count % parts.max(1));
+    (0..parts).map(move |i| {
+        let start = i * length + i.min(longer);
+        start..start + length + usize::from(i < longer)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_even_and_cover_everything() {
+        for count in 0..100 {
+            for most in 1..=MAX_ROWS {
+                let parts: Vec<_> = even_parts(count, most).collect();
+                let lengths: Vec<usize> = parts.iter().map(Range::len).collect();
+                assert_eq!(
+                    parts.iter().cloned().flatten().collect::<Vec<_>>(),
+                    (0..count).collect::<Vec<_>>()
+                );
+                assert!(lengths.iter().all(|&n| n <= most));
+                assert!(lengths.iter().max().unwrap_or(&0) - lengths.iter().min().unwrap_or(&0) <= 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Register tiles of the matrix product: some rows times two registers of channels, for every x86-64 level.
+//!
+//! A row of the left matrix is not gathered: it lies in the image as runs of consecutive bytes, at offsets that all rows
+//! share. The weights of a block are packed in the order of the runs, so they are read front to back.
+//!
+//! Heights are what the registers hold. With 32 registers 14 rows: 28 sums, two of weights, one of the left matrix.
+#![allow(unsafe_code, reason = "vector loads and stores at computed addresses")]
+
+use crate::host::CpuLevel;
+use crate::host::simd::{Evex, Madd, Rounding, Vector, Vex, Ymm, Zmm};
+
+/// Most rows of any tile.
+pub(crate) const MAX_ROWS: usize = 14;
+
+/// One block of channels times rows of the left matrix: everything but the rows.
+pub(crate) struct Job<'a> {
+    /// Bytes between rows of the left matrix.
+    pub(crate) stride: usize,
+    /// Offsets of the runs in a row.
+    pub(crate) runs: &'a [usize],
+    /// Steps of four bytes in each run, the last one perhaps beyond its end (where the weights are zero).
+    pub(crate) steps: usize,
+    /// The block's weights: `runs * steps * 2` registers.
+    pub(crate) weights: *const u8,
+    /// The block's bias and multipliers, in the order of the lanes.
+    pub(crate) bias: *const i32,
+    pub(crate) multipliers: *const f32,
+    /// Channels to write: all of the block, or fewer in the last one.
+    pub(crate) channels: usize,
+    pub(crate) rounding: Rounding,
+}
+
+/// Computes a tile: `left` is the first byte of its first row, each of `rows` the first byte to write of one.
+///
+/// # Safety
+/// The CPU has the level's features; `left + row * stride + run` is readable for `4 * steps` bytes for every row and run;
+/// every pointer in `rows` that the tile uses is writable for `channels` bytes; `weights`, `bias` and `multipliers` are
+/// those of a whole block.
+pub(crate) type TileKernel = unsafe fn(job: &Job<'_>, left: *const u8, rows: &[*mut u8; MAX_ROWS]);
+
+/// Tiles of one register width.
+#[derive(Debug)]
+pub(crate) struct Width {
+    /// Channels of a block.
+    pub(crate) channels: usize,
+    /// Bytes of weights of one block and step.
+    pub(crate) step_bytes: usize,
+    /// Kernels for 1, 2, ... rows.
+    pub(crate) kernels: &'static [TileKernel],
+    /// Writes four weights of a block's channel into the bytes of a step.
+    pub(crate) pack: fn(channel: usize, weights: [i8; 4], step: &mut [u8]),
+    /// The channel whose bias and multiplier come at this place.
+    pub(crate) channel: fn(place: usize) -> usize,
+}
+
+/// The tiles of one level: wide ones, and narrow ones for a last block of at most their channels.
+#[derive(Debug)]
+pub(crate) struct Tiles {
+    pub(crate) level: CpuLevel,
+    pub(crate) widths: &'static [Width],
+}
+
+pub(crate) static AVX512VNNI: Tiles = Tiles {
+    level: CpuLevel::Avx512Vnni,
+    widths: &[width::<Zmm>(&zmm::KERNELS), width::<Ymm<Evex>>(&ymm_evex::KERNELS)],
+};
+pub(crate) static AVXVNNI: Tiles =
+    Tiles { level: CpuLevel::AvxVnni, widths: &[width::<Ymm<Vex>>(&ymm_vex::KERNELS)] };
+pub(crate) static AVX2: Tiles =
+    Tiles { level: CpuLevel::Avx2, widths: &[width::<Ymm<Madd>>(&ymm_madd::KERNELS)] };
+
+const fn width<V: Vector>(kernels: &'static [TileKernel]) -> Width {
+    Width {
+        channels: 2 * V::LANES,
+        step_bytes: 2 * V::WEIGHT_BYTES,
+        kernels,
+        pack: pack::<V>,
+        channel: |place| V::pair_channel(place / V::LANES, place % V::LANES),
+    }
+}
+
+fn pack<V: Vector>(channel: usize, weights: [i8; 4], step: &mut [u8]) {
+    // The inverse of `pair_channel`.
+    let (v, lane) = (channel / 4 % 2, channel / 8 * 4 + channel % 4);
+    V::pack_weights(lane, weights, &mut step[v * V::WEIGHT_BYTES..][..V::WEIGHT_BYTES]);
+}
+
+/// `M` rows times one block.
+///
+/// # Safety
+/// As [`TileKernel`].
+#[inline(always)]
+unsafe fn tile<V: Vector, const M: usize>(job: &Job<'_>, left: *const u8, rows: &[*mut u8; MAX_ROWS]) {
+    // SAFETY: the pointers are good for what is read and written here (the caller's duty); features as well.
+    unsafe {
+        let mut sums = [[V::ints(job.bias), V::ints(job.bias.add(V::LANES))]; M];
+        let mut weights = job.weights;
+        for &run in job.runs {
+            let mut left = left.add(run);
+            for _ in 0..job.steps {
+                let pair = [V::weights(weights), V::weights(weights.add(V::WEIGHT_BYTES))];
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let bytes = V::prepare(V::splat(left.add(row * job.stride)));
+                    sums[0] = V::dot(sums[0], bytes, pair[0]);
+                    sums[1] = V::dot(sums[1], bytes, pair[1]);
+                }
+                weights = weights.add(2 * V::WEIGHT_BYTES);
+                left = left.add(4);
+            }
+        }
+        finish::<V, M>(job, sums, rows);
+    }
+}
+
+/// Rounds sums and writes them, two rows at a time.
+///
+/// # Safety
+/// As [`TileKernel`].
+#[inline(always)]
+unsafe fn finish<V: Vector, const M: usize>(
+    job: &Job<'_>,
+    sums: [[V::Int; 2]; M],
+    rows: &[*mut u8; MAX_ROWS],
+) {
+    // SAFETY: as above.
+    unsafe {
+        let multipliers = [V::floats(job.multipliers), V::floats(job.multipliers.add(V::LANES))];
+        for row in (0..M).step_by(2) {
+            let first = words::<V>(sums[row], multipliers, &job.rounding);
+            let second =
+                if row + 1 < M { words::<V>(sums[row + 1], multipliers, &job.rounding) } else { first };
+            let halves = V::halves(V::pack([first, second], &job.rounding));
+            V::store_half(rows[row], halves[0], job.channels);
+            if row + 1 < M {
+                V::store_half(rows[row + 1], halves[1], job.channels);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`TileKernel`].
+#[inline(always)]
+unsafe fn words<V: Vector>(sums: [V::Int; 2], multipliers: [V::Float; 2], rounding: &Rounding) -> V::Int {
+    // SAFETY: features are the caller's duty.
+    unsafe {
+        let low = V::round(sums[0], multipliers[0], rounding);
+        V::words([low, V::round(sums[1], multipliers[1], rounding)], rounding)
+    }
+}
+
+/// A module with the kernels of one vector type, one per number of rows.
+macro_rules! kernels {
+    ($name:ident, $vector:ty, $features:literal, $($rows:ident $m:literal),*) => {
+        mod $name {
+            use super::*;
+
+            pub(super) static KERNELS: [TileKernel; [$($m),*].len()] = [$($rows),*];
+
+            $(
+                #[target_feature(enable = $features)]
+                unsafe fn $rows(job: &Job<'_>, left: *const u8, rows: &[*mut u8; MAX_ROWS]) {
+                    // SAFETY: the caller's duty.
+                    unsafe { tile::<$vector, $m>(job, left, rows) }
+                }
+            )*
+        }
+    };
+}
+
+kernels!(zmm, Zmm, "avx512f,avx512bw,avx512vl,avx512vnni", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6, r7 7, r8 8, r9 9,
+    r10 10, r11 11, r12 12, r13 13, r14 14);
+kernels!(ymm_evex, Ymm<Evex>, "avx512f,avx512bw,avx512vl,avx512vnni", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6, r7 7,
+    r8 8, r9 9, r10 10, r11 11, r12 12, r13 13, r14 14);
+kernels!(ymm_vex, Ymm<Vex>, "avx2,fma,avxvnni", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6);
+kernels!(ymm_madd, Ymm<Madd>, "avx2,fma", r1 1, r2 2, r3 3, r4 4);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packing_puts_each_channel_where_its_bias_is() {
+        for width in [&AVX512VNNI, &AVXVNNI, &AVX2].into_iter().flat_map(|tiles| tiles.widths) {
+            let lanes = width.channels / 2;
+            for place in 0..width.channels {
+                let mut step = vec![0; width.step_bytes];
+                (width.pack)((width.channel)(place), [1, 0, 0, 0], &mut step);
+                let at = step.iter().position(|&byte| byte == 1).unwrap();
+                let register = width.step_bytes / 2;
+                assert_eq!((at / register, at % register / 4), (place / lanes, place % lanes));
+            }
+        }
+    }
+}

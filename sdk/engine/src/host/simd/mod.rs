@@ -1,0 +1,124 @@
+//! The vector registers of x86-64 as the integer kernels see them, so that one source serves every level.
+//!
+//! A kernel is written once over [`Vector`], all of it `#[inline(always)]`, and instantiated per level inside a function
+//! with that level's `#[target_feature]`: there the intrinsics become instructions and the vectors stay in registers.
+//! Closures are avoided there: LLVM does not always inline them, and a call passes vectors through memory (an epilogue
+//! with one took 6 times as long).
+//! Every method is `unsafe` for one reason, stated here once: the CPU must have the features of the implementing type
+//! (a kernel is only picked at a level that the CPU was found to have), and pointers must be good for the bytes named.
+#![allow(unsafe_code, reason = "SIMD intrinsics on pointers that the drivers check tile by tile")]
+
+mod avx2;
+mod avx512;
+mod lookup;
+
+pub(crate) use avx2::{Evex, Madd, Vex, Ymm};
+pub(crate) use avx512::Zmm;
+pub(crate) use lookup::Lookup;
+
+/// How products become bytes: `clamp(rint(f32(sum) * multiplier) + zero_point, lo, hi)`, all in stored bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounding {
+    /// Products are cut to this before they are rounded: beyond 2^31 the conversion would wrap. Far above any byte.
+    pub(crate) ceiling: f32,
+    pub(crate) zero_point: i16,
+    pub(crate) lo: u8,
+    pub(crate) hi: u8,
+}
+
+impl Rounding {
+    /// Bounds and zero point in stored bytes.
+    pub(crate) fn new(lo: u8, hi: u8, zero_point: u8) -> Self {
+        Self { ceiling: 65536.0, zero_point: zero_point.into(), lo, hi }
+    }
+}
+
+/// Packed bytes that begin where a cache line does, so that no register's weights lie in two.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct CacheLine([u8; 64]);
+
+impl CacheLine {
+    /// The lines that hold `bytes`, the last one filled up with zeros.
+    pub(crate) fn of(bytes: &[u8]) -> impl Iterator<Item = CacheLine> {
+        bytes.chunks(64).map(|chunk| {
+            let mut line = CacheLine([0; 64]);
+            line.0[..chunk.len()].copy_from_slice(chunk);
+            line
+        })
+    }
+}
+
+/// One register width of one level. `LANES` lanes of 32 bits; `4 * LANES` bytes.
+pub(crate) trait Vector {
+    /// A register of integers: lanes of i32, or bytes.
+    type Int: Copy;
+    /// Four bytes per lane, as [`Vector::dot`] wants them.
+    type Bytes: Copy;
+    /// Four weights per lane, as [`Vector::dot`] wants them.
+    type Weights: Copy;
+    /// Lanes of f32.
+    type Float: Copy;
+    /// Half the bytes of a register.
+    type Half: Copy;
+
+    /// Lanes of 32 bits.
+    const LANES: usize;
+    /// Bytes that one [`Vector::Weights`] takes when packed.
+    const WEIGHT_BYTES: usize;
+
+    /// Packs the four weights of one lane at its place in `[u8; WEIGHT_BYTES]`.
+    fn pack_weights(lane: usize, weights: [i8; 4], packed: &mut [u8]);
+
+    /// `LANES` integers, at any alignment.
+    unsafe fn ints(from: *const i32) -> Self::Int;
+    /// `4 * LANES` bytes, at any alignment.
+    unsafe fn bytes(from: *const u8) -> Self::Int;
+    /// The same four bytes in every lane.
+    unsafe fn splat(from: *const u8) -> Self::Int;
+    /// Bytes made ready for [`Vector::dot`].
+    unsafe fn prepare(bytes: Self::Int) -> Self::Bytes;
+    /// Packed weights; aligned to a register where they were packed so.
+    unsafe fn weights(from: *const u8) -> Self::Weights;
+    /// Adds the four products of every lane, exactly.
+    unsafe fn dot(sums: Self::Int, bytes: Self::Bytes, weights: Self::Weights) -> Self::Int;
+    /// Byte `j` of lane `i` of register `v` is byte [`Vector::channel`]`(v, i)` of `rows[j]`.
+    unsafe fn interleave(rows: [Self::Int; 4]) -> [Self::Int; 4];
+    /// `LANES` numbers, at any alignment.
+    unsafe fn floats(from: *const f32) -> Self::Float;
+    /// `rint(f32(sum) * multiplier)`, at most the ceiling.
+    unsafe fn round(sums: Self::Int, multipliers: Self::Float, rounding: &Rounding) -> Self::Int;
+    /// Integers to 16-bit words with the zero point added: per 128 bits four of `rounded[0]`, then four of `rounded[1]`.
+    unsafe fn words(rounded: [Self::Int; 2], rounding: &Rounding) -> Self::Int;
+    /// Words to clamped bytes: per 128 bits eight of `words[0]`, then eight of `words[1]`.
+    unsafe fn pack(words: [Self::Int; 2], rounding: &Rounding) -> Self::Int;
+    /// What [`Vector::pack`] interleaved, apart: the bytes of `words[0]` and those of `words[1]`.
+    unsafe fn halves(bytes: Self::Int) -> [Self::Half; 2];
+    /// Writes the first `count` bytes, at most all.
+    unsafe fn store(to: *mut u8, bytes: Self::Int, count: usize);
+    /// Writes the first `count` bytes, at most all.
+    unsafe fn store_half(to: *mut u8, bytes: Self::Half, count: usize);
+
+    /// The channel in lane `i` of register `v` of four, such that interleaving and packing need no permutation.
+    fn channel(v: usize, i: usize) -> usize {
+        16 * (i / 4) + 4 * v + i % 4
+    }
+
+    /// The channel in lane `i` of register `v` of two.
+    fn pair_channel(v: usize, i: usize) -> usize {
+        8 * (i / 4) + 4 * v + i % 4
+    }
+}
+
+/// Writes the first `count` bytes of a register that was spilled to `from`, in as few stores as the count's bits.
+#[inline(always)]
+unsafe fn store_parts(to: *mut u8, from: *const u8, count: usize) {
+    let mut at = 0;
+    for part in [32, 16, 8, 4, 2, 1] {
+        if count & part != 0 {
+            // SAFETY: `at + part <= count`, and both sides are good for `count` bytes (the caller's duty).
+            unsafe { std::ptr::copy_nonoverlapping(from.add(at), to.add(at), part) };
+            at += part;
+        }
+    }
+}
