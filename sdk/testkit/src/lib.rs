@@ -6,6 +6,7 @@
 
 pub mod console;
 pub mod fuzz;
+pub mod networks;
 pub mod node_tests;
 pub mod onnx;
 pub mod operators;

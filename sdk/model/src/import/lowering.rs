@@ -10,6 +10,7 @@ use crate::limits::{MAX_NAME_BYTES, MAX_PORTS, MAX_RANK};
 use crate::numerics::narrow::number;
 use crate::onnx::{self, GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use crate::tensor::{DType, Quant, Tensor};
+use crate::{passes, reference};
 
 pub(super) fn lower(model: &ModelProto) -> Result<Draft, Error> {
     let no_graph = || Error::NotOnnx { reason: "it holds no graph".into() };
@@ -18,6 +19,7 @@ pub(super) fn lower(model: &ModelProto) -> Result<Draft, Error> {
         draft: Draft { name: name_or(&graph.name, "model"), ..Draft::default() },
         values: HashMap::new(),
         dequantized: HashMap::new(),
+        vectors: HashMap::new(),
         opset: opset(model)?,
     };
     lowering.constants(graph)?;
@@ -56,6 +58,8 @@ struct Lowering {
     values: HashMap<String, ValueId>,
     /// The constant behind each value that dequantizes one.
     dequantized: HashMap<ValueId, ValueId>,
+    /// What those values are, where they are vectors: quantizers write an operator's parameters so too.
+    vectors: HashMap<ValueId, Tensor>,
     opset: i64,
 }
 
@@ -111,6 +115,18 @@ impl Lowering {
             let dtype = self.draft.value(value).dtype;
             let shape = port_type(info).ok().and_then(|(_, shape)| shape).unwrap_or_default();
             self.draft.outputs.push(Port { name: info.name.clone(), value, dtype, shape });
+        }
+        Ok(())
+    }
+
+    /// Notes what the last node, which dequantizes, made of a constant.
+    fn dequantizes(&mut self, id: ValueId, constant: ValueId) -> Result<(), Error> {
+        let Some(tensor) = self.draft.tensor(constant) else { return Ok(()) };
+        let is_vector = tensor.shape().len() == 1;
+        self.dequantized.insert(id, constant);
+        if let Some(node) = self.draft.nodes.last().filter(|_| is_vector) {
+            let alone = passes::alone(&self.draft, node, |_| None).freeze()?;
+            self.vectors.extend(reference::run(&alone, Vec::new())?.pop().map(|real| (id, real)));
         }
         Ok(())
     }
@@ -186,7 +202,7 @@ impl<'a> Lowered<'a> {
     /// An optional input that must be a constant if it is there.
     pub(super) fn optional_constant(&self, i: usize) -> Result<Option<&Tensor>, Error> {
         let Some(id) = self.optional(i)? else { return Ok(None) };
-        let tensor = self.lowering.draft.tensor(id);
+        let tensor = self.lowering.draft.tensor(id).or_else(|| self.lowering.vectors.get(&id));
         tensor.map(Some).ok_or_else(|| {
             let name = self.node.input.get(i).map_or("", String::as_str);
             self.unsupported(format!("input {i} (`{name}`) is computed at run time"), "a constant there")
@@ -290,6 +306,11 @@ impl<'a> Lowered<'a> {
         self.lowering.draft.value(id).dtype
     }
 
+    /// The quantization under which a value is read.
+    pub(super) fn quant(&self, id: ValueId) -> Option<Quant> {
+        self.lowering.draft.value(id).quant
+    }
+
     /// The quantization under which a value is read, if it has one; a value that has none yet takes this one.
     pub(super) fn quant_or_set(&mut self, id: ValueId, quant: Quant) -> Quant {
         *self.lowering.draft.values[id.index()].quant.get_or_insert(quant)
@@ -318,11 +339,12 @@ impl<'a> Lowered<'a> {
         let output = self.output()?;
         let id = self.lowering.draft.activation(&output, dtype, quant);
         self.lowering.define(&output, id)?;
-        if matches!(op, Op::Dequantize { .. }) && self.lowering.draft.tensor(inputs[0]).is_some() {
-            self.lowering.dequantized.insert(id, inputs[0]);
-        }
+        let constant = matches!(op, Op::Dequantize { .. }).then_some(inputs[0]);
         let name = self.name();
         self.lowering.draft.node(name, op, inputs, id);
+        if let Some(constant) = constant {
+            self.lowering.dequantizes(id, constant)?;
+        }
         self.attributes.finish()
     }
 

@@ -7,7 +7,7 @@ use crate::tensor::Tensor;
 
 /// A graph of `node` alone whose operands are constants: those that `operand` gives, else the draft's own. Types and
 /// quantization come along, each value once, and freezing applies every check.
-pub(super) fn alone(draft: &Draft, node: &Node, operand: impl Fn(ValueId) -> Option<Tensor>) -> Draft {
+pub(crate) fn alone(draft: &Draft, node: &Node, operand: impl Fn(ValueId) -> Option<Tensor>) -> Draft {
     let mut alone = Draft::default();
     let mut copies: HashMap<ValueId, ValueId> = HashMap::new();
     let mut copy = |id: ValueId, constant: Option<Tensor>| {

@@ -3,6 +3,7 @@
 //! They run in the order of [`PASSES`]; each is a function of its own module and is tested there.
 
 mod alone;
+pub(crate) use alone::alone;
 mod elementwise;
 mod fold;
 mod islands;

@@ -116,7 +116,9 @@ impl Island<'_> {
         let Some((weights, scales)) = symmetric(&constant, transposed)? else { return Ok(None) };
         let outputs = weights.shape()[0];
         let Some(bias) = self.bias(outputs, qx, &scales)? else { return Ok(None) };
-        let multiplier = |&scale: &f32| numerics::multiplier(qx.scale, scale, self.end.quant.scale);
+        // A subnormal multiplier takes every sum to zero, and so does the smallest normal one.
+        let multiplier =
+            |&scale: &f32| numerics::multiplier(qx.scale, scale, self.end.quant.scale).max(f32::MIN_POSITIVE);
         let multipliers = Tensor::f32([outputs], scales.iter().map(multiplier).collect())?;
         Ok(Some(vec![("weights", weights), ("bias", bias), ("multipliers", multipliers)]))
     }

@@ -105,6 +105,7 @@ impl NodeCheck<'_> {
     }
 
     pub(super) fn general(&self, op: &GeneralOp) -> Result<(), Error> {
+        // These compute with the integers as they are; a quantization of the output is how later nodes read it.
         let output = self.graph.value(self.node.output);
         let inputs = match op {
             GeneralOp::Binary(_) | GeneralOp::Compare(_) | GeneralOp::Logic(_) => 2..=2,

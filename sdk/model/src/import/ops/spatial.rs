@@ -3,9 +3,10 @@
 use crate::error::Error;
 use crate::graph::{
     AutoPad, ConvTranspose, Coordinates, FloatOp, GeneralOp, Interpolation, MoveOp, Nearest, Op, Policy,
-    PoolKind, PoolNd, Resize, Target, WindowNd,
+    PoolKind, PoolNd, Resize, Target, ValueId, WindowNd,
 };
 use crate::import::lowering::Lowered;
+
 use crate::tensor::DType;
 
 /// The window attributes over any number of axes; `kernel` stands in for a missing `kernel_shape`.
@@ -167,12 +168,24 @@ pub(super) fn resize(node: &mut Lowered) -> Result<(), Error> {
         return node.emit_moved(MoveOp::Resize(resize), inputs);
     }
     let dtype = node.dtype(inputs[0]);
-    if dtype != DType::F32 {
-        return Err(
-            node.unsupported(format!("an input has type {dtype}"), "f32, or nearest-neighbour resizing")
-        );
+    if dtype == DType::F32 {
+        return node.emit(Op::Float(FloatOp::Resize(resize)), inputs, DType::F32, None);
     }
-    node.emit(Op::Float(FloatOp::Resize(resize)), inputs, DType::F32, None)
+    if dtype.range().is_none() || matches!(interpolation, Interpolation::Cubic { .. }) {
+        let supported = "f32, 8-bit integers between which lines are drawn, or nearest-neighbour resizing";
+        return Err(node.unsupported(format!("an input has type {dtype}"), supported));
+    }
+    resize_integers(node, resize, inputs)
+}
+
+/// Interpolates between the integers themselves and cuts the fraction off, as ONNX's definition and ONNX Runtime do.
+/// The result keeps the quantization of the input.
+fn resize_integers(node: &mut Lowered, resize: Resize, mut inputs: Vec<ValueId>) -> Result<(), Error> {
+    let cast = Op::General(GeneralOp::Cast { saturate: true });
+    let (dtype, quant) = (node.dtype(inputs[0]), node.quant(inputs[0]));
+    inputs[0] = node.step(cast.clone(), vec![inputs[0]], DType::F32);
+    let between = node.step(Op::Float(FloatOp::Resize(resize)), inputs, DType::F32);
+    node.emit(cast, vec![between], dtype, quant)
 }
 
 fn coordinates(node: &Lowered) -> Result<Coordinates, Error> {
