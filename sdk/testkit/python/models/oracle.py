@@ -89,9 +89,8 @@ def main():
     folder, out = Path(sys.argv[1]), Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
     (out / "cpu.json").write_text(json.dumps({"exact": multiplies_exactly()}))
-    image = np.load(folder / "evaluation/0000.npy")
     for path in sorted(folder.glob("*8*8*.onnx")):
-        write(path, image, out / path.stem)
+        write(path, np.load(folder / "evaluation/0000.npy"), out / path.stem)
 
 
 main()

@@ -63,7 +63,7 @@ pub(super) fn groups(node: &Lowered) -> Result<usize, Error> {
 }
 
 /// A convolution over one or three axes.
-pub(super) fn conv(node: &mut Lowered, inputs: Vec<crate::ValueId>) -> Result<(), Error> {
+pub(super) fn conv(node: &mut Lowered, inputs: Vec<ValueId>) -> Result<(), Error> {
     let kernel = node.constant_shape(inputs[1]).and_then(|shape| shape.get(2..)).map(<[usize]>::to_vec);
     let window = window(node, kernel.as_deref())?;
     let groups = groups(node)?;
@@ -224,12 +224,7 @@ fn interpolation(node: &Lowered, old: bool) -> Result<Interpolation, Error> {
 
 /// Scales are an attribute of Upsample before opset 9, the second input before opset 11, and the third since; sizes are
 /// the fourth.
-fn target(
-    node: &Lowered,
-    old: bool,
-    policy: Policy,
-    inputs: &mut Vec<crate::ValueId>,
-) -> Result<Target, Error> {
+fn target(node: &Lowered, old: bool, policy: Policy, inputs: &mut Vec<ValueId>) -> Result<Target, Error> {
     if node.node.op_type == "Upsample" && node.opset() < 9 {
         let scales = node.attributes.floats("scales")?;
         return scales
