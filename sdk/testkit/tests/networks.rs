@@ -18,10 +18,10 @@ const TOLERANCE: f64 = 1e-4;
 /// part of the tensor's name, and how many of its elements may differ, by how much at most.
 const EXPLAINED: &[(&str, &str, &str, f64, u8, &str)] = &[
     (
-        "",
+        "ppocr",
         "",
         "softmax",
-        0.05,
+        0.5,
         1,
         "fuses to QLinearSoftmax, which rounds otherwise than Softmax between Q and DQ",
     ),
