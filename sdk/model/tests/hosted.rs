@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{EDGES, exercise, run, seed};
+use common::{EDGES, assert_little_memory, exercise, run, seed};
 use prost::Message;
 use tilemark_model::graph::{MoveOp, Op, ValueId};
 use tilemark_model::onnx::{AttributeProto, GraphProto, attribute_type};
@@ -117,6 +117,7 @@ fn ten_thousand_damaged_models_do_not_panic() {
     }
     println!("{refused} refused, {ran} ran");
     assert!(refused > 3_000 && ran > 500, "{refused} refused, {ran} ran");
+    assert_little_memory();
 }
 
 fn damage_model(graph: &mut GraphProto, random: &mut SplitMix64) {
@@ -201,6 +202,7 @@ fn ten_thousand_damaged_graphs_do_not_panic() {
     }
     println!("{refused} refused, {ran} ran");
     assert!(refused > 3_000 && ran > 500, "{refused} refused, {ran} ran");
+    assert_little_memory();
 }
 
 /// Control flow and spectra are not half-run: the message names the node.

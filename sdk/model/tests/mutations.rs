@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{EDGES, SCALES, exercise, run, seed, small_net};
+use common::{EDGES, SCALES, assert_little_memory, exercise, run, seed, small_net};
 use prost::Message;
 use tilemark_model::graph::{Bounds, Conv, Dim, FloatOp, Op, Pads, Pool, ValueId, Window};
 use tilemark_model::onnx::{AttributeProto, ModelProto, NodeProto};
@@ -38,6 +38,7 @@ fn ten_thousand_mutations_do_not_panic() {
     }
     println!("{refused} refused, {ran} ran");
     assert!(refused > 3_000 && ran > 500, "the mutations are neither all fatal nor all harmless");
+    assert_little_memory();
 }
 
 fn flip(bytes: &[u8], random: &mut SplitMix64) -> Vec<u8> {
@@ -141,6 +142,7 @@ fn ten_thousand_damaged_graphs_do_not_panic() {
     }
     println!("{refused} refused, {ran} ran");
     assert!(refused > 3_000 && ran > 1_000, "the mutations are neither all fatal nor all harmless");
+    assert_little_memory();
 }
 
 fn damage(graph: &mut Graph, random: &mut SplitMix64) {

@@ -7,6 +7,7 @@
     reason = "test code of which each file uses a part"
 )]
 
+use peak_alloc::PeakAlloc;
 use tilemark_model::numerics::narrow::{Number, collect};
 use tilemark_model::{Data, Error, Graph, Tensor, import, reference, shape};
 use tilemark_testkit::onnx::{Builder, Quantization, int};
@@ -14,6 +15,19 @@ use tilemark_testkit::random::SplitMix64;
 
 /// Work above which a damaged model is inferred but not run: it is the reference interpreter, run ten thousand times.
 const RUN_AT_MOST: u64 = 2_000_000;
+
+/// The most memory that a small model may take whatever is done to it.
+const MEMORY_AT_MOST: usize = 256 << 20;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// Fails if this process ever held more than a small model may take.
+pub fn assert_little_memory() {
+    let peak = MEMORY.peak_usage();
+    println!("{:.1} MiB at most", peak as f64 / f64::from(1 << 20));
+    assert!(peak <= MEMORY_AT_MOST, "{peak} bytes were allocated at once, at most {MEMORY_AT_MOST} may be");
+}
 
 /// Numbers that break careless arithmetic.
 pub const EDGES: [i64; 14] =
