@@ -4,6 +4,7 @@
 mod expected;
 mod models;
 mod onnx_tests;
+mod peers;
 mod python;
 mod steps;
 mod test;
@@ -25,6 +26,8 @@ enum Task {
     OnnxTests,
     /// Fetches real models and makes their int8 forms below target/models (needs Python and the network).
     Models(models::Models),
+    /// Times Tilemark beside ONNX Runtime and OpenVINO on those models (needs Python and the network).
+    Peers(peers::Peers),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Task::Expected => expected::run().map(|()| true),
         Task::OnnxTests => onnx_tests::run().map(|()| true),
         Task::Models(wanted) => models::run(&wanted).map(|()| true),
+        Task::Peers(wanted) => peers::run(&wanted).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
