@@ -285,16 +285,20 @@ impl Raster<'_> {
         self.strides[1]
     }
 
-    /// The address of `count` bytes that belong to the tile: channels of one pixel, counted from the region's start.
+    /// The addresses of `channels` bytes of some neighbouring pixels, all of which belong to the tile. Row and first
+    /// channel count from the region's start.
     ///
     /// # Panics
     /// If they lie outside the region.
     #[inline(always)]
-    pub(crate) fn pixel(&self, row: usize, column: usize, channel: usize, count: usize) -> *mut u8 {
-        let [rows, columns, channels] = self.extent;
-        assert!(row < rows && column < columns && channel + count <= channels);
-        // SAFETY: inside the region (checked), which lies inside the buffer.
-        unsafe { self.start.as_ptr().add(row * self.strides[0] + column * self.strides[1] + channel) }
+    pub(crate) fn pixels(&self, [row, column, channel]: [usize; 3], channels: usize, to: &mut [*mut u8]) {
+        let extent = self.extent;
+        assert!(row < extent[0] && column + to.len() <= extent[1] && channel + channels <= extent[2]);
+        let first = row * self.strides[0] + column * self.strides[1] + channel;
+        for (i, to) in to.iter_mut().enumerate() {
+            // SAFETY: inside the region (checked), which lies inside the buffer.
+            *to = unsafe { self.start.as_ptr().add(first + i * self.strides[1]) };
+        }
     }
 }
 

@@ -41,9 +41,9 @@ impl Clamp {
     /// The same for vector kernels.
     #[cfg(target_arch = "x86_64")]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounds are bytes")]
-    pub(crate) fn rounding(self) -> Rounding {
+    pub(crate) fn rounding(self, can_wrap: bool) -> Rounding {
         let byte = |bound: f32| (bound as i32 + self.zero_point) as u8;
-        Rounding::new(byte(self.lo), byte(self.hi), self.zero_point as u8)
+        Rounding::new(byte(self.lo), byte(self.hi), self.zero_point as u8, can_wrap)
     }
 
     #[inline(always)]
@@ -102,7 +102,8 @@ impl Requant {
     /// Bounds and zero point.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn rounding(&self) -> Rounding {
-        self.clamp.rounding()
+        // The largest product there can be is 2^31 times the multiplier. Any real one is far below 1.
+        self.clamp.rounding(self.multipliers.iter().any(|&multiplier| multiplier > 0.5))
     }
 
     /// The table that follows.

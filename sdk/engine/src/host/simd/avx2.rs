@@ -160,10 +160,13 @@ impl<D: Dot> Vector for Ymm<D> {
     }
 
     #[inline(always)]
-    unsafe fn round(sums: __m256i, multipliers: __m256, rounding: &Rounding) -> __m256i {
+    unsafe fn round<const PLAIN: bool>(sums: __m256i, multipliers: __m256, rounding: &Rounding) -> __m256i {
         unsafe {
-            let product = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), multipliers);
-            _mm256_cvtps_epi32(_mm256_min_ps(product, _mm256_set1_ps(rounding.ceiling)))
+            let mut product = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), multipliers);
+            if !PLAIN {
+                product = _mm256_min_ps(product, _mm256_set1_ps(rounding.ceiling));
+            }
+            _mm256_cvtps_epi32(product)
         }
     }
 
@@ -176,16 +179,24 @@ impl<D: Dot> Vector for Ymm<D> {
     }
 
     #[inline(always)]
-    unsafe fn pack(words: [__m256i; 2], rounding: &Rounding) -> __m256i {
+    unsafe fn pack<const PLAIN: bool>(words: [__m256i; 2], rounding: &Rounding) -> __m256i {
         unsafe {
             let bytes = _mm256_packus_epi16(words[0], words[1]);
+            if PLAIN {
+                return bytes;
+            }
             let bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8(rounding.lo.cast_signed()));
             _mm256_min_epu8(bytes, _mm256_set1_epi8(rounding.hi.cast_signed()))
         }
     }
 
     #[inline(always)]
-    unsafe fn halves(bytes: __m256i) -> [__m128i; 2] {
+    unsafe fn order() -> __m256i {
+        unsafe { _mm256_setzero_si256() } // the permutation below is an immediate
+    }
+
+    #[inline(always)]
+    unsafe fn halves(bytes: __m256i, _: __m256i) -> [__m128i; 2] {
         unsafe {
             let apart = _mm256_permute4x64_epi64::<0b11_01_10_00>(bytes);
             [_mm256_castsi256_si128(apart), _mm256_extracti128_si256::<1>(apart)]

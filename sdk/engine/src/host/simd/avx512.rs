@@ -73,10 +73,13 @@ impl Vector for Zmm {
     }
 
     #[inline(always)]
-    unsafe fn round(sums: __m512i, multipliers: __m512, rounding: &Rounding) -> __m512i {
+    unsafe fn round<const PLAIN: bool>(sums: __m512i, multipliers: __m512, rounding: &Rounding) -> __m512i {
         unsafe {
-            let product = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), multipliers);
-            _mm512_cvtps_epi32(_mm512_min_ps(product, _mm512_set1_ps(rounding.ceiling)))
+            let mut product = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), multipliers);
+            if !PLAIN {
+                product = _mm512_min_ps(product, _mm512_set1_ps(rounding.ceiling));
+            }
+            _mm512_cvtps_epi32(product)
         }
     }
 
@@ -89,18 +92,28 @@ impl Vector for Zmm {
     }
 
     #[inline(always)]
-    unsafe fn pack(words: [__m512i; 2], rounding: &Rounding) -> __m512i {
+    unsafe fn pack<const PLAIN: bool>(words: [__m512i; 2], rounding: &Rounding) -> __m512i {
         unsafe {
             let bytes = _mm512_packus_epi16(words[0], words[1]);
+            if PLAIN {
+                return bytes;
+            }
             let bytes = _mm512_max_epu8(bytes, _mm512_set1_epi8(rounding.lo.cast_signed()));
             _mm512_min_epu8(bytes, _mm512_set1_epi8(rounding.hi.cast_signed()))
         }
     }
 
     #[inline(always)]
-    unsafe fn halves(bytes: __m512i) -> [__m256i; 2] {
+    unsafe fn order() -> __m512i {
+        static ORDER: [i64; 8] = [0, 2, 4, 6, 1, 3, 5, 7];
+        // Volatile, or LLVM sees a constant and makes five cheaper shuffles of one permutation.
+        unsafe { _mm512_loadu_si512((&raw const ORDER).read_volatile().as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn halves(bytes: __m512i, order: __m512i) -> [__m256i; 2] {
         unsafe {
-            let apart = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), bytes);
+            let apart = _mm512_permutexvar_epi64(order, bytes);
             [_mm512_castsi512_si256(apart), _mm512_extracti64x4_epi64::<1>(apart)]
         }
     }

@@ -19,17 +19,20 @@ pub(crate) use lookup::Lookup;
 /// How products become bytes: `clamp(rint(f32(sum) * multiplier) + zero_point, lo, hi)`, all in stored bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rounding {
-    /// Products are cut to this before they are rounded: beyond 2^31 the conversion would wrap. Far above any byte.
-    pub(crate) ceiling: f32,
-    pub(crate) zero_point: i16,
-    pub(crate) lo: u8,
-    pub(crate) hi: u8,
+    /// Products are cut to this before they are rounded: from 2^31 on the conversion would wrap. Far above any byte.
+    ceiling: f32,
+    zero_point: i16,
+    lo: u8,
+    hi: u8,
+    /// Whether nothing needs to be cut: packing saturates at 0 and 255. Saves a fifth of the epilogue.
+    pub(crate) is_plain: bool,
 }
 
 impl Rounding {
-    /// Bounds and zero point in stored bytes.
-    pub(crate) fn new(lo: u8, hi: u8, zero_point: u8) -> Self {
-        Self { ceiling: 65536.0, zero_point: zero_point.into(), lo, hi }
+    /// Bounds and zero point in stored bytes. `can_wrap` says that a product might reach 2^31.
+    pub(crate) fn new(lo: u8, hi: u8, zero_point: u8, can_wrap: bool) -> Self {
+        let is_plain = lo == 0 && hi == 255 && !can_wrap;
+        Self { ceiling: 65536.0, zero_point: zero_point.into(), lo, hi, is_plain }
     }
 }
 
@@ -86,14 +89,20 @@ pub(crate) trait Vector {
     unsafe fn interleave(rows: [Self::Int; 4]) -> [Self::Int; 4];
     /// `LANES` numbers, at any alignment.
     unsafe fn floats(from: *const f32) -> Self::Float;
-    /// `rint(f32(sum) * multiplier)`, at most the ceiling.
-    unsafe fn round(sums: Self::Int, multipliers: Self::Float, rounding: &Rounding) -> Self::Int;
+    /// `rint(f32(sum) * multiplier)`, at most the ceiling unless `PLAIN`.
+    unsafe fn round<const PLAIN: bool>(
+        sums: Self::Int,
+        multipliers: Self::Float,
+        rounding: &Rounding,
+    ) -> Self::Int;
     /// Integers to 16-bit words with the zero point added: per 128 bits four of `rounded[0]`, then four of `rounded[1]`.
     unsafe fn words(rounded: [Self::Int; 2], rounding: &Rounding) -> Self::Int;
-    /// Words to clamped bytes: per 128 bits eight of `words[0]`, then eight of `words[1]`.
-    unsafe fn pack(words: [Self::Int; 2], rounding: &Rounding) -> Self::Int;
+    /// Words to bytes, clamped to the bounds unless `PLAIN`: per 128 bits eight of `words[0]`, then eight of `words[1]`.
+    unsafe fn pack<const PLAIN: bool>(words: [Self::Int; 2], rounding: &Rounding) -> Self::Int;
+    /// What [`Vector::halves`] wants; once per tile.
+    unsafe fn order() -> Self::Int;
     /// What [`Vector::pack`] interleaved, apart: the bytes of `words[0]` and those of `words[1]`.
-    unsafe fn halves(bytes: Self::Int) -> [Self::Half; 2];
+    unsafe fn halves(bytes: Self::Int, order: Self::Int) -> [Self::Half; 2];
     /// Writes the first `count` bytes, at most all.
     unsafe fn store(to: *mut u8, bytes: Self::Int, count: usize);
     /// Writes the first `count` bytes, at most all.

@@ -148,16 +148,34 @@ unsafe fn bias<V: Vector, const R: usize>(strip: &Strip<'_>) -> [[V::Int; 4]; R]
 unsafe fn finish<V: Vector, const R: usize>(strip: &Strip<'_>, sums: [[V::Int; 4]; R], output: usize) {
     // SAFETY: the caller's duty.
     unsafe {
+        if strip.rounding.is_plain {
+            write::<V, R, true>(strip, sums, output);
+        } else {
+            write::<V, R, false>(strip, sums, output);
+        }
+    }
+}
+
+/// # Safety
+/// As [`StripKernel`].
+#[inline(always)]
+unsafe fn write<V: Vector, const R: usize, const PLAIN: bool>(
+    strip: &Strip<'_>,
+    sums: [[V::Int; 4]; R],
+    output: usize,
+) {
+    // SAFETY: the caller's duty.
+    unsafe {
         for (row, sums) in sums.into_iter().enumerate() {
             let mut rounded = sums;
             for (v, rounded) in rounded.iter_mut().enumerate() {
                 let multipliers = V::floats(strip.multipliers.add(v * V::LANES));
-                *rounded = V::round(*rounded, multipliers, &strip.rounding);
+                *rounded = V::round::<PLAIN>(*rounded, multipliers, &strip.rounding);
             }
             let low = V::words([rounded[0], rounded[1]], &strip.rounding);
             let high = V::words([rounded[2], rounded[3]], &strip.rounding);
             let to = strip.outputs[row].add(output * strip.columns[1]);
-            V::store(to, V::pack([low, high], &strip.rounding), strip.channels);
+            V::store(to, V::pack::<PLAIN>([low, high], &strip.rounding), strip.channels);
         }
     }
 }

@@ -269,7 +269,7 @@ impl Depthwise {
             }
             let mut outputs = [std::ptr::null_mut(); MAX_ROWS];
             for (i, output) in outputs.iter_mut().take(rows).enumerate() {
-                *output = raster.pixel(first + i, from, channel, channels);
+                raster.pixels([first + i, from, channel], channels, std::slice::from_mut(output));
             }
             let strip = Strip {
                 rows: quads,

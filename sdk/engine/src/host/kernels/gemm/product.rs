@@ -165,9 +165,12 @@ impl Product {
             let (mut row, mut column) = (line, 0);
             for rows in even_parts(count, block.width.kernels.len()) {
                 let mut outputs = [std::ptr::null_mut(); MAX_ROWS];
-                for output in &mut outputs[..rows.len()] {
-                    *output = raster.pixel(row, column, channel, block.channels.len());
-                    column += 1;
+                let mut free = &mut outputs[..rows.len()];
+                while !free.is_empty() {
+                    let count = free.len().min(left.columns - column);
+                    let (run, rest) = free.split_at_mut(count);
+                    raster.pixels([row, column, channel], block.channels.len(), run);
+                    (free, column) = (rest, column + count);
                     if column == left.columns {
                         (row, column) = (row + 1, 0);
                     }

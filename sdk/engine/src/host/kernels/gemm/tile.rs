@@ -108,44 +108,81 @@ unsafe fn tile<V: Vector, const M: usize>(job: &Job<'_>, left: *const u8, rows: 
                 left = left.add(4);
             }
         }
-        finish::<V, M>(job, sums, rows);
+        if job.rounding.is_plain {
+            finish::<V, M, true>(job, &sums, rows);
+        } else {
+            finish::<V, M, false>(job, &sums, rows);
+        }
     }
 }
 
-/// Rounds sums and writes them, two rows at a time.
+/// Rounds sums and writes them, two rows at a time. Written out: where LLVM leaves a loop over rows rolled, the sums live
+/// in memory, and the whole tile takes twice as long.
 ///
 /// # Safety
 /// As [`TileKernel`].
 #[inline(always)]
-unsafe fn finish<V: Vector, const M: usize>(
+unsafe fn finish<V: Vector, const M: usize, const PLAIN: bool>(
     job: &Job<'_>,
-    sums: [[V::Int; 2]; M],
+    sums: &[[V::Int; 2]; M],
     rows: &[*mut u8; MAX_ROWS],
 ) {
     // SAFETY: as above.
     unsafe {
         let multipliers = [V::floats(job.multipliers), V::floats(job.multipliers.add(V::LANES))];
-        for row in (0..M).step_by(2) {
-            let first = words::<V>(sums[row], multipliers, &job.rounding);
-            let second =
-                if row + 1 < M { words::<V>(sums[row + 1], multipliers, &job.rounding) } else { first };
-            let halves = V::halves(V::pack([first, second], &job.rounding));
-            V::store_half(rows[row], halves[0], job.channels);
-            if row + 1 < M {
-                V::store_half(rows[row + 1], halves[1], job.channels);
-            }
+        let order = V::order();
+        pair::<V, M, PLAIN, 0>(job, sums, multipliers, order, rows);
+        pair::<V, M, PLAIN, 2>(job, sums, multipliers, order, rows);
+        pair::<V, M, PLAIN, 4>(job, sums, multipliers, order, rows);
+        pair::<V, M, PLAIN, 6>(job, sums, multipliers, order, rows);
+        pair::<V, M, PLAIN, 8>(job, sums, multipliers, order, rows);
+        pair::<V, M, PLAIN, 10>(job, sums, multipliers, order, rows);
+        pair::<V, M, PLAIN, 12>(job, sums, multipliers, order, rows);
+    }
+}
+
+/// Rows `ROW` and `ROW + 1`, if the tile has them.
+///
+/// # Safety
+/// As [`TileKernel`].
+#[inline(always)]
+unsafe fn pair<V: Vector, const M: usize, const PLAIN: bool, const ROW: usize>(
+    job: &Job<'_>,
+    sums: &[[V::Int; 2]; M],
+    multipliers: [V::Float; 2],
+    order: V::Int,
+    rows: &[*mut u8; MAX_ROWS],
+) {
+    if ROW >= M {
+        return;
+    }
+    // SAFETY: as above.
+    unsafe {
+        let first = words::<V, PLAIN>(sums[ROW], multipliers, &job.rounding);
+        if ROW + 1 >= M {
+            let halves = V::halves(V::pack::<PLAIN>([first, first], &job.rounding), order);
+            V::store_half(rows[ROW], halves[0], job.channels);
+            return;
         }
+        let second = words::<V, PLAIN>(sums[ROW + 1], multipliers, &job.rounding);
+        let halves = V::halves(V::pack::<PLAIN>([first, second], &job.rounding), order);
+        V::store_half(rows[ROW], halves[0], job.channels);
+        V::store_half(rows[ROW + 1], halves[1], job.channels);
     }
 }
 
 /// # Safety
 /// As [`TileKernel`].
 #[inline(always)]
-unsafe fn words<V: Vector>(sums: [V::Int; 2], multipliers: [V::Float; 2], rounding: &Rounding) -> V::Int {
+unsafe fn words<V: Vector, const PLAIN: bool>(
+    sums: [V::Int; 2],
+    multipliers: [V::Float; 2],
+    rounding: &Rounding,
+) -> V::Int {
     // SAFETY: features are the caller's duty.
     unsafe {
-        let low = V::round(sums[0], multipliers[0], rounding);
-        V::words([low, V::round(sums[1], multipliers[1], rounding)], rounding)
+        let low = V::round::<PLAIN>(sums[0], multipliers[0], rounding);
+        V::words([low, V::round::<PLAIN>(sums[1], multipliers[1], rounding)], rounding)
     }
 }
 
