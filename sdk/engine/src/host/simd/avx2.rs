@@ -12,6 +12,7 @@ pub(crate) struct Ymm<D>(PhantomData<D>);
 pub(crate) trait Dot {
     type Bytes: Copy;
     type Weights: Copy;
+    const PRODUCTS: usize = 4;
     const WEIGHT_BYTES: usize;
     fn pack_weights(lane: usize, weights: [i8; 4], packed: &mut [u8]);
     unsafe fn prepare(bytes: __m256i) -> Self::Bytes;
@@ -25,6 +26,8 @@ pub(crate) struct Evex;
 pub(crate) struct Vex;
 /// Two `vpmaddwd` on 16-bit halves. Not `vpmaddubsw`, whose 16-bit pair sums saturate.
 pub(crate) struct Madd;
+/// One `vpmaddwd` on bytes that [`widen`] made words: spares the split in two, where the same bytes serve many channels.
+pub(crate) struct Pairs;
 
 macro_rules! dot_by_vpdpbusd {
     ($dot:ty, $instruction:ident) => {
@@ -94,6 +97,43 @@ impl Dot for Madd {
     }
 }
 
+#[allow(clippy::undocumented_unsafe_blocks, reason = "the contract of `Vector`; only intrinsics")]
+impl Dot for Pairs {
+    type Bytes = __m256i;
+    type Weights = __m256i;
+    const PRODUCTS: usize = 2;
+    const WEIGHT_BYTES: usize = 32;
+
+    fn pack_weights(lane: usize, weights: [i8; 4], packed: &mut [u8]) {
+        for (i, &weight) in weights[..2].iter().enumerate() {
+            packed[4 * lane + 2 * i..][..2].copy_from_slice(&i16::from(weight).to_le_bytes());
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn prepare(bytes: __m256i) -> __m256i {
+        bytes
+    }
+
+    #[inline(always)]
+    unsafe fn weights(from: *const u8) -> __m256i {
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sums: __m256i, words: __m256i, weights: __m256i) -> __m256i {
+        unsafe { _mm256_add_epi32(sums, _mm256_madd_epi16(words, weights)) }
+    }
+}
+
+/// Bytes to words, as many as both have.
+#[target_feature(enable = "avx2")]
+pub(crate) fn widen(bytes: &[u8], words: &mut [u16]) {
+    for (word, &byte) in words.iter_mut().zip(bytes) {
+        *word = byte.into();
+    }
+}
+
 // SAFETY of every block below: the trait's contract; no method does more than its intrinsics.
 #[allow(clippy::undocumented_unsafe_blocks, reason = "stated once above for the whole implementation")]
 impl<D: Dot> Vector for Ymm<D> {
@@ -105,6 +145,7 @@ impl<D: Dot> Vector for Ymm<D> {
 
     const LANES: usize = 8;
     const WEIGHT_BYTES: usize = D::WEIGHT_BYTES;
+    const PRODUCTS: usize = D::PRODUCTS;
 
     fn pack_weights(lane: usize, weights: [i8; 4], packed: &mut [u8]) {
         D::pack_weights(lane, weights, packed);

@@ -12,7 +12,7 @@ mod avx2;
 mod avx512;
 mod lookup;
 
-pub(crate) use avx2::{Evex, Madd, Vex, Ymm};
+pub(crate) use avx2::{Evex, Madd, Pairs, Vex, Ymm, widen};
 pub(crate) use avx512::Zmm;
 pub(crate) use lookup::Lookup;
 
@@ -70,7 +70,10 @@ pub(crate) trait Vector {
     /// Bytes that one [`Vector::Weights`] takes when packed.
     const WEIGHT_BYTES: usize;
 
-    /// Packs the four weights of one lane at its place in `[u8; WEIGHT_BYTES]`.
+    /// Products that [`Vector::dot`] adds per lane: four bytes', or two words'.
+    const PRODUCTS: usize = 4;
+
+    /// Packs the weights of one lane at its place in `[u8; WEIGHT_BYTES]`; those beyond [`Vector::PRODUCTS`] are ignored.
     fn pack_weights(lane: usize, weights: [i8; 4], packed: &mut [u8]);
 
     /// `LANES` integers, at any alignment.
@@ -83,7 +86,7 @@ pub(crate) trait Vector {
     unsafe fn prepare(bytes: Self::Int) -> Self::Bytes;
     /// Packed weights; aligned to a register where they were packed so.
     unsafe fn weights(from: *const u8) -> Self::Weights;
-    /// Adds the four products of every lane, exactly.
+    /// Adds the products of every lane, exactly.
     unsafe fn dot(sums: Self::Int, bytes: Self::Bytes, weights: Self::Weights) -> Self::Int;
     /// Byte `j` of lane `i` of register `v` is byte [`Vector::channel`]`(v, i)` of `rows[j]`.
     unsafe fn interleave(rows: [Self::Int; 4]) -> [Self::Int; 4];

@@ -18,11 +18,14 @@ use crate::plan::Lowering;
 struct Conv {
     product: Arc<Product>,
     geometry: Geometry,
-    /// Offsets of the runs from the first tap.
+    /// Offsets of the runs from the first tap, and their length.
     runs: Vec<usize>,
+    length: usize,
+    groups: usize,
     group_channels: usize,
     columns: usize,
-    is_flat: bool,
+    /// Rows of a tile.
+    rows: usize,
 }
 
 pub(super) fn build(
@@ -38,32 +41,45 @@ pub(super) fn build(
     let touch = conv.groups == 1 && conv.window.dilations[1] == 1;
     let taps_per_run = if touch { width } else { 1 };
     let runs: Vec<usize> = geometry.taps.iter().copied().step_by(taps_per_run).collect();
+    let length = taps_per_run * group_channels;
     let product = step.packed(kernel, || {
         let weight = |output: usize, run: usize, i: usize| {
             let (tap, channel) = (run * taps_per_run + i / group_channels, i % group_channels);
             weights[(output * group_channels + channel) * height * width + tap]
         };
-        let length = taps_per_run * group_channels;
         let weights = Weights { outputs, groups: conv.groups, runs: runs.len(), length, weight };
         Ok(Product::new(tiles, &weights, &Requant::new(step, bounds)?))
     })?;
     let tiling = tiling(y, step.macs, Product::channel_step(tiles), conv.groups == 1);
-    let is_flat = geometry.step[0] == geometry.step[1] * y.grid.columns;
-    let columns = y.grid.columns;
-    Ok(Planned { work: Box::new(Conv { product, geometry, runs, group_channels, columns, is_flat }), tiling })
+    let (rows, columns) = (tiling.region(0).rows.len(), y.grid.columns);
+    let groups = conv.groups;
+    let work = Conv { product, geometry, runs, length, groups, group_channels, columns, rows };
+    Ok(Planned { work: Box::new(work), tiling })
+}
+
+impl Conv {
+    fn left(&self) -> Left<'_> {
+        Left {
+            first: self.geometry.first_tap(0, 0, 0),
+            image: self.geometry.image,
+            row: self.geometry.step[0],
+            column: self.geometry.step[1],
+            columns: self.columns,
+            groups: self.groups,
+            group: self.group_channels,
+            runs: &self.runs,
+            length: self.length,
+        }
+    }
 }
 
 impl Work for Conv {
-    fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, _: &mut [u8]) -> Result<(), Error> {
-        let left = Left {
-            first: &|image, row| self.geometry.first_tap(image, row, 0),
-            column: self.geometry.step[1],
-            columns: self.columns,
-            is_flat: self.is_flat,
-            group: self.group_channels,
-            runs: &self.runs,
-        };
-        self.product.run(inputs.view(0).bytes, &left, tile);
+    fn scratch_bytes(&self) -> usize {
+        self.product.scratch_bytes(&self.left(), self.rows)
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error> {
+        self.product.run(inputs.view(0).bytes, &self.left(), tile, scratch);
         Ok(())
     }
 }

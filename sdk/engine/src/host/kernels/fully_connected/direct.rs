@@ -14,6 +14,10 @@ use crate::plan::Lowering;
 
 struct FullyConnected {
     product: Arc<Product>,
+    /// Bytes of a row.
+    length: usize,
+    /// Rows of a tile.
+    rows: usize,
 }
 
 pub(super) fn build(
@@ -34,21 +38,34 @@ pub(super) fn build(
         Ok(Product::new(tiles, &weights, &Requant::new(step, bounds)?))
     })?;
     let tiling = tiling(step.output, step.macs, Product::channel_step(tiles), true);
-    Ok(Planned { work: Box::new(FullyConnected { product }), tiling })
+    let (length, rows) = (step.inputs[0].row_stride(), tiling.region(0).rows.len());
+    Ok(Planned { work: Box::new(FullyConnected { product, length, rows }), tiling })
+}
+
+impl FullyConnected {
+    fn left(&self) -> Left<'_> {
+        let length = self.length;
+        Left {
+            first: 0,
+            image: 0,
+            row: length,
+            column: length,
+            columns: 1,
+            groups: 1,
+            group: 0,
+            runs: &[0],
+            length,
+        }
+    }
 }
 
 impl Work for FullyConnected {
-    fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, _: &mut [u8]) -> Result<(), Error> {
-        let x = inputs.view(0);
-        let left = Left {
-            first: &|image, row| x.layout.offset(image, row, 0),
-            column: x.layout.row_stride(),
-            columns: 1,
-            is_flat: true,
-            group: 0,
-            runs: &[0],
-        };
-        self.product.run(x.bytes, &left, tile);
+    fn scratch_bytes(&self) -> usize {
+        self.product.scratch_bytes(&self.left(), self.rows)
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error> {
+        self.product.run(inputs.view(0).bytes, &self.left(), tile, scratch);
         Ok(())
     }
 }

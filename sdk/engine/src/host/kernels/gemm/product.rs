@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::tile::{Job, MAX_ROWS, Tiles, Width};
 use crate::host::kernels::epilogue::Requant;
 use crate::host::memory::Tile;
-use crate::host::simd::{CacheLine, Lookup, Rounding};
+use crate::host::simd::{CacheLine, Lookup, Rounding, widen};
 use crate::plan::{Layout, Tiling};
 
 /// Weights with their epilogue, packed for one level.
@@ -22,8 +22,10 @@ pub(crate) struct Product {
     multipliers: Vec<f32>,
     rounding: Rounding,
     table: Option<Lookup>,
-    /// Steps of four products in a run.
+    /// Steps of four bytes in a run.
     steps: usize,
+    /// Bytes of an element of the left matrix; 2 if it must be widened.
+    element: usize,
 }
 
 /// Some output channels of one group.
@@ -62,7 +64,8 @@ impl Product {
             multipliers: Vec::new(),
             rounding: requant.rounding(),
             table: requant.table().map(|table| Lookup::new(*table, tiles.level)),
-            steps: weights.length.div_ceil(4),
+            steps: weights.length.div_ceil(tiles.widths[0].products),
+            element: 4 / tiles.widths[0].products,
         };
         let per_group = weights.outputs / weights.groups;
         for group in 0..weights.groups {
@@ -103,7 +106,7 @@ impl Product {
         let bytes = weights.runs * self.steps * width.step_bytes;
         let mut packed: Vec<u8> = vec![0; bytes];
         for (i, step) in packed.chunks_exact_mut(width.step_bytes).enumerate() {
-            let (run, first) = (i / self.steps, i % self.steps * 4);
+            let (run, first) = (i / self.steps, i % self.steps * width.products);
             for (j, channel) in channels.clone().enumerate() {
                 let weight = |k: usize| {
                     if first + k < weights.length { (weights.weight)(channel, run, first + k) } else { 0 }
@@ -120,13 +123,27 @@ impl Product {
         tiles.widths[0].channels
     }
 
+    /// Bytes of scratch for tiles of at most `rows` rows.
+    pub(crate) fn scratch_bytes(&self, left: &Left<'_>, rows: usize) -> usize {
+        if self.element == 1 { 0 } else { left.span(rows).saturating_add(SPARE).saturating_mul(self.element) }
+    }
+
     /// Computes `tile`, whose channels start at a block's first and hold whole blocks.
     ///
     /// # Panics
-    /// If `left` names bytes beyond `x`.
-    pub(crate) fn run(&self, x: &[u8], left: &Left<'_>, tile: &mut Tile<'_>) {
+    /// If `left` names bytes beyond `x`, or the scratch is too short.
+    pub(crate) fn run(&self, x: &[u8], left: &Left<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) {
         let region = tile.region().clone();
         for image in region.images.clone() {
+            let first = left.first + image * left.image + region.rows.start * left.row;
+            let mut x = &x[first..];
+            if self.element == 2 {
+                let end = x.len().min(left.span(region.rows.len()) + SPARE);
+                let words: &mut [u16] = bytemuck::cast_slice_mut(&mut *scratch);
+                // SAFETY: this element's width is that of AVX2's tiles only.
+                unsafe { widen(&x[..end], &mut words[..end]) };
+                x = &scratch[..2 * end];
+            }
             for block in &self.blocks {
                 if region.channels.start <= block.channels.start && block.channels.end <= region.channels.end
                 {
@@ -139,11 +156,13 @@ impl Product {
         }
     }
 
+    /// `x` starts with the first element that the tile's rows of `image` read.
     fn block(&self, x: &[u8], left: &Left<'_>, block: &Block, image: usize, tile: &mut Tile<'_>) {
         let region = tile.region().clone();
         let job = Job {
-            stride: left.column,
+            stride: left.column * self.element,
             runs: left.runs,
+            element: self.element,
             steps: self.steps,
             weights: self.weights[block.weights..].as_ptr().cast(),
             bias: self.bias[block.lanes..].as_ptr(),
@@ -153,14 +172,15 @@ impl Product {
         };
         let raster = tile.raster(image);
         let channel = block.channels.start - region.channels.start;
-        let (lines, count) = if left.is_flat {
+        let (lines, count) = if left.is_flat() {
             (1, region.rows.len() * left.columns)
         } else {
             (region.rows.len(), left.columns)
         };
         for line in 0..lines {
-            let first = (left.first)(image, region.rows.start + line) + block.group * left.group;
-            let end = first + (count - 1) * left.column + left.last_run() + 4 * self.steps;
+            let first = line * left.row + block.group * left.group;
+            let last = first + (count - 1) * left.column + left.last_run();
+            let end = last * self.element + 4 * self.steps;
             assert!(end <= x.len(), "a product reads {end} of {} bytes", x.len());
             let (mut row, mut column) = (line, 0);
             for rows in even_parts(count, block.width.kernels.len()) {
@@ -176,33 +196,51 @@ impl Product {
                     }
                 }
                 let kernel = block.width.kernels[rows.len() - 1];
+                let at = (first + rows.start * left.column) * self.element;
                 // SAFETY: the level was picked for this CPU. The last byte of the last row lies in `x` (checked above),
                 // and rows and runs grow. Outputs were checked by the raster. The block's weights are whole.
-                unsafe { kernel(&job, x.as_ptr().add(first + rows.start * left.column), &outputs) };
+                unsafe { kernel(&job, x.as_ptr().add(at), &outputs) };
             }
         }
     }
 }
 
-/// Where the rows of the left matrix lie in an image.
+/// Elements beyond the last that a run of words may touch, rounded up.
+const SPARE: usize = 16;
+
+/// Where the rows of the left matrix lie in an image: offsets in bytes.
 pub(crate) struct Left<'a> {
-    /// Byte offset of the first run of output (image, row, column 0).
-    pub(crate) first: &'a dyn Fn(usize, usize) -> usize,
-    /// Bytes between outputs of a row.
+    /// Of the first run of the first output.
+    pub(crate) first: usize,
+    /// Between images, between rows and between columns of outputs.
+    pub(crate) image: usize,
+    pub(crate) row: usize,
     pub(crate) column: usize,
     /// Outputs of a row.
     pub(crate) columns: usize,
-    /// Whether a row's last output and the next row's first are as far apart as neighbours are.
-    pub(crate) is_flat: bool,
-    /// Bytes between groups.
+    /// Groups, and bytes between them.
+    pub(crate) groups: usize,
     pub(crate) group: usize,
-    /// Offsets of the runs.
+    /// Of the runs, from the first.
     pub(crate) runs: &'a [usize],
+    /// Bytes of a run.
+    pub(crate) length: usize,
 }
 
 impl Left<'_> {
+    /// Whether a row's last output and the next row's first are as far apart as neighbours are.
+    fn is_flat(&self) -> bool {
+        self.row == self.column * self.columns
+    }
+
     fn last_run(&self) -> usize {
         self.runs.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Bytes from the first to the last that some rows of outputs read.
+    fn span(&self, rows: usize) -> usize {
+        let last = (rows - 1) * self.row + (self.columns - 1) * self.column + (self.groups - 1) * self.group;
+        last + self.last_run() + self.length
     }
 }
 

@@ -7,7 +7,7 @@
 #![allow(unsafe_code, reason = "vector loads and stores at computed addresses")]
 
 use crate::host::CpuLevel;
-use crate::host::simd::{Evex, Madd, Rounding, Vector, Vex, Ymm, Zmm};
+use crate::host::simd::{Evex, Pairs, Rounding, Vector, Vex, Ymm, Zmm};
 
 /// Most rows of any tile.
 pub(crate) const MAX_ROWS: usize = 14;
@@ -16,8 +16,10 @@ pub(crate) const MAX_ROWS: usize = 14;
 pub(crate) struct Job<'a> {
     /// Bytes between rows of the left matrix.
     pub(crate) stride: usize,
-    /// Offsets of the runs in a row.
+    /// Offsets of the runs in a row, in elements.
     pub(crate) runs: &'a [usize],
+    /// Bytes of an element of the left matrix: 1, or 2 where it was widened.
+    pub(crate) element: usize,
     /// Steps of four bytes in each run, the last one perhaps beyond its end (where the weights are zero).
     pub(crate) steps: usize,
     /// The block's weights: `runs * steps * 2` registers.
@@ -33,7 +35,7 @@ pub(crate) struct Job<'a> {
 /// Computes a tile: `left` is the first byte of its first row, each of `rows` the first byte to write of one.
 ///
 /// # Safety
-/// The CPU has the level's features; `left + row * stride + run` is readable for `4 * steps` bytes for every row and run;
+/// The CPU has the level's features; `left + row * stride + run * element` is readable for `4 * steps` bytes for every row and run;
 /// every pointer in `rows` that the tile uses is writable for `channels` bytes; `weights`, `bias` and `multipliers` are
 /// those of a whole block.
 pub(crate) type TileKernel = unsafe fn(job: &Job<'_>, left: *const u8, rows: &[*mut u8; MAX_ROWS]);
@@ -43,11 +45,13 @@ pub(crate) type TileKernel = unsafe fn(job: &Job<'_>, left: *const u8, rows: &[*
 pub(crate) struct Width {
     /// Channels of a block.
     pub(crate) channels: usize,
+    /// Products of one channel and step, which takes four bytes of the left matrix: four of bytes, or two of words.
+    pub(crate) products: usize,
     /// Bytes of weights of one block and step.
     pub(crate) step_bytes: usize,
     /// Kernels for 1, 2, ... rows.
     pub(crate) kernels: &'static [TileKernel],
-    /// Writes four weights of a block's channel into the bytes of a step.
+    /// Writes the weights of a block's channel into the bytes of a step.
     pub(crate) pack: fn(channel: usize, weights: [i8; 4], step: &mut [u8]),
     /// The channel whose bias and multiplier come at this place.
     pub(crate) channel: fn(place: usize) -> usize,
@@ -67,11 +71,12 @@ pub(crate) static AVX512VNNI: Tiles = Tiles {
 pub(crate) static AVXVNNI: Tiles =
     Tiles { level: CpuLevel::AvxVnni, widths: &[width::<Ymm<Vex>>(&ymm_vex::KERNELS)] };
 pub(crate) static AVX2: Tiles =
-    Tiles { level: CpuLevel::Avx2, widths: &[width::<Ymm<Madd>>(&ymm_madd::KERNELS)] };
+    Tiles { level: CpuLevel::Avx2, widths: &[width::<Ymm<Pairs>>(&ymm_pairs::KERNELS)] };
 
 const fn width<V: Vector>(kernels: &'static [TileKernel]) -> Width {
     Width {
         channels: 2 * V::LANES,
+        products: V::PRODUCTS,
         step_bytes: 2 * V::WEIGHT_BYTES,
         kernels,
         pack: pack::<V>,
@@ -96,7 +101,7 @@ unsafe fn tile<V: Vector, const M: usize>(job: &Job<'_>, left: *const u8, rows: 
         let mut sums = [[V::ints(job.bias), V::ints(job.bias.add(V::LANES))]; M];
         let mut weights = job.weights;
         for &run in job.runs {
-            let mut left = left.add(run);
+            let mut left = left.add(run * job.element);
             for _ in 0..job.steps {
                 let pair = [V::weights(weights), V::weights(weights.add(V::WEIGHT_BYTES))];
                 for (row, sums) in sums.iter_mut().enumerate() {
@@ -210,7 +215,7 @@ kernels!(zmm, Zmm, "avx512f,avx512bw,avx512vl,avx512vnni", r1 1, r2 2, r3 3, r4 
 kernels!(ymm_evex, Ymm<Evex>, "avx512f,avx512bw,avx512vl,avx512vnni", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6, r7 7,
     r8 8, r9 9, r10 10, r11 11, r12 12, r13 13, r14 14);
 kernels!(ymm_vex, Ymm<Vex>, "avx2,fma,avxvnni", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6);
-kernels!(ymm_madd, Ymm<Madd>, "avx2,fma", r1 1, r2 2, r3 3, r4 4);
+kernels!(ymm_pairs, Ymm<Pairs>, "avx2,fma", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6);
 
 #[cfg(test)]
 mod tests {
