@@ -8,6 +8,9 @@ use super::build::{Builder, Built, Case, ConvSpec, Fill, Random, window};
 /// Sizes around the edges of vectors and tiles.
 const EDGES: [usize; 12] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33];
 
+/// More of them where a case costs little: around 12 to 14 rows, and blocks of 8, 16 and 32 channels.
+const TILE_EDGES: [usize; 19] = [4, 5, 6, 12, 13, 14, 24, 25, 27, 28, 29, 40, 41, 47, 48, 49, 63, 64, 65];
+
 /// Cases of every operation that has kernels, by the operation's name.
 pub(crate) fn all() -> Vec<(&'static str, Vec<Case>)> {
     vec![
@@ -70,7 +73,7 @@ fn random_window(random: &mut Random, image: [usize; 2]) -> Window {
 
 fn conv() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (i, &n) in EDGES.iter().enumerate() {
+    for (i, &n) in EDGES.iter().chain(&TILE_EDGES).enumerate() {
         let seed = i as u64;
         let inputs =
             one(format!("{n} channels"), seed, &[1, n, 5, 5], DType::U8, Fill::Any, &spec(9, point()));
@@ -81,6 +84,16 @@ fn conv() -> Vec<Case> {
             one(format!("{n} columns"), seed, &[2, 3, 3, n], DType::U8, Fill::Any, &spec(n, square.clone()));
         let high = one(format!("{n} rows"), seed, &[1, 2, n, 2], DType::I8, Fill::Any, &spec(4, square));
         cases.extend([inputs, outputs, wide, high]);
+    }
+    for (i, &n) in TILE_EDGES.iter().enumerate() {
+        let seed = 100 + i as u64;
+        // Images behind each other as one matrix; rows of an image with a halo; groups of a few channels.
+        let flat = spec(n, point());
+        cases.push(one(format!("{n} of 3 images"), seed, &[3, 7, 2, n], DType::U8, Fill::Any, &flat));
+        let strided = spec(n, window([3, 2], [2, 2], [1, 2], [1, 0, 2, 1]));
+        cases.push(one(format!("{n} in steps"), seed, &[2, 3, 9, n], DType::I8, Fill::Any, &strided));
+        let groups = ConvSpec { groups: 3, ..spec(3 * n, window([3, 3], [1, 2], [1, 1], [1; 4])) };
+        cases.push(one(format!("3 groups of {n}"), seed, &[2, 15, 4, 5], DType::U8, Fill::Any, &groups));
     }
     let depths = [(127, Fill::Highest), (128, Fill::Highest), (129, Fill::Lowest), (1000, Fill::Highest)];
     for (channels, weights) in depths {
@@ -116,8 +129,8 @@ fn conv() -> Vec<Case> {
 
 fn depthwise() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (i, &n) in EDGES.iter().chain(&[63, 64, 65, 130]).enumerate() {
-        for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
+    for (i, &n) in EDGES.iter().chain(&[40, 41, 47, 48, 49, 63, 64, 65, 96, 130]).enumerate() {
+        for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)] {
             let pad = kernel / 2;
             let window = window([kernel; 2], [stride; 2], [1, 1], [pad; 4]);
             let channels = ConvSpec { groups: n, ..spec(n, window.clone()) };

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
-use super::{Rounding, Vector, store_parts};
+use super::{Quarters, Rounding, Vector, store_parts};
 
 /// 256-bit registers: AVX2, and what the dot step needs.
 pub(crate) struct Ymm<D>(PhantomData<D>);
@@ -266,6 +266,33 @@ impl<D: Dot> Vector for Ymm<D> {
                 let mut spilled = [0u8; 16];
                 _mm_storeu_si128(spilled.as_mut_ptr().cast(), bytes);
                 store_parts(to, spilled.as_ptr(), count);
+            }
+        }
+    }
+}
+
+#[allow(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the contract of `Vector`; only intrinsics and checked counts"
+)]
+impl<D: Dot> Quarters for Ymm<D> {
+    #[inline(always)]
+    unsafe fn store_quarters(to: [*mut u8; 4], bytes: __m256i, count: usize) {
+        unsafe {
+            let apart = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+            let (low, high) = (_mm256_castsi256_si128(apart), _mm256_extracti128_si256::<1>(apart));
+            if count == 8 {
+                _mm_storel_epi64(to[0].cast(), low);
+                _mm_storeh_pd(to[1].cast(), _mm_castsi128_pd(low));
+                _mm_storel_epi64(to[2].cast(), high);
+                _mm_storeh_pd(to[3].cast(), _mm_castsi128_pd(high));
+            } else {
+                let mut spilled = [0u8; 32];
+                _mm256_storeu_si256(spilled.as_mut_ptr().cast(), apart);
+                store_parts(to[0], spilled.as_ptr(), count);
+                store_parts(to[1], spilled.as_ptr().add(8), count);
+                store_parts(to[2], spilled.as_ptr().add(16), count);
+                store_parts(to[3], spilled.as_ptr().add(24), count);
             }
         }
     }

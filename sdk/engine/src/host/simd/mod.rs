@@ -122,6 +122,13 @@ pub(crate) trait Vector {
     }
 }
 
+/// Registers of eight lanes, whose blocks may be one register of channels wide.
+pub(crate) trait Quarters: Vector {
+    /// Takes apart what packing four rows of one register each has interleaved (`words[0]` of rows 0 and 1, `words[1]` of
+    /// rows 2 and 3), and writes the first `count` bytes of each, at most `LANES`.
+    unsafe fn store_quarters(to: [*mut u8; 4], bytes: Self::Int, count: usize);
+}
+
 /// Writes the first `count` bytes of a register that was spilled to `from`, in as few stores as the count's bits.
 #[inline(always)]
 unsafe fn store_parts(to: *mut u8, from: *const u8, count: usize) {

@@ -71,8 +71,7 @@ impl Product {
         for group in 0..weights.groups {
             let mut channels = group * per_group..(group + 1) * per_group;
             while !channels.is_empty() {
-                let fits = |width: &&Width| width.channels >= channels.len();
-                let width = tiles.widths.iter().rfind(fits).unwrap_or(&tiles.widths[0]);
+                let width = tiles.width(channels.len());
                 let next = channels.end.min(channels.start + width.channels);
                 product.push(width, group, channels.start..next, weights, requant);
                 channels.start = next;

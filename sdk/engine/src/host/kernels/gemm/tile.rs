@@ -7,7 +7,7 @@
 #![allow(unsafe_code, reason = "vector loads and stores at computed addresses")]
 
 use crate::host::CpuLevel;
-use crate::host::simd::{Evex, Pairs, Rounding, Vector, Vex, Ymm, Zmm};
+use crate::host::simd::{Evex, Pairs, Quarters, Rounding, Vector, Vex, Ymm, Zmm};
 
 /// Most rows of any tile.
 pub(crate) const MAX_ROWS: usize = 14;
@@ -57,37 +57,70 @@ pub(crate) struct Width {
     pub(crate) channel: fn(place: usize) -> usize,
 }
 
-/// The tiles of one level: wide ones, and narrow ones for a last block of at most their channels.
+/// The tiles of one level, widest first.
 #[derive(Debug)]
 pub(crate) struct Tiles {
     pub(crate) level: CpuLevel,
     pub(crate) widths: &'static [Width],
 }
 
+impl Tiles {
+    /// The block for what remains of a group's channels: the narrowest that holds them all if it leaves no register
+    /// empty, else the widest that they fill.
+    pub(crate) fn width(&self, channels: usize) -> &'static Width {
+        let narrowest = self.widths[self.widths.len() - 1].channels;
+        let holds = |width: &&Width| (channels..channels + narrowest).contains(&width.channels);
+        let filled = |width: &&Width| width.channels <= channels;
+        let width = self.widths.iter().rfind(holds).or_else(|| self.widths.iter().find(filled));
+        width.unwrap_or(&self.widths[0])
+    }
+}
+
 pub(crate) static AVX512VNNI: Tiles = Tiles {
     level: CpuLevel::Avx512Vnni,
-    widths: &[width::<Zmm>(&zmm::KERNELS), width::<Ymm<Evex>>(&ymm_evex::KERNELS)],
+    widths: &[
+        double::<Zmm>(&zmm::KERNELS),
+        double::<Ymm<Evex>>(&ymm_evex::KERNELS),
+        single::<Ymm<Evex>>(&single_evex::KERNELS),
+    ],
 };
-pub(crate) static AVXVNNI: Tiles =
-    Tiles { level: CpuLevel::AvxVnni, widths: &[width::<Ymm<Vex>>(&ymm_vex::KERNELS)] };
-pub(crate) static AVX2: Tiles =
-    Tiles { level: CpuLevel::Avx2, widths: &[width::<Ymm<Pairs>>(&ymm_pairs::KERNELS)] };
+pub(crate) static AVXVNNI: Tiles = Tiles {
+    level: CpuLevel::AvxVnni,
+    widths: &[double::<Ymm<Vex>>(&ymm_vex::KERNELS), single::<Ymm<Vex>>(&single_vex::KERNELS)],
+};
+pub(crate) static AVX2: Tiles = Tiles {
+    level: CpuLevel::Avx2,
+    widths: &[double::<Ymm<Pairs>>(&ymm_pairs::KERNELS), single::<Ymm<Pairs>>(&single_pairs::KERNELS)],
+};
 
-const fn width<V: Vector>(kernels: &'static [TileKernel]) -> Width {
+/// Blocks of two registers.
+const fn double<V: Vector>(kernels: &'static [TileKernel]) -> Width {
     Width {
         channels: 2 * V::LANES,
         products: V::PRODUCTS,
         step_bytes: 2 * V::WEIGHT_BYTES,
         kernels,
-        pack: pack::<V>,
+        pack: pack_double::<V>,
         channel: |place| V::pair_channel(place / V::LANES, place % V::LANES),
     }
 }
 
-fn pack<V: Vector>(channel: usize, weights: [i8; 4], step: &mut [u8]) {
+fn pack_double<V: Vector>(channel: usize, weights: [i8; 4], step: &mut [u8]) {
     // The inverse of `pair_channel`.
     let (v, lane) = (channel / 4 % 2, channel / 8 * 4 + channel % 4);
     V::pack_weights(lane, weights, &mut step[v * V::WEIGHT_BYTES..][..V::WEIGHT_BYTES]);
+}
+
+/// Blocks of one register, channels in their own order.
+const fn single<V: Quarters>(kernels: &'static [TileKernel]) -> Width {
+    Width {
+        channels: V::LANES,
+        products: V::PRODUCTS,
+        step_bytes: V::WEIGHT_BYTES,
+        kernels,
+        pack: V::pack_weights,
+        channel: |place| place,
+    }
 }
 
 /// `M` rows times one block.
@@ -191,9 +224,71 @@ unsafe fn words<V: Vector, const PLAIN: bool>(
     }
 }
 
+/// `M` rows times one block of one register.
+///
+/// # Safety
+/// As [`TileKernel`].
+#[inline(always)]
+unsafe fn narrow<V: Quarters, const M: usize>(job: &Job<'_>, left: *const u8, rows: &[*mut u8; MAX_ROWS]) {
+    // SAFETY: as for `tile`.
+    unsafe {
+        let mut sums = [V::ints(job.bias); M];
+        let mut weights = job.weights;
+        for &run in job.runs {
+            let mut left = left.add(run * job.element);
+            for _ in 0..job.steps {
+                let register = V::weights(weights);
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let bytes = V::prepare(V::splat(left.add(row * job.stride)));
+                    *sums = V::dot(*sums, bytes, register);
+                }
+                weights = weights.add(V::WEIGHT_BYTES);
+                left = left.add(4);
+            }
+        }
+        let multipliers = V::floats(job.multipliers);
+        quad::<V, M, 0>(job, &sums, multipliers, rows);
+        quad::<V, M, 4>(job, &sums, multipliers, rows);
+        quad::<V, M, 8>(job, &sums, multipliers, rows);
+        quad::<V, M, 12>(job, &sums, multipliers, rows);
+    }
+}
+
+/// Four rows from `ROW` of those that the tile has; missing ones repeat the last.
+///
+/// # Safety
+/// As [`TileKernel`].
+#[inline(always)]
+unsafe fn quad<V: Quarters, const M: usize, const ROW: usize>(
+    job: &Job<'_>,
+    sums: &[V::Int; M],
+    multipliers: V::Float,
+    rows: &[*mut u8; MAX_ROWS],
+) {
+    if ROW >= M {
+        return;
+    }
+    let [a, b, c, d] = [ROW, ROW + 1, ROW + 2, ROW + 3].map(|row| row.min(M - 1));
+    let rounding = &job.rounding;
+    // SAFETY: as above.
+    unsafe {
+        let low = [
+            V::round::<false>(sums[a], multipliers, rounding),
+            V::round::<false>(sums[b], multipliers, rounding),
+        ];
+        let high = [
+            V::round::<false>(sums[c], multipliers, rounding),
+            V::round::<false>(sums[d], multipliers, rounding),
+        ];
+        let words = [V::words(low, rounding), V::words(high, rounding)];
+        let bytes = V::pack::<false>(words, rounding);
+        V::store_quarters([rows[a], rows[b], rows[c], rows[d]], bytes, job.channels);
+    }
+}
+
 /// A module with the kernels of one vector type, one per number of rows.
 macro_rules! kernels {
-    ($name:ident, $vector:ty, $features:literal, $($rows:ident $m:literal),*) => {
+    ($name:ident, $tile:ident, $vector:ty, $features:literal, $($rows:ident $m:literal),*) => {
         mod $name {
             use super::*;
 
@@ -203,34 +298,119 @@ macro_rules! kernels {
                 #[target_feature(enable = $features)]
                 unsafe fn $rows(job: &Job<'_>, left: *const u8, rows: &[*mut u8; MAX_ROWS]) {
                     // SAFETY: the caller's duty.
-                    unsafe { tile::<$vector, $m>(job, left, rows) }
+                    unsafe { $tile::<$vector, $m>(job, left, rows) }
                 }
             )*
         }
     };
 }
 
-kernels!(zmm, Zmm, "avx512f,avx512bw,avx512vl,avx512vnni", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6, r7 7, r8 8, r9 9,
-    r10 10, r11 11, r12 12, r13 13, r14 14);
-kernels!(ymm_evex, Ymm<Evex>, "avx512f,avx512bw,avx512vl,avx512vnni", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6, r7 7,
-    r8 8, r9 9, r10 10, r11 11, r12 12, r13 13, r14 14);
-kernels!(ymm_vex, Ymm<Vex>, "avx2,fma,avxvnni", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6);
-kernels!(ymm_pairs, Ymm<Pairs>, "avx2,fma", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6);
+kernels!(zmm, tile, Zmm, "avx512f,avx512bw,avx512vl,avx512vnni", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6, r7 7, r8 8,
+    r9 9, r10 10, r11 11, r12 12, r13 13, r14 14);
+kernels!(ymm_evex, tile, Ymm<Evex>, "avx512f,avx512bw,avx512vl,avx512vnni", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6,
+    r7 7, r8 8, r9 9, r10 10, r11 11, r12 12, r13 13, r14 14);
+kernels!(single_evex, narrow, Ymm<Evex>, "avx512f,avx512bw,avx512vl,avx512vnni", r1 1, r2 2, r3 3, r4 4, r5 5,
+    r6 6, r7 7, r8 8, r9 9, r10 10, r11 11, r12 12, r13 13, r14 14);
+kernels!(ymm_vex, tile, Ymm<Vex>, "avx2,fma,avxvnni", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6);
+kernels!(single_vex, narrow, Ymm<Vex>, "avx2,fma,avxvnni", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6, r7 7, r8 8, r9 9,
+    r10 10, r11 11, r12 12);
+kernels!(ymm_pairs, tile, Ymm<Pairs>, "avx2,fma", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6);
+kernels!(single_pairs, narrow, Ymm<Pairs>, "avx2,fma", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6, r7 7, r8 8, r9 9,
+    r10 10, r11 11, r12 12);
 
 #[cfg(test)]
 mod tests {
+    use tilemark_model::numerics;
+
     use super::*;
+
+    fn widths() -> impl Iterator<Item = (CpuLevel, &'static Width)> {
+        let tiles = [&AVX512VNNI, &AVXVNNI, &AVX2];
+        tiles.into_iter().flat_map(|tiles| tiles.widths.iter().map(|width| (tiles.level, width)))
+    }
 
     #[test]
     fn packing_puts_each_channel_where_its_bias_is() {
-        for width in [&AVX512VNNI, &AVXVNNI, &AVX2].into_iter().flat_map(|tiles| tiles.widths) {
-            let lanes = width.channels / 2;
+        for (_, width) in widths() {
+            let lanes = if width.channels == 8 { 8 } else { width.channels / 2 };
             for place in 0..width.channels {
                 let mut step = vec![0; width.step_bytes];
                 (width.pack)((width.channel)(place), [1, 0, 0, 0], &mut step);
                 let at = step.iter().position(|&byte| byte == 1).unwrap();
-                let register = width.step_bytes / 2;
+                let register = width.step_bytes / (width.channels / lanes);
                 assert_eq!((at / register, at % register / 4), (place / lanes, place % lanes));
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_leave_no_register_empty() {
+        let blocks = |tiles: &Tiles, mut channels: usize| {
+            let mut found = Vec::new();
+            while channels > 0 {
+                found.push(tiles.width(channels).channels);
+                channels -= channels.min(found[found.len() - 1]);
+            }
+            found
+        };
+        assert_eq!(blocks(&AVX512VNNI, 64), [32, 32]);
+        assert_eq!(blocks(&AVX512VNNI, 56), [32, 16, 8]);
+        assert_eq!(blocks(&AVX512VNNI, 25), [32]);
+        assert_eq!(blocks(&AVX512VNNI, 17), [16, 8]);
+        assert_eq!(blocks(&AVX512VNNI, 40), [32, 8]);
+        assert_eq!(blocks(&AVX512VNNI, 3), [8]);
+        assert_eq!(blocks(&AVX2, 41), [16, 16, 16]);
+        assert_eq!(blocks(&AVX2, 24), [16, 8]);
+    }
+
+    /// The epilogue alone: sums that come from the bias, at the ends of their range, at ties and beyond 2^24.
+    #[test]
+    fn every_sum_becomes_its_byte_in_every_tile() {
+        let sums = [0, 1, -1, 2, 3, 5, 255, 256, 509, -511, 1 << 24, (1 << 24) + 1, i32::MAX, i32::MIN];
+        for (_, width) in widths().filter(|(level, _)| level.is_supported()) {
+            let bias: Vec<i32> = (0..width.channels).map(|i| sums[i % sums.len()]).collect();
+            for multiplier in [1.0, 0.5, 0.25, 0.3, 1.0e-7] {
+                for (lo, hi, zero) in [(0u8, 255u8, 0u8), (0, 255, 129), (0, 255, 255), (7, 99, 8)] {
+                    let multipliers = vec![multiplier; width.channels];
+                    let rounding = Rounding::new(lo, hi, zero, multiplier > 0.5);
+                    let expected: Vec<u8> = bias
+                        .iter()
+                        .map(|&sum| {
+                            numerics::requantize(sum, multiplier, zero.into(), lo.into(), hi.into()) as u8
+                        })
+                        .collect();
+                    for channels in 1..=width.channels {
+                        for (rows, kernel) in (1..).zip(width.kernels) {
+                            let mut bytes = vec![77u8; rows * width.channels];
+                            let mut pointers = [std::ptr::null_mut(); MAX_ROWS];
+                            for (pointer, row) in pointers.iter_mut().zip(bytes.chunks_mut(width.channels)) {
+                                *pointer = row.as_mut_ptr();
+                            }
+                            let job = Job {
+                                stride: 0,
+                                runs: &[],
+                                element: 1,
+                                steps: 0,
+                                weights: std::ptr::null(),
+                                bias: bias.as_ptr(),
+                                multipliers: multipliers.as_ptr(),
+                                channels,
+                                rounding,
+                            };
+                            // SAFETY: the level is supported, nothing is read but bias and multipliers, and every row
+                            // has room for all channels.
+                            unsafe { kernel(&job, std::ptr::null(), &pointers) };
+                            for row in bytes.chunks(width.channels) {
+                                for (place, &byte) in row.iter().enumerate() {
+                                    let lane =
+                                        (0..width.channels).find(|&i| (width.channel)(i) == place).unwrap();
+                                    let expected = if place < channels { expected[lane] } else { 77 };
+                                    assert_eq!(byte, expected, "{} * {multiplier}, {rows} rows", bias[lane]);
+                                }
+                            }
+                        }
+                    }
+                }
             }
         }
     }
