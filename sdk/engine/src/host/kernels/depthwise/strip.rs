@@ -16,8 +16,10 @@ pub(crate) const MAX_ROWS: usize = 4;
 pub(crate) struct Strip<'a> {
     /// The strip's first byte in column 0 of each input row: four rows per quad.
     pub(crate) rows: &'a [*const u8],
-    /// Bytes between columns, of the input and of the output.
+    /// Bytes between outputs of a row, in the input where they are neighbours, and in the output.
     pub(crate) columns: [usize; 2],
+    /// Bytes between horizontal taps, where they are not whole columns apart ([`Width::folded`]).
+    pub(crate) tap: usize,
     /// Outputs to compute.
     pub(crate) count: usize,
     /// Input columns between outputs.
@@ -35,8 +37,9 @@ pub(crate) struct Strip<'a> {
     pub(crate) scratch: *mut u8,
     /// The first output of each row.
     pub(crate) outputs: [*mut u8; MAX_ROWS],
-    /// Channels to write.
+    /// Bytes to write for each output, and for the last.
     pub(crate) channels: usize,
+    pub(crate) last: usize,
     pub(crate) rounding: Rounding,
 }
 
@@ -61,6 +64,8 @@ pub(crate) struct Width {
     pub(crate) register: usize,
     /// For one, two and four rows: any window.
     pub(crate) any: [StripKernel; 3],
+    /// For one, two and four rows: any window at stride 1, where a register holds several neighbouring pixels whole.
+    pub(crate) folded: [StripKernel; 3],
     /// For one and two rows: windows of three columns and at most four rows, by horizontal stride less one.
     pub(crate) three: [[StripKernel; 2]; 2],
     /// Writes the four weights of a lane into a register's bytes.
@@ -79,13 +84,22 @@ pub(crate) static AVX512VNNI: Strips =
 pub(crate) static AVXVNNI: Strips = Strips { level: CpuLevel::AvxVnni, widths: &[ymm_vex::WIDTH] };
 pub(crate) static AVX2: Strips = Strips { level: CpuLevel::Avx2, widths: &[ymm_madd::WIDTH] };
 
-/// Four rows of one column, interleaved.
+/// Four rows of one column of the first quad, interleaved.
 ///
 /// # Safety
 /// As [`StripKernel`].
 #[inline(always)]
-unsafe fn column<V: Vector>(strip: &Strip<'_>, quad: usize, column: usize) -> [V::Int; 4] {
-    let at = column * strip.columns[0];
+unsafe fn column<V: Vector>(strip: &Strip<'_>, column: usize) -> [V::Int; 4] {
+    // SAFETY: the caller's duty.
+    unsafe { interleaved::<V>(strip, 0, column * strip.columns[0]) }
+}
+
+/// Four rows at `at` bytes from column 0, interleaved.
+///
+/// # Safety
+/// As [`StripKernel`].
+#[inline(always)]
+unsafe fn interleaved<V: Vector>(strip: &Strip<'_>, quad: usize, at: usize) -> [V::Int; 4] {
     // SAFETY: the caller's duty.
     unsafe {
         let rows = strip.rows.as_ptr().add(4 * quad);
@@ -164,18 +178,21 @@ unsafe fn write<V: Vector, const R: usize, const PLAIN: bool>(
     sums: [[V::Int; 4]; R],
     output: usize,
 ) {
+    let count = if output + 1 == strip.count { strip.last } else { strip.channels };
+    let mut rounded = sums;
     // SAFETY: the caller's duty.
     unsafe {
-        for (row, sums) in sums.into_iter().enumerate() {
-            let mut rounded = sums;
-            for (v, rounded) in rounded.iter_mut().enumerate() {
-                let multipliers = V::floats(strip.multipliers.add(v * V::LANES));
-                *rounded = V::round::<PLAIN>(*rounded, multipliers, &strip.rounding);
+        for v in 0..4 {
+            let multipliers = V::floats(strip.multipliers.add(v * V::LANES));
+            for sums in &mut rounded {
+                sums[v] = V::round::<PLAIN>(sums[v], multipliers, &strip.rounding);
             }
+        }
+        for (row, rounded) in rounded.into_iter().enumerate() {
             let low = V::words([rounded[0], rounded[1]], &strip.rounding);
             let high = V::words([rounded[2], rounded[3]], &strip.rounding);
             let to = strip.outputs[row].add(output * strip.columns[1]);
-            V::store(to, V::pack::<PLAIN>([low, high], &strip.rounding), strip.channels);
+            V::store(to, V::pack::<PLAIN>([low, high], &strip.rounding), count);
         }
     }
 }
@@ -195,7 +212,7 @@ unsafe fn any<V: Vector, const R: usize>(strip: &Strip<'_>) {
         for quad in 0..quads {
             for i in 0..columns {
                 let to = strip.scratch.add((quad * columns + i) * 4 * register);
-                for (v, x) in column::<V>(strip, quad, i).into_iter().enumerate() {
+                for (v, x) in interleaved::<V>(strip, quad, i * strip.columns[0]).into_iter().enumerate() {
                     V::store(to.add(v * register), x, register);
                 }
             }
@@ -218,6 +235,9 @@ unsafe fn any<V: Vector, const R: usize>(strip: &Strip<'_>) {
 
 /// One quad and three neighbouring columns: the interleaved columns pass through registers, `S` new ones per output.
 ///
+/// Tried on Zen 4 and left: two outputs at a time, so that a weight that is loaded serves both (it gained 5 % with 512-bit
+/// registers and lost as much with 256-bit ones).
+///
 /// # Safety
 /// As [`StripKernel`].
 #[inline(always)]
@@ -226,19 +246,44 @@ unsafe fn three<V: Vector, const R: usize, const S: usize>(strip: &Strip<'_>) {
     // SAFETY: the caller's duty.
     unsafe {
         // What the first output does not load anew: two columns, or one.
-        let mut window = [column::<V>(strip, 0, 0); 3];
+        let mut window = [column::<V>(strip, 0); 3];
         if S == 1 {
-            window[2] = column::<V>(strip, 0, 1);
+            window[2] = column::<V>(strip, 1);
         }
         for output in 0..strip.count {
             let next = output * S + 3 - S;
             window = match S {
-                1 => [window[1], window[2], column::<V>(strip, 0, next)],
-                _ => [window[2], column::<V>(strip, 0, next), column::<V>(strip, 0, next + 1)],
+                1 => [window[1], window[2], column::<V>(strip, next)],
+                _ => [window[2], column::<V>(strip, next), column::<V>(strip, next + 1)],
             };
             let mut sums = bias::<V, R>(strip);
             for (tap, x) in window.into_iter().enumerate() {
                 add::<V, R>(&mut sums, x, strip.weights.add(tap * per_tap));
+            }
+            finish::<V, R>(strip, sums, output);
+        }
+    }
+}
+
+/// Stride 1 where a register holds several neighbouring pixels whole: taps are less than a register apart, so every tap
+/// is interleaved anew.
+///
+/// # Safety
+/// As [`StripKernel`].
+#[inline(always)]
+unsafe fn folded<V: Vector, const R: usize>(strip: &Strip<'_>) {
+    let per_tap = 4 * strip.packed_rows * V::WEIGHT_BYTES;
+    // SAFETY: the caller's duty.
+    unsafe {
+        for output in 0..strip.count {
+            let mut sums = bias::<V, R>(strip);
+            let mut weights = strip.weights;
+            for quad in 0..strip.rows.len() / 4 {
+                for tap in 0..strip.taps[0] {
+                    let at = output * strip.columns[0] + tap * strip.tap;
+                    add::<V, R>(&mut sums, interleaved::<V>(strip, quad, at), weights);
+                    weights = weights.add(per_tap);
+                }
             }
             finish::<V, R>(strip, sums, output);
         }
@@ -255,6 +300,7 @@ macro_rules! width {
                 channels: 4 * <$vector>::LANES,
                 register: <$vector>::WEIGHT_BYTES,
                 any: [any_of::<1>, any_of::<2>, any_of::<4>],
+                folded: [folded_of::<1>, folded_of::<2>, folded_of::<4>],
                 three: [[three_of::<1, 1>, three_of::<1, 2>], [three_of::<2, 1>, three_of::<2, 2>]],
                 pack: <$vector>::pack_weights,
             };
@@ -263,6 +309,12 @@ macro_rules! width {
             unsafe fn any_of<const R: usize>(strip: &Strip<'_>) {
                 // SAFETY: the caller's duty.
                 unsafe { any::<$vector, R>(strip) }
+            }
+
+            #[target_feature(enable = $features)]
+            unsafe fn folded_of<const R: usize>(strip: &Strip<'_>) {
+                // SAFETY: the caller's duty.
+                unsafe { folded::<$vector, R>(strip) }
             }
 
             #[target_feature(enable = $features)]

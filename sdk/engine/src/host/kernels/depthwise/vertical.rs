@@ -58,6 +58,8 @@ struct Packed {
 struct PackedStrip {
     width: &'static Width,
     channels: Range<usize>,
+    /// Neighbouring pixels that a register holds, if more than one.
+    pixels: usize,
     /// Where its weights (in cache lines), bias and multipliers start.
     weights: usize,
     lanes: usize,
@@ -87,7 +89,7 @@ pub(super) fn build(
     let window = &conv.window;
     let sharing = Sharing::new(height, window.strides[0], window.dilations[0]);
     let packed = step.packed(kernel, || {
-        let shape = Shape { outputs, kernel: [height, width], stride: window.strides[0], sharing };
+        let shape = Shape { outputs, kernel: [height, width], strides: window.strides, sharing };
         Ok(Packed::new(strips, weights, &shape, &Requant::new(step, bounds)?))
     })?;
     let x = &step.inputs[0];
@@ -137,7 +139,7 @@ fn blocks(rows: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
 struct Shape {
     outputs: usize,
     kernel: [usize; 2],
-    stride: usize,
+    strides: [usize; 2],
     sharing: Sharing,
 }
 
@@ -152,12 +154,19 @@ impl Packed {
             table: requant.table().map(|table| Lookup::new(*table, strips.level)),
         };
         let mut channels = 0..shape.outputs;
+        // Where not even the narrowest register would be half full, one holds several pixels.
+        let narrowest = strips.widths[strips.widths.len() - 1].channels;
+        if shape.strides[1] == 1 && 2 * shape.outputs <= narrowest {
+            let width = &strips.widths[0];
+            packed.push(width, channels, width.channels / shape.outputs, weights, shape, requant);
+            return packed;
+        }
         while !channels.is_empty() {
             // The narrowest that suffices for what remains, else the widest.
             let fits = |width: &&Width| width.channels >= channels.len();
             let width = strips.widths.iter().rfind(fits).unwrap_or(&strips.widths[0]);
             let next = channels.end.min(channels.start + width.channels);
-            packed.push(width, channels.start..next, weights, shape, requant);
+            packed.push(width, channels.start..next, 1, weights, shape, requant);
             channels.start = next;
         }
         packed
@@ -167,16 +176,21 @@ impl Packed {
         &mut self,
         width: &'static Width,
         channels: Range<usize>,
+        pixels: usize,
         weights: &[i8],
         shape: &Shape,
         requant: &Requant,
     ) {
         let lanes = width.channels / 4;
-        // Any type's `channel` says the same.
-        let channel = |v: usize, lane: usize| channels.start + Zmm::channel(v, lane);
+        // Any type's `channel` says the same. The channels of a pixel may come several times.
+        let channel = |v: usize, lane: usize| {
+            let i = Zmm::channel(v, lane);
+            if i < pixels * channels.len() { channels.start + i % channels.len() } else { usize::MAX }
+        };
         let strip = PackedStrip {
             width,
             channels: channels.clone(),
+            pixels,
             weights: self.weights.len(),
             lanes: self.bias.len(),
         };
@@ -194,7 +208,7 @@ impl Packed {
             let (v, row, tap, quad) = (i % 4, i / 4 % rows, i / 4 / rows % taps, i / 4 / rows / taps);
             for lane in 0..lanes {
                 let channel = channel(v, lane);
-                let weight = |j: usize| match (4 * quad + j).checked_sub(row * shape.stride) {
+                let weight = |j: usize| match (4 * quad + j).checked_sub(row * shape.strides[0]) {
                     Some(ky) if ky < height && channels.contains(&channel) => {
                         weights[(channel * height + ky) * taps + tap]
                     }
@@ -255,26 +269,29 @@ impl Depthwise {
         let last_tap = (rows - 1) * self.strides[0] + self.kernel[0] - 1;
         let start = self.geometry.first_tap(image, region.rows.start + first, 0) + packed.channels.start;
         let row = |i: usize| start + i.min(last_tap) * self.dilations[0] * self.input[0];
-        let last = (self.columns - 1) * self.strides[1] + (self.kernel[1] - 1) * self.dilations[1];
+        let outputs = self.columns.div_ceil(packed.pixels);
+        let last = (outputs - 1) * packed.pixels * self.strides[1] + (self.kernel[1] - 1) * self.dilations[1];
         let end = row(last_tap) + last * self.input[1] + packed.width.channels;
         assert!(end <= x.len(), "a window reads {end} of {} bytes", x.len());
         let raster = tile.raster(image);
-        let kernel = self.kernel(packed.width, rows);
+        let kernel = self.kernel(packed, rows);
+        let chunk = if packed.pixels > 1 { outputs } else { self.chunk };
         let mut pointers = [x.as_ptr(); MAX_TAPS];
         let quads = &mut pointers[..4 * self.sharing.quads];
-        for from in (0..self.columns).step_by(self.chunk) {
+        for from in (0..outputs).step_by(chunk) {
             let column = from * self.strides[1] * self.input[1];
             for (i, pointer) in quads.iter_mut().enumerate() {
                 *pointer = x[row(i) + column..].as_ptr();
             }
-            let mut outputs = [std::ptr::null_mut(); MAX_ROWS];
-            for (i, output) in outputs.iter_mut().take(rows).enumerate() {
+            let mut first_outputs = [std::ptr::null_mut(); MAX_ROWS];
+            for (i, output) in first_outputs.iter_mut().take(rows).enumerate() {
                 raster.pixels([first + i, from, channel], channels, std::slice::from_mut(output));
             }
             let strip = Strip {
                 rows: quads,
-                columns: [self.input[1], raster.column_stride()],
-                count: self.chunk.min(self.columns - from),
+                columns: [packed.pixels * self.input[1], packed.pixels * raster.column_stride()],
+                tap: self.dilations[1] * self.input[1],
+                count: chunk.min(outputs - from),
                 stride: self.strides[1],
                 taps: [self.kernel[1], self.dilations[1]],
                 weights: self.packed.weights[packed.weights..].as_ptr().cast(),
@@ -282,8 +299,9 @@ impl Depthwise {
                 bias: self.packed.bias[packed.lanes..].as_ptr(),
                 multipliers: self.packed.multipliers[packed.lanes..].as_ptr(),
                 scratch: scratch.as_mut_ptr(),
-                outputs,
-                channels,
+                outputs: first_outputs,
+                channels: packed.pixels * channels,
+                last: (self.columns - (outputs - 1) * packed.pixels) * channels,
                 rounding: self.packed.rounding,
             };
             // SAFETY: the level was picked for this CPU. The last byte that any row reads lies in `x` (checked above), and
@@ -293,8 +311,12 @@ impl Depthwise {
         }
     }
 
-    fn kernel(&self, width: &Width, rows: usize) -> StripKernel {
+    fn kernel(&self, packed: &PackedStrip, rows: usize) -> StripKernel {
+        let width = packed.width;
         let i = rows.trailing_zeros() as usize; // 1, 2 or 4 rows
+        if packed.pixels > 1 {
+            return width.folded[i];
+        }
         let [stride, dilation] = [self.strides[1], self.dilations[1]];
         let is_three = self.kernel[1] == 3 && dilation == 1 && stride <= 2 && self.sharing.quads == 1;
         if is_three && rows <= 2 { width.three[i][stride - 1] } else { width.any[i] }
