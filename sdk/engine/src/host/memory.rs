@@ -197,6 +197,7 @@ impl Tile<'_> {
     }
 
     /// Calls `visit` with every run of consecutive bytes of the region.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn runs(&mut self, mut visit: impl FnMut(&mut [u8])) {
         let columns = self.slot.layout.grid.columns;
         let has_whole_pixels = self.region.channels.len() == self.slot.layout.grid.channels;
