@@ -17,6 +17,6 @@ mod session;
 pub use compiled::Compiled;
 pub use device::{Device, DeviceKind};
 pub use error::{CODES, Error};
-pub use host::{CpuLevel, KernelInfo, LEVEL_VARIABLE, all_kernels};
+pub use host::{CpuLevel, KernelInfo, LEVEL_VARIABLE, all_kernels, peak_macs_per_second};
 pub use plan::{Plan, StepInfo};
 pub use session::Session;

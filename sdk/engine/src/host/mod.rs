@@ -5,8 +5,10 @@ pub(crate) mod executor;
 pub(crate) mod fallback;
 pub(crate) mod kernels;
 pub(crate) mod memory;
+mod peak;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod simd;
 
 pub use cpu::{CpuLevel, LEVEL_VARIABLE};
 pub use kernels::{KernelInfo, all_kernels};
+pub use peak::peak_macs_per_second;
