@@ -230,6 +230,9 @@ pub(crate) struct Bench {
     /// Calls measured
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) runs: u32,
+    /// Also measure every step of the model, one by one
+    #[arg(long)]
+    pub(crate) layers: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -52,7 +52,7 @@ pub use tilemark_bundle::{
     Algorithm, Bundle, Digest, Fact, FactKind, KeyId, Manifest, PublicKey, Refused, SigningKey, Trust,
     Untrusted, Verdict,
 };
-pub use tilemark_engine::{CpuLevel, Device, KernelInfo, Plan, StepInfo, all_kernels};
+pub use tilemark_engine::{CpuLevel, Device, KernelInfo, Plan, StepInfo, all_kernels, peak_macs_per_second};
 pub use tilemark_model::{DType, Data, Graph, Quant, Tensor};
 pub use tilemark_pipeline::{Image, Label, Outcome, npy};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tilemark_engine::Plan;
 use tilemark_model::{Tensor, ValueId, shape};
@@ -99,6 +99,15 @@ impl Session {
         observe: impl FnMut(ValueId, &Tensor),
     ) -> Result<Vec<Tensor>, Error> {
         Ok(self.engine.run_observed(inputs, observe)?)
+    }
+
+    /// [`Session::run_tensors`], and how long each step of the plan took. Steps run one by one, so their sum is a little
+    /// more than a run takes.
+    ///
+    /// # Errors
+    /// Those of [`Session::run_tensors`].
+    pub fn run_timed(&mut self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Duration>), Error> {
+        Ok(self.engine.run_timed(inputs)?)
     }
 
     /// The plan for one input of the declared shape (dynamic axes 1).

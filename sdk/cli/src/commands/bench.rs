@@ -1,7 +1,11 @@
+mod layers;
+
 use std::time::Instant;
 
 use serde::Serialize;
 use tilemark::Input;
+
+use self::layers::Layers;
 
 use crate::args::Bench;
 use crate::failure::{Failure, Result};
@@ -19,6 +23,8 @@ struct Report {
     /// The model alone.
     model_ms: Times,
     images_per_second: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<Layers>,
 }
 
 #[derive(Serialize)]
@@ -58,6 +64,10 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
         ms,
         model_ms: Times::of(model),
         images_per_second,
+        layers: args
+            .layers
+            .then(|| Layers::measure(&mut session, &inputs[0], args.runs, &device))
+            .transpose()?,
     };
     if args.json { text::json(&report) } else { print(&report, &device.description()) }
 }
@@ -79,7 +89,8 @@ fn print(report: &Report, device: &str) -> Result<()> {
     };
     let head = ["", "min", "median", "p99"].map(str::to_owned);
     text::table(&[head, row("whole app", &report.ms), row("model", &report.model_ms)], &[1, 2, 3])?;
-    text::line(format_args!("{:.1} images/s", report.images_per_second))
+    text::line(format_args!("{:.1} images/s", report.images_per_second))?;
+    report.layers.as_ref().map_or(Ok(()), Layers::print)
 }
 
 impl Times {

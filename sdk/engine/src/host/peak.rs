@@ -39,10 +39,12 @@ fn round(level: CpuLevel) -> Option<fn() -> usize> {
     if !level.is_supported() {
         return None;
     }
-    // SAFETY: the CPU has the level, asked just above.
     match level {
+        // SAFETY: the CPU has the level, asked just above.
         CpuLevel::Avx2 => Some(|| unsafe { x86::avx2() }),
+        // SAFETY: as above.
         CpuLevel::AvxVnni => Some(|| unsafe { x86::avxvnni() }),
+        // SAFETY: as above.
         CpuLevel::Avx512Vnni => Some(|| unsafe { x86::avx512vnni() }),
         _ => None,
     }
