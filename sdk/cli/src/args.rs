@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand};
+use tilemark::quantize::{Activations, Channels, Fit, Method, Ranges};
 use tilemark::{Algorithm, Device};
 
 /// Signed accelerator apps: pack, verify, run; the same bits on every backend.
@@ -23,6 +24,8 @@ pub(crate) enum Command {
     Pack(Pack),
     /// Vendor: add a signature to a bundle
     Sign(Sign),
+    /// Vendor: make an int8 model of a float one
+    Quantize(Quantize),
     /// Vendor: find problems before packing
     Check(Check),
     /// Show what is in a bundle or a model
@@ -48,6 +51,7 @@ impl Command {
             Self::Demo(_) | Self::Keygen(_) | Self::Pack(_) | Self::Sign(_) => false,
             Self::Check(Check { json, .. })
             | Self::Inspect(Inspect { json, .. })
+            | Self::Quantize(Quantize { json, .. })
             | Self::Verify(Verify { json, .. })
             | Self::Run(Run { json, .. })
             | Self::Devices(Devices { json })
@@ -116,6 +120,120 @@ pub(crate) struct Sign {
     /// Where to write the bundle with the added signatures
     #[arg(short, long, value_name = "APP.TMK")]
     pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Quantize {
+    /// The float model
+    #[arg(value_name = "MODEL.ONNX")]
+    pub(crate) model: PathBuf,
+    /// Where to write the quantized model
+    #[arg(short, long, value_name = "MODEL.ONNX")]
+    pub(crate) output: PathBuf,
+    /// Pictures or .npy tensors to calibrate with: a folder, or one .npy file of many samples
+    #[arg(long, value_name = "DIR")]
+    pub(crate) calibration: PathBuf,
+    #[command(flatten)]
+    pub(crate) pixels: Pixels,
+    /// How ranges are chosen: auto (the best by measure), min-max, percentile:P, entropy, mse
+    #[arg(long, default_value = "auto", value_name = "METHOD", value_parser = ranges)]
+    pub(crate) ranges: Ranges,
+    /// Type of activations: u8 or s8
+    #[arg(long, default_value = "u8", value_name = "TYPE", value_parser = activations)]
+    pub(crate) activations: Activations,
+    /// Balance the weights of convolutions that follow each other before quantizing
+    #[arg(long)]
+    pub(crate) equalize: bool,
+    /// Leave biases as they are
+    #[arg(long)]
+    pub(crate) no_bias_correction: bool,
+    /// Keep the N layers in float that cost the outputs most
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_float: Option<usize>,
+    /// Keep as few layers in float as bring the outputs to this signal-to-noise ratio
+    #[arg(long, value_name = "DB", conflicts_with = "keep_float")]
+    pub(crate) min_snr: Option<f64>,
+    /// Other samples to measure the result with [default: the calibration samples]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) evaluation: Option<PathBuf>,
+    /// The class of each evaluation sample: a .npy array of integers, or a text file, one number a line
+    #[arg(long, value_name = "FILE", requires = "evaluation")]
+    pub(crate) labels: Option<PathBuf>,
+    /// Write a report with plots
+    #[arg(long, value_name = "FILE.HTML")]
+    pub(crate) report: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How pictures become the model's input.
+#[derive(Debug, Group)]
+pub(crate) struct Pixels {
+    /// Pictures: take the steps before the model from this app
+    #[arg(long, value_name = "APP.TOML", conflicts_with_all = ["mean", "std", "divide", "channels", "fit"])]
+    pub(crate) app: Option<PathBuf>,
+    /// Pictures without an app: (p / divide - mean) / std, one number or one a channel
+    #[arg(
+        long,
+        value_name = "M,M,M",
+        value_delimiter = ',',
+        requires = "std",
+        allow_negative_numbers = true
+    )]
+    pub(crate) mean: Vec<f32>,
+    /// See --mean
+    #[arg(long, value_name = "S,S,S", value_delimiter = ',', requires = "mean")]
+    pub(crate) std: Vec<f32>,
+    /// See --mean
+    #[arg(long, value_name = "D", default_value_t = 1.0)]
+    pub(crate) divide: f32,
+    /// rgb, bgr or gray
+    #[arg(long, value_name = "ORDER", default_value = "rgb", value_parser = channels)]
+    pub(crate) channels: Channels,
+    /// Pictures of another shape: stretch, or crop the middle
+    #[arg(long, value_name = "RULE", default_value = "stretch", value_parser = fit)]
+    pub(crate) fit: Fit,
+}
+
+fn ranges(text: &str) -> Result<Ranges, String> {
+    Ok(Ranges::Method(match text {
+        "auto" => return Ok(Ranges::Auto),
+        "min-max" => Method::MinMax,
+        "entropy" => Method::Entropy,
+        "mse" => Method::Mse,
+        _ => {
+            let percent = text.strip_prefix("percentile:").and_then(|percent| percent.parse::<f64>().ok());
+            let percent = percent.filter(|percent| (50.0..=100.0).contains(percent));
+            let expected = "expected auto, min-max, percentile:P with P from 50 to 100, entropy or mse";
+            Method::Percentile(percent.ok_or_else(|| expected.to_owned())?)
+        }
+    }))
+}
+
+fn activations(text: &str) -> Result<Activations, String> {
+    match text {
+        "u8" => Ok(Activations::U8),
+        "s8" => Ok(Activations::S8),
+        _ => Err("expected u8 or s8".into()),
+    }
+}
+
+fn channels(text: &str) -> Result<Channels, String> {
+    match text {
+        "rgb" => Ok(Channels::Rgb),
+        "bgr" => Ok(Channels::Bgr),
+        "gray" => Ok(Channels::Gray),
+        _ => Err("expected rgb, bgr or gray".into()),
+    }
+}
+
+fn fit(text: &str) -> Result<Fit, String> {
+    match text {
+        "stretch" => Ok(Fit::Stretch),
+        "crop" => Ok(Fit::Crop),
+        _ => Err("expected stretch or crop".into()),
+    }
 }
 
 #[derive(Debug, Group)]

@@ -98,7 +98,7 @@ fn exit_codes(code: &str) -> &'static str {
         code if ("TM0301".."TM0320").contains(&code) => "6",
         "TM0401" | "TM0404" | "TM0405" => "5",
         "TM0402" | "TM0403" | "TM0601" => "2",
-        "TM0505" => "6",
+        "TM0505" | "TM0520" => "6",
         "TM0507" => "7",
         _ => "1",
     }

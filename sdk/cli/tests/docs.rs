@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use tilemark::npy;
 use tilemark_testkit::console;
+use tilemark_testkit::onnx::float_net::{classifier, pictures};
 use tilemark_testkit::tagger::root;
 use tilemark_testkit::temp::TempFolder;
 
@@ -60,6 +62,7 @@ fn pages() -> Vec<PathBuf> {
 fn failures(page: &Path) -> Vec<String> {
     let folder = TempFolder::new();
     copy(&root().join("examples/apps/tagger"), &folder.path().join("tagger"));
+    float_model(&folder);
     let binary = Path::new(env!("CARGO_BIN_EXE_tilemark"));
     let mut path = vec![binary.parent().expect("the binary is in a folder").to_owned()];
     path.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
@@ -77,6 +80,15 @@ fn failures(page: &Path) -> Vec<String> {
     let name = page.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let failures = console::failures(&text, folder.path(), &environment);
     failures.into_iter().map(|failure| format!("{name}, {failure}")).collect()
+}
+
+/// A small float model and data to calibrate it with, for the pages that quantize one.
+fn float_model(folder: &TempFolder) {
+    folder.file("float.onnx", classifier().encode());
+    std::fs::create_dir(folder.path().join("calibration")).expect("a folder can be made");
+    for (i, picture) in pictures(16, 1).iter().enumerate() {
+        folder.file(&format!("calibration/{i:02}.npy"), npy::write(picture));
+    }
 }
 
 /// Copies a folder with what is in it.

@@ -147,6 +147,28 @@ pub enum Error {
         /// What it holds.
         found: String,
     },
+    /// A model given to the quantizer has integers in it.
+    #[error("the model is quantized already: node `{node}` is {op}")]
+    AlreadyQuantized {
+        /// The first such node.
+        node: String,
+        /// Its operator.
+        op: String,
+    },
+    /// A model given to the quantizer has no operation with an integer form.
+    #[error("the model has nothing to quantize: no operation of it has an integer form; {reasons}")]
+    NothingToQuantize {
+        /// The first nodes and why each stays in float.
+        reasons: String,
+    },
+    /// Weights that are no numbers.
+    #[error("element {element} of `{tensor}` is NaN or infinite")]
+    NotFinite {
+        /// The constant.
+        tensor: String,
+        /// Which element.
+        element: usize,
+    },
     /// A whole model beyond a limit.
     #[error("the model has {found} {what}, the limit is {limit}")]
     LimitExceeded {
@@ -177,6 +199,9 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0214", "a tensor is too large"),
     ("TM0215", "the model exceeds a limit"),
     ("TM0216", "a tensor's element type is not supported"),
+    ("TM0240", "a model to quantize is quantized already"),
+    ("TM0241", "a model to quantize has nothing to quantize"),
+    ("TM0242", "weights to quantize are NaN or infinite"),
 ];
 
 impl Error {
@@ -199,6 +224,9 @@ impl Error {
             Error::TensorTooLarge { .. } => "TM0214",
             Error::LimitExceeded { .. } => "TM0215",
             Error::UnsupportedType { .. } => "TM0216",
+            Error::AlreadyQuantized { .. } => "TM0240",
+            Error::NothingToQuantize { .. } => "TM0241",
+            Error::NotFinite { .. } => "TM0242",
         }
     }
 
@@ -227,6 +255,14 @@ impl Error {
                 "`tilemark inspect` lists the inputs with their shapes and types"
             }
             Error::UnsupportedType { .. } => "export the model with f32 or quantized tensors",
+            Error::AlreadyQuantized { .. } => {
+                "quantize the float model that it was made from, or use it as it is"
+            }
+            Error::NothingToQuantize { .. } => {
+                "`tilemark inspect` lists the model's operations; convolutions and matrix products with constant \
+                 weights are what is quantized"
+            }
+            Error::NotFinite { .. } => "the training or the export went wrong: export the model again",
             Error::ElementCount { .. } => "give as many elements as the shape says",
         }
     }

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod numerics;
 pub mod onnx;
 pub mod passes;
+pub mod quantize;
 pub mod reference;
 pub mod shape;
 pub mod tensor;

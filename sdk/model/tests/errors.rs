@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use tilemark_model::error::CODES;
 use tilemark_model::graph::{Draft, Op, Port};
 use tilemark_model::limits::{MAX_ONNX_BYTES, MAX_PORTS, MAX_TENSOR_BYTES};
+use tilemark_model::quantize::{FloatModel, Placement};
 use tilemark_model::{DType, Data, Error, Tensor, ValueId, import, reference};
 use tilemark_testkit::onnx::{Builder, Quantization, int};
 
@@ -107,6 +108,27 @@ fn import_cases() -> Vec<(Error, Error)> {
     ]
 }
 
+/// What the quantizer refuses, and the errors expected.
+fn quantizing() -> Vec<(Error, Error)> {
+    let read = |bytes: &[u8]| FloatModel::read(bytes);
+    let place = |bytes: &[u8]| Placement::of(read(bytes).unwrap().graph(), &BTreeSet::new()).unwrap_err();
+    let quantized = model(&[1, 4], |net, x| net.qdq(&x, Quantization::u8(0.02, 0)));
+    let softmax = model(&[1, 4], |net, x| net.node("Softmax", &[&x], vec![int("axis", -1)]));
+    let reasons = "`softmax_1.node`: Softmax has no integer form".into();
+    let infinite = model(&[1, 2], |net, x| {
+        let weights = net.constant(&Tensor::f32([2, 1], vec![1.0, f32::INFINITY]).unwrap());
+        net.node("MatMul", &[&x, &weights], vec![])
+    });
+    vec![
+        (
+            read(&quantized).unwrap_err(),
+            Error::AlreadyQuantized { node: "quantizelinear_3.node".into(), op: "QuantizeLinear".into() },
+        ),
+        (place(&softmax), Error::NothingToQuantize { reasons }),
+        (place(&infinite), Error::NotFinite { tensor: "const_1".into(), element: 1 }),
+    ]
+}
+
 /// Two outputs of 70,000 products each; the second could overflow.
 fn wide_layer() -> Vec<u8> {
     let k = 70_000;
@@ -165,7 +187,7 @@ fn run_cases() -> Vec<(Error, Error)> {
 #[test]
 fn every_error_says_what_it_is_for() {
     let mut met = BTreeSet::new();
-    for (found, expected) in cases() {
+    for (found, expected) in cases().into_iter().chain(quantizing()) {
         assert_eq!(found, expected);
         assert!(!found.hint().is_empty());
         met.insert(found.code());

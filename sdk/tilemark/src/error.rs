@@ -68,6 +68,22 @@ pub enum Error {
         /// What is wrong, with line and column where known.
         reason: String,
     },
+    /// Data to calibrate or measure with that is none for the model.
+    #[error("{}: {reason}", path.display())]
+    Samples {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A tensor of the float model that cannot be quantized.
+    #[error("tensor `{tensor}` cannot be quantized: {reason}")]
+    Calibration {
+        /// The tensor.
+        tensor: String,
+        /// What was found.
+        reason: String,
+    },
     /// A device gave other bits than the golden vectors record.
     #[error("{device} departs from golden vector {vector} at `{tensor}`{element}")]
     GoldenMismatch {
@@ -109,6 +125,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0505", "an input file is too large"),
     ("TM0506", "app.toml is not what it must be"),
     ("TM0507", "a device departs from the golden vectors"),
+    ("TM0520", "data to calibrate or measure with does not fit"),
+    ("TM0521", "a tensor of a float model cannot be quantized"),
 ];
 
 impl Error {
@@ -131,6 +149,8 @@ impl Error {
             Error::InputTooLarge { .. } => "TM0505",
             Error::Description { .. } => "TM0506",
             Error::GoldenMismatch { .. } => "TM0507",
+            Error::Samples { .. } => "TM0520",
+            Error::Calibration { .. } => "TM0521",
         }
     }
 
@@ -151,6 +171,12 @@ impl Error {
             Error::Description { .. } => {
                 "docs/quickstart.md shows an app.toml; `tilemark check` finds more".into()
             }
+            Error::Samples { .. } => {
+                "docs/quantize.md says what a folder of samples holds; `tilemark inspect` lists the model's inputs".into()
+            }
+            Error::Calibration { .. } => {
+                "check the sample and the steps before the model; else the weights themselves are too large".into()
+            }
             Error::GoldenMismatch { .. } => {
                 "do not use this device for this app; `tilemark doctor` tells more".into()
             }
@@ -164,7 +190,7 @@ impl Error {
             Error::Bundle(error) => bundle_kind(error),
             Error::Pipeline(error) if error.is_input() => ErrorKind::BadInput,
             Error::Engine(error) => engine_kind(error),
-            Error::InputTooLarge { .. } => ErrorKind::BadInput,
+            Error::InputTooLarge { .. } | Error::Samples { .. } => ErrorKind::BadInput,
             Error::GoldenMismatch { .. } => ErrorKind::GoldenMismatch,
             _ => ErrorKind::Failed,
         }

@@ -37,6 +37,7 @@ mod input;
 mod known_answer;
 mod output;
 pub mod pack;
+pub mod quantize;
 mod session;
 
 pub use app::{App, Choice, CompiledApp, open, open_with};

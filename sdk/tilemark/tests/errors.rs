@@ -18,6 +18,8 @@ fn own() -> Vec<Error> {
             tensor: "t".into(),
             element: String::new(),
         },
+        Error::Samples { path: path(), reason: "r".into() },
+        Error::Calibration { tensor: "t".into(), reason: "r".into() },
     ]
 }
 

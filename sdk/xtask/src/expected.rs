@@ -10,8 +10,11 @@ use crate::{python, steps};
 const PACKAGES: &[&str] = &["numpy==2.4.6", "onnx==1.23.2", "onnxruntime==1.31.1", "pillow==13.0.0"];
 
 /// Run in this order from the repository's root.
-const SCRIPTS: &[&str] =
-    &["sdk/testkit/python/tagger_expected.py", "sdk/testkit/python/operators_expected.py"];
+const SCRIPTS: &[&str] = &[
+    "sdk/testkit/python/tagger_expected.py",
+    "sdk/testkit/python/operators_expected.py",
+    "sdk/testkit/python/ranges_expected.py",
+];
 
 pub(crate) fn run() -> Result<()> {
     let python = python::environment("expected", PACKAGES)?;

@@ -1,6 +1,7 @@
 //! `cargo xtask ...`: what development needs beyond cargo itself.
 #![allow(clippy::print_stdout, reason = "a command line tool")]
 
+mod compare;
 mod expected;
 mod models;
 mod onnx_tests;
@@ -28,6 +29,8 @@ enum Task {
     Models(models::Models),
     /// Times Tilemark beside ONNX Runtime and OpenVINO on those models (needs Python and the network).
     Peers(peers::Peers),
+    /// Writes docs/benchmarks/quantize.md: `tilemark quantize` beside ONNX Runtime's quantizer.
+    CompareQuantizers(compare::Compare),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         Task::OnnxTests => onnx_tests::run().map(|()| true),
         Task::Models(wanted) => models::run(&wanted).map(|()| true),
         Task::Peers(wanted) => peers::run(&wanted).map(|()| true),
+        Task::CompareQuantizers(wanted) => compare::run(&wanted).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

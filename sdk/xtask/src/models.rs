@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::{python, steps};
 
 /// What makes the models; another version may make other bytes.
-const PACKAGES: &[&str] = &[
+pub(crate) const PACKAGES: &[&str] = &[
     "numpy==2.4.6",
     "onnx==1.23.2",
     "onnxruntime==1.31.1",
@@ -21,7 +21,7 @@ const PACKAGES: &[&str] = &[
 /// What trains a model, on top of those.
 const TRAINING: &[&str] = &["jax==0.10.2", "jaxlib==0.10.2"];
 /// The model that is trained here, so only on request.
-const GARMENT: &str = "garment";
+pub(crate) const GARMENT: &str = "garment";
 const SCRIPT: &str = "sdk/testkit/python/models/make.py";
 const ORACLE: &str = "sdk/testkit/python/models/oracle.py";
 
@@ -45,6 +45,11 @@ impl Models {
     /// What every test run makes: all that take no training.
     pub(crate) const DEFAULT: Self =
         Self { models: Vec::new(), train_garment: false, pin: false, check: false };
+
+    /// Only these.
+    pub(crate) fn named(models: &[String]) -> Self {
+        Self { models: models.to_vec(), ..Self::DEFAULT }
+    }
 }
 
 pub(crate) fn run(wanted: &Models) -> Result<()> {

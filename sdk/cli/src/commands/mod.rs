@@ -9,6 +9,7 @@ mod inspect;
 mod keygen;
 mod pack;
 mod plan;
+mod quantize;
 mod run;
 mod sign;
 mod verify;
@@ -25,6 +26,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Keygen(args) => keygen::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Sign(args) => sign::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),

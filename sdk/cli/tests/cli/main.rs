@@ -7,6 +7,7 @@
 mod keys;
 mod machine;
 mod pack;
+mod quantize;
 mod run;
 mod tensors;
 mod trust;

@@ -45,7 +45,7 @@ def _quiet():
         logging.disable(logging.NOTSET)
 
 
-def quantize(model, form, batches, operations=None):
+def quantize(model, form, batches, operations=None, method=ort.CalibrationMethod.MinMax):
     """`operations`: the only operators to quantize; all that the quantizer knows if None."""
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, made = Path(folder, "float.onnx"), Path(folder, "made.onnx")
@@ -57,7 +57,7 @@ def quantize(model, form, batches, operations=None):
             ort.quantize_static(
                 source, made, _Reader(model.graph.input[0].name, batches), quant_format=layout, per_channel=True,
                 activation_type=activations, weight_type=S8, op_types_to_quantize=operations,
-                calibrate_method=ort.CalibrationMethod.MinMax,
+                calibrate_method=method,
                 extra_options={"ActivationSymmetric": symmetric, "WeightSymmetric": True})
         return without_unused_domains(onnx.load(made))
 

@@ -16,6 +16,7 @@
 //! assert!(graph.nodes.iter().any(|node| node.op.name() == "Conv"));
 //! ```
 
+pub mod float_net;
 mod layers;
 mod messages;
 
