@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::limits::MAX_TENSOR_BYTES;
 
 /// Element type of a tensor.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum DType {
     /// Unsigned 8-bit integer: a quantized activation.
     U8,

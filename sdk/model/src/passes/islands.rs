@@ -60,7 +60,7 @@ impl<'a> Surroundings<'a> {
     }
 
     /// The one node that reads a value, unless the value is an output of the graph too.
-    fn only_consumer(&self, id: ValueId) -> Option<(usize, &'a Node)> {
+    pub(super) fn only_consumer(&self, id: ValueId) -> Option<(usize, &'a Node)> {
         match self.consumers.get(&id)?.as_slice() {
             &[i] if !self.draft.is_output(id) => Some((i, &self.draft.nodes[i])),
             _ => None,

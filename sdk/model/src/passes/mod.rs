@@ -1,4 +1,5 @@
-//! Rewrites of a draft, each exact: none changes a bit of any result that the model defines in integers.
+//! Rewrites of a draft, each exact: none changes a bit of any result that the model defines in integers. One decides what
+//! an f32 form means: a batch normalization is part of the weights before it, as exporters and other runtimes have it.
 //!
 //! They run in the order of [`PASSES`]; each is a function of its own module and is tested there.
 
@@ -6,11 +7,15 @@ mod alone;
 pub(crate) use alone::alone;
 mod elementwise;
 mod fold;
+mod hoist;
 mod islands;
+mod lift;
 mod movement;
+mod normalization;
 mod operators;
 mod ports;
 mod ranks;
+mod requantize;
 #[cfg(test)]
 mod testing;
 
@@ -38,9 +43,29 @@ pub struct Applied {
 /// Every pass, in the order they run.
 pub const PASSES: &[Pass] = &[
     Pass {
+        name: "lift-lines",
+        summary: "convolutions and pools over one axis become ones over images of height 1",
+        run: lift::lift_lines,
+    },
+    Pass {
+        name: "fold-normalization",
+        summary: "BatchNormalization becomes part of the weights and bias before it",
+        run: normalization::fold_normalization,
+    },
+    Pass {
+        name: "drop-requantization",
+        summary: "integers quantized again by the same parameters stay, and readers share one Quantize or Dequantize",
+        run: requantize::drop_requantization,
+    },
+    Pass {
         name: "sink-dequantize",
         summary: "operations that only move or select elements work on the integers",
         run: movement::sink_dequantize,
+    },
+    Pass {
+        name: "hoist-quantize",
+        summary: "a Quantize behind a reshape, transpose or join moves before it",
+        run: hoist::hoist_quantize,
     },
     Pass {
         name: "collapse-elementwise",
