@@ -31,7 +31,7 @@ fn parameters_of_a_normalization_may_be_quantized() {
 /// A channel whose weights are next to nothing has a scale next to nothing, and a bias' scale may be subnormal.
 #[test]
 fn a_dead_channel_keeps_the_others_in_integers() {
-    for dead in [1.4e-35_f32, 1.2e-37] {
+    for dead in [1.4e-35_f32, 1.2e-37, 1e-44] {
         let mut net = Builder::new(13);
         let q = Quantization::u8(0.02, 3);
         let x = net.input("x", &[1, 1, 1, 1]);
@@ -48,6 +48,21 @@ fn a_dead_channel_keeps_the_others_in_integers() {
         let y = run(&net, Tensor::f32([1, 1, 1, 1], vec![1.0]).unwrap());
         assert_eq!(y.as_f32().unwrap(), [0.02_f32 * 51.0, 0.0], "{dead:e}");
     }
+}
+
+/// An f32 bias beyond 2^31 units of the products is not cut off: the layer stays in f32.
+#[test]
+fn a_bias_out_of_reach_is_not_approximated() {
+    let mut net = Builder::new(13);
+    let x = net.input("x", &[1, 1, 1, 1]);
+    let x = net.qdq(&x, Quantization::u8(0.01, 3));
+    let weights = net.dequantized(&Tensor::new([1, 1, 1, 1], Data::I8(vec![1])).unwrap(), &[1e-20]);
+    let bias = net.constant(&Tensor::f32([1], vec![1.0]).unwrap());
+    let y = net.node("Conv", &[&x, &weights, &bias], vec![]);
+    let y = net.quantize(&y, Quantization::u8(0.01, 0));
+    net.output(&y);
+    let y = run(&net, Tensor::f32([1, 1, 1, 1], vec![0.5]).unwrap());
+    assert_eq!(y.to_bytes(), [100]);
 }
 
 /// In the QOperator form a Resize reads 8-bit integers: ONNX interpolates between them and cuts the fraction off.

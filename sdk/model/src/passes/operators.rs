@@ -12,6 +12,11 @@ use super::islands::{End, QuantizedConstant, Surroundings};
 /// How far a bias scale may be from `x_scale * w_scale`; both are made by the same f32 product, up to rounding.
 const BIAS_SCALE_TOLERANCE: f64 = 1e-5;
 
+/// Largest bias, 2^31, in units of `x_scale * w_scale`.
+const MAX_BIAS: f32 = 2_147_483_648.0;
+/// Units of a bias, in steps of the output, of which 2^32 are less than half a step.
+const DEAD_RATIO: f32 = 1.164_153_2e-10; // 2^-33
+
 /// A node's replacement, and constants that it needs as further inputs.
 struct Rewrite {
     index: usize,
@@ -134,7 +139,9 @@ impl Island<'_> {
             let fits = |(i, &unit): (usize, &f32)| {
                 let (scale, zero) = (pick(&constant.scales, i), pick(&constant.zeros, i));
                 let off = f64::from(*scale) / f64::from(unit) - 1.0;
-                *zero == 0 && off.abs() <= BIAS_SCALE_TOLERANCE
+                // Whatever the integers, such a channel is rounded to 0; its scale may have lost its digits.
+                let dead = scale.max(unit) / self.end.quant.scale < DEAD_RATIO;
+                *zero == 0 && (dead || off.abs() <= BIAS_SCALE_TOLERANCE)
             };
             let usable = constant.tensor.dtype() == DType::I32 && constant.tensor.len() == outputs;
             if usable && units.iter().enumerate().all(fits) {
@@ -145,8 +152,13 @@ impl Island<'_> {
         let Some(reals) = self.around.draft.tensor(id).filter(|tensor| tensor.len() == outputs) else {
             return Ok(None);
         };
-        let ints =
-            reals.as_f32()?.iter().zip(&units).map(|(real, unit)| (real / unit).round_ties_even() as i32);
+        // A bias out of its unit's reach is not cut off: the layer stays in f32.
+        let reals = reals.as_f32()?;
+        let reachable = |(real, unit): (&f32, &f32)| *real == 0.0 || (real / unit).abs() < MAX_BIAS;
+        if !reals.iter().zip(&units).all(reachable) {
+            return Ok(None);
+        }
+        let ints = reals.iter().zip(&units).map(|(real, unit)| (real / unit).round_ties_even() as i32);
         Ok(Some(Tensor::new([outputs], Data::I32(ints.collect()))?))
     }
 }

@@ -106,8 +106,11 @@ fn parameters(node: &Lowered, dtype: DType) -> Result<Parameters, Error> {
     }
     // A bias' scale is a product of two, and quantizers give a channel of next to no weights a scale to match: what
     // counts is the multiplier, which the graph's validation checks.
-    let is_weight = dtype == DType::I32 || (reals.len() > 1 && node.constant(0).is_ok());
-    let least = if is_weight { SUBNORMAL } else { MIN_SCALE };
+    let least = match dtype {
+        DType::I32 => 0.0, // the product of two may vanish
+        _ if reals.len() > 1 && node.constant(0).is_ok() => SUBNORMAL,
+        _ => MIN_SCALE,
+    };
     if let Some(scale) = reals.iter().find(|scale| !(least..=MAX_SCALE).contains(*scale)) {
         return Err(node.malformed(format!("scale {scale:e} is not between {least:e} and {MAX_SCALE:e}")));
     }
