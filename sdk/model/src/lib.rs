@@ -14,6 +14,7 @@
 pub mod contract {}
 
 pub mod error;
+pub mod explain;
 pub mod graph;
 pub mod import;
 pub mod limits;

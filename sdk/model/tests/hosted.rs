@@ -221,6 +221,97 @@ fn what_is_outside_the_range_is_refused_by_the_name_of_its_node() {
     }
 }
 
+/// A model whose second node holds a graph with an LSTM, as Silero's voice detector is: message types with a graph for an
+/// attribute, which import's own do not have.
+mod branches {
+    use tilemark_model::onnx::{GraphProto, OperatorSetIdProto};
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Model {
+        #[prost(message, optional, tag = "7")]
+        pub(crate) graph: Option<Graph>,
+        #[prost(message, repeated, tag = "8")]
+        pub(crate) opset_import: Vec<OperatorSetIdProto>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Graph {
+        #[prost(message, repeated, tag = "1")]
+        pub(crate) node: Vec<Node>,
+        #[prost(message, repeated, tag = "11")]
+        pub(crate) input: Vec<tilemark_model::onnx::ValueInfoProto>,
+        #[prost(message, repeated, tag = "12")]
+        pub(crate) output: Vec<tilemark_model::onnx::ValueInfoProto>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Node {
+        #[prost(string, repeated, tag = "1")]
+        pub(crate) input: Vec<String>,
+        #[prost(string, repeated, tag = "2")]
+        pub(crate) output: Vec<String>,
+        #[prost(string, tag = "3")]
+        pub(crate) name: String,
+        #[prost(string, tag = "4")]
+        pub(crate) op_type: String,
+        #[prost(message, repeated, tag = "5")]
+        pub(crate) attribute: Vec<Attribute>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Attribute {
+        #[prost(string, tag = "1")]
+        pub(crate) name: String,
+        #[prost(message, optional, tag = "6")]
+        pub(crate) g: Option<GraphProto>,
+        #[prost(int32, tag = "20")]
+        pub(crate) r#type: i32,
+    }
+}
+
+#[test]
+fn a_branch_with_a_recurrent_layer_is_refused_by_its_node() {
+    let mut inner = Builder::new(16);
+    let x = inner.input("x", &[3, 1, 2]);
+    let [w, r] = [[1, 8, 2], [1, 8, 2]].map(|shape| inner.constant(&floats(&shape)));
+    let y = inner.node("LSTM", &[&x, &w, &r], vec![int("hidden_size", 2)]);
+    inner.output(&y);
+    let mut outer = Builder::new(16);
+    let x = outer.input("x", &[3, 1, 2]);
+    let rate = outer.typed_input("rate", DType::Bool, &[]);
+    let y = outer.unary("Relu", &x);
+    outer.output("y");
+    let model = outer.model();
+    let graph = model.graph.unwrap();
+    let branch = |name: &str| branches::Attribute {
+        name: name.into(),
+        g: inner.model().graph,
+        r#type: 5, // GRAPH
+    };
+    let node = |op: &str, name: &str, input: &str, output: &str, attribute| branches::Node {
+        input: vec![input.into()],
+        output: vec![output.into()],
+        name: name.into(),
+        op_type: op.into(),
+        attribute,
+    };
+    let whole = branches::Model {
+        graph: Some(branches::Graph {
+            node: vec![
+                node("Relu", "first", &x, &y, vec![]),
+                node("If", "by_rate", &rate, "y", vec![branch("then_branch"), branch("else_branch")]),
+            ],
+            input: graph.input,
+            output: graph.output,
+        }),
+        opset_import: model.opset_import,
+    };
+    let Error::UnsupportedOp { node, op, .. } = import(&whole.encode_to_vec()).unwrap_err() else {
+        panic!("refused as something else");
+    };
+    assert_eq!((node.as_str(), op.as_str()), ("by_rate", "If"));
+}
+
 #[test]
 fn a_recurrent_layer_of_another_kind_is_refused() {
     for (attribute, says) in [

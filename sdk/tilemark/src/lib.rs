@@ -61,5 +61,5 @@ pub use tilemark_pipeline::{Image, Label, Outcome, npy};
 pub mod model {
     pub use tilemark_model::import::{Imported, SUPPORTED, import_traced};
     pub use tilemark_model::passes::{Applied, PASSES};
-    pub use tilemark_model::{Op, Port, Shapes, Value, ValueId, graph, shape};
+    pub use tilemark_model::{Op, Port, Shapes, Value, ValueId, explain, graph, shape};
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
-use tilemark::model::{Applied, PASSES, Port, graph::Dim, import_traced, shape};
+use tilemark::model::{Applied, PASSES, Port, explain, graph::Dim, import_traced, shape};
 use tilemark::{FactKind, Graph, Manifest, Untrusted, Verdict};
 
 use crate::args::Inspect;
@@ -21,6 +21,8 @@ struct GraphReport {
     weight_bytes: usize,
     /// Nodes that run in f32.
     float_nodes: Vec<String>,
+    /// The same with what keeps each there.
+    floats: Vec<FloatReport>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     passes: Vec<PassReport>,
 }
@@ -32,6 +34,13 @@ struct PortReport {
     shape: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     quantization: Option<String>,
+}
+
+#[derive(Serialize)]
+struct FloatReport {
+    node: String,
+    op: &'static str,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -102,7 +111,12 @@ fn graph(graph: &Graph) -> Result<GraphReport> {
         macs += work;
         integer_macs += if node.op.is_float() { 0 } else { work };
     }
-    let floats = graph.nodes.iter().filter(|node| node.op.is_float());
+    let float = |found: explain::FloatNode| FloatReport {
+        node: found.node.name.clone(),
+        op: found.node.op.name(),
+        reason: found.reason.to_string(),
+    };
+    let floats: Vec<FloatReport> = explain::float_nodes(graph).into_iter().map(float).collect();
     Ok(GraphReport {
         name: graph.name.clone(),
         inputs: graph.inputs.iter().map(|p| port(graph, p)).collect(),
@@ -111,7 +125,8 @@ fn graph(graph: &Graph) -> Result<GraphReport> {
         macs,
         integer_macs,
         weight_bytes: graph.weights().len(),
-        float_nodes: floats.map(|node| format!("{} {}", node.name, node.op.name())).collect(),
+        float_nodes: floats.iter().map(|float| format!("{} {}", float.node, float.op)).collect(),
+        floats,
         passes: Vec::new(),
     })
 }
@@ -175,8 +190,8 @@ fn print_graph(report: &GraphReport) -> Result<()> {
     let share = 100.0 * report.integer_macs as f64 / report.macs.max(1) as f64;
     text::line(format_args!("work      {} MACs, {share:.1}% of them integer", text::count(report.macs)))?;
     text::line(format_args!("weights   {}", text::bytes(report.weight_bytes as u64)))?;
-    for node in &report.float_nodes {
-        text::line(format_args!("in float  {node}"))?;
+    for FloatReport { node, op, reason } in &report.floats {
+        text::line(format_args!("in float  {node} {op}: {reason}"))?;
     }
     if report.passes.is_empty() {
         return Ok(());

@@ -1,5 +1,7 @@
 //! What a vendor does: check, pack, sign, inspect.
 
+use tilemark_testkit::onnx::{Builder, Quantization, int};
+
 use crate::workshop::{TINY_TOML, Workshop, sample};
 
 #[test]
@@ -97,6 +99,24 @@ fn nothing_unverified_is_shown_as_if_it_were() {
     let open = shop.tilemark("inspect two.tmk --trust vendor.pub").ok().prints("acme/tiny 1.2.0 (release 7)");
     let signers: Vec<&str> = open.stdout.lines().filter(|line| line.starts_with("signed by")).collect();
     assert_eq!(signers.iter().filter(|line| line.contains("unknown")).count(), 1, "{signers:?}");
+}
+
+/// A vendor sees which QuantizeLinear is missing.
+#[test]
+fn each_float_node_is_shown_with_its_reason() {
+    let shop = Workshop::with_sources();
+    let mut net = Builder::new(13);
+    let x = net.input("x", &[1, 4]);
+    let x = net.qdq(&x, Quantization::u8(0.5, 3));
+    let y = net.node("Mul", &[&x, &x], vec![]);
+    let y = net.node("LRN", &[&y], vec![int("size", 3)]);
+    net.output(&y);
+    shop.write("floats.onnx", net.encode());
+    let reason = format!("output not quantized: node `{y}.node` reads it as f32");
+    shop.tilemark("inspect floats.onnx").ok().prints(&format!("Mul (f32): {reason}"));
+    let json = shop.tilemark("inspect floats.onnx --json").ok().json();
+    assert_eq!(json["floats"][0]["reason"].as_str(), Some(reason.as_str()));
+    assert_eq!(json["floats"][1]["reason"], "the operation has no integer form");
 }
 
 #[test]

@@ -23,6 +23,7 @@ const MEMORY_AT_MOST: usize = 256 << 20;
 static MEMORY: PeakAlloc = PeakAlloc;
 
 /// Fails if this process ever held more than a small model may take.
+#[allow(clippy::print_stdout, reason = "how far below the limit it stayed")]
 pub fn assert_little_memory() {
     let peak = MEMORY.peak_usage();
     println!("{:.1} MiB at most", peak as f64 / f64::from(1 << 20));
