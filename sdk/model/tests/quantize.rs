@@ -83,8 +83,15 @@ fn a_whole_network_becomes_integers_and_stays_near() {
 
 #[test]
 fn preparation_changes_no_function() {
-    let net = classifier();
-    let (plain, prepared) = (import(&net.encode()).unwrap(), read(&net));
+    let mut net = classifier();
+    let prepared = read(&net);
+    // What import itself would fold stays apart where the convolution's result is an output too.
+    for node in net.model().graph.unwrap().node {
+        if node.op_type == "BatchNormalization" {
+            net.output(&node.input[0]);
+        }
+    }
+    let plain = import(&net.encode()).unwrap();
     let count = |graph: &Graph, name: &str| operations(graph).iter().filter(|op| **op == name).count();
     assert_eq!((count(&plain, "ScaleShift (f32)"), count(prepared.graph(), "ScaleShift (f32)")), (2, 0));
     assert_eq!(count(prepared.graph(), "Conv (f32)"), 6);
