@@ -4,11 +4,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use prost::Message;
 use tilemark_model::graph::{FloatOp, Op};
+use tilemark_model::onnx::NodeProto;
 use tilemark_model::quantize::{FloatModel, Parameters, Placement, Range, equalize, write};
 use tilemark_model::{DType, Error, Graph, Tensor, ValueId, import, reference};
 use tilemark_testkit::onnx::float_net::{classifier, pictures};
-use tilemark_testkit::onnx::{Builder, float, int, ints, string};
+use tilemark_testkit::onnx::{Builder, float, int, ints, port, string};
 use tilemark_testkit::random::SplitMix64;
 
 fn read(net: &Builder) -> FloatModel {
@@ -178,6 +180,41 @@ fn what_is_moved_shares_one_scale() {
     let clip = model.graph().nodes.iter().find(|node| node.op.name() == "Clip (f32)").unwrap();
     assert!(placement.tensors.iter().all(|tensor| tensor.value != clip.inputs[0]));
     assert!(placement.tensors.iter().any(|tensor| tensor.value == clip.output));
+}
+
+/// A node can write several tensors, each of which is quantized.
+#[test]
+fn both_halves_of_a_split_are_integers() {
+    let mut random = SplitMix64::new(14);
+    let mut net = Builder::new(13);
+    let x = net.input("x", &[1, 3, 16, 16]);
+    let a = net.float_conv(&x, &mut random, [4, 3, 3, 3], 1, 1);
+    let mut model = net.model();
+    let graph = model.graph.as_mut().unwrap();
+    let halves = vec!["left".to_owned(), "right".to_owned()];
+    graph.node.push(NodeProto {
+        name: "split".into(),
+        op_type: "Split".into(),
+        input: vec![a],
+        output: halves.clone(),
+        attribute: vec![int("axis", 1)],
+        domain: String::new(),
+    });
+    let product = NodeProto {
+        name: "product".into(),
+        op_type: "Mul".into(),
+        input: halves,
+        output: vec!["y".into()],
+        attribute: vec![],
+        domain: String::new(),
+    };
+    graph.node.push(product);
+    graph.output.push(port("y", DType::F32, vec![]));
+    let model = FloatModel::read(&model.encode_to_vec()).unwrap();
+    let inputs = pictures(4, 15);
+    let graph = quantized(&model, DType::U8, &inputs);
+    assert!(operations(&graph).iter().all(|op| !op.contains("f32")), "{:?}", operations(&graph));
+    assert!(snr(&outputs(model.graph(), &inputs[0]), &outputs(&graph, &inputs[0])) > 25.0);
 }
 
 #[test]

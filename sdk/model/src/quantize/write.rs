@@ -175,19 +175,16 @@ impl Writer<'_> {
                     input.clone_from(name);
                 }
             }
-            let written = current.output.iter_mut().find_map(|output| {
-                let quant = after.get(output)?;
-                Some((output, *quant))
-            });
-            let Some((output, quant)) = written else {
-                made.push(current);
-                continue;
-            };
-            let name = output.clone();
-            *output = self.names.free(&name, "float");
-            let float = output.clone();
+            let mut pairs = Vec::new();
+            for output in &mut current.output {
+                if let Some(&quant) = after.get(output) {
+                    let name = output.clone();
+                    *output = self.names.free(&name, "float");
+                    pairs.extend(self.pair(graph, &name, output, &name, quant)?);
+                }
+            }
             made.push(current);
-            made.extend(self.pair(graph, &name, &float, &name, quant)?);
+            made.append(&mut pairs);
         }
         Ok(made)
     }

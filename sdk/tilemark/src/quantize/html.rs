@@ -14,7 +14,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   margin: 40px auto; padding: 0 20px }
 h1 { font-size: 24px; margin: 0 0 2px } h2 { font-size: 17px; margin: 36px 0 4px }
 p { color: var(--soft); margin: 2px 0 12px } code { font-size: 13px }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 22px 0 }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(128px, 1fr)); gap: 12px; margin: 22px 0 }
 .tiles div { background: var(--tile); border-radius: 8px; padding: 12px 14px; color: var(--soft); font-size: 13px }
 .tiles b { display: block; font-size: 22px; color: var(--ink); font-weight: 600 }
 svg { width: 100%; height: auto; display: block } svg text { font-size: 12px; fill: var(--soft) }
