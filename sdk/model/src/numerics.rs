@@ -67,8 +67,18 @@ impl AddCoefficients {
     /// `clamp(rint(fma(a, ra, fma(b, rb, c))), lo, hi)`: two fused multiply-adds, zero point inside the rounding.
     #[inline]
     pub fn add(self, a: i32, b: i32, lo: i32, hi: i32) -> i32 {
-        let sum = (a as f32).mul_add(self.ra, (b as f32).mul_add(self.rb, self.c));
-        (sum.round_ties_even() as i32).clamp(lo, hi)
+        (self.sum(a, b).round_ties_even() as i32).clamp(lo, hi)
+    }
+
+    /// The sum before it is rounded.
+    #[inline(always)]
+    pub fn sum(self, a: i32, b: i32) -> f32 {
+        (a as f32).mul_add(self.ra, (b as f32).mul_add(self.rb, self.c))
+    }
+
+    /// The largest magnitude of its three numbers; NaN if one is.
+    pub fn largest(self) -> f32 {
+        [self.ra, self.rb, self.c].iter().fold(0.0, |most, x| if most >= x.abs() { most } else { x.abs() })
     }
 }
 
@@ -91,7 +101,12 @@ pub fn sum(values: impl IntoIterator<Item = f32>) -> f32 {
     for (i, v) in values.into_iter().enumerate() {
         lanes[i % SUM_LANES] += v;
     }
-    let [a, b, c, d, e, f, g, h] = lanes;
+    sum_lanes(lanes)
+}
+
+/// The end of [`sum`]: the sum of its partial sums.
+#[inline]
+pub fn sum_lanes([a, b, c, d, e, f, g, h]: [f32; SUM_LANES]) -> f32 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 

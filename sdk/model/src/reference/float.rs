@@ -87,24 +87,34 @@ pub(super) fn binary(op: BinaryOp, operands: &[&Tensor], shape: &[usize]) -> Res
     let (xs, ys) = (a.as_f32()?, b.as_f32()?);
     let mut out = Vec::with_capacity(shape.iter().product());
     walk(shape, [&broadcast_strides(a.shape(), shape), &broadcast_strides(b.shape(), shape)], |[i, j]| {
-        out.push(match op {
-            BinaryOp::Add => xs[i] + ys[j],
-            BinaryOp::Sub => xs[i] - ys[j],
-            BinaryOp::Mul => xs[i] * ys[j],
-            BinaryOp::Div => xs[i] / ys[j],
-            // One rounding, of an exact minimum, product or remainder, or of a power evaluated in f64.
-            op => reals(op, xs[i].into(), ys[j].into()) as f32,
-        });
+        out.push(of_two(op, xs[i], ys[j]));
     });
     Ok(out)
 }
 
+/// One function of two floats.
+#[inline]
+pub fn of_two(op: BinaryOp, a: f32, b: f32) -> f32 {
+    match op {
+        BinaryOp::Add => a + b,
+        BinaryOp::Sub => a - b,
+        BinaryOp::Mul => a * b,
+        BinaryOp::Div => a / b,
+        // One rounding, of an exact minimum, product or remainder, or of a power evaluated in f64.
+        op => reals(op, a.into(), b.into()) as f32,
+    }
+}
+
 /// One function of one float. NaN stays NaN in all but Relu and Clip, whose comparisons it fails.
-pub(super) fn unary(op: UnaryOp, x: f32) -> f32 {
+pub fn of_one(op: UnaryOp, x: f32) -> f32 {
     let once = |f: fn(f64) -> f64| f(f64::from(x)) as f32;
     match op {
-        UnaryOp::Relu => x.max(0.0),
-        UnaryOp::Clip { lo, hi } => x.max(lo).min(hi),
+        // Comparisons and not `max` and `min`, which may return either of two zeros.
+        UnaryOp::Relu => larger(x, 0.0),
+        UnaryOp::Clip { lo, hi } => {
+            let x = larger(x, lo);
+            if x < hi { x } else { hi }
+        }
         UnaryOp::LeakyRelu { alpha } => {
             if x < 0.0 {
                 alpha * x
@@ -151,6 +161,10 @@ pub(super) fn unary(op: UnaryOp, x: f32) -> f32 {
         }
         UnaryOp::Elu { .. } | UnaryOp::Selu { .. } | UnaryOp::Celu { .. } => exponential(op, x),
     }
+}
+
+fn larger(x: f32, bound: f32) -> f32 {
+    if x > bound { x } else { bound }
 }
 
 /// `ln(1 + e^x)`, without overflow.
@@ -223,13 +237,13 @@ pub(super) fn reduce(op: ReduceOp, axes: &[i64], x: &Tensor) -> Result<Vec<f32>,
             ReduceOp::L1 => numerics::sum(values.map(f32::abs)),
             ReduceOp::L2 => numerics::sum(values.map(|x| x * x)).sqrt(),
             ReduceOp::SumSquare => numerics::sum(values.map(|x| x * x)),
-            ReduceOp::LogSum => unary(UnaryOp::Log, numerics::sum(values)),
+            ReduceOp::LogSum => of_one(UnaryOp::Log, numerics::sum(values)),
             ReduceOp::LogSumExp => {
                 let max = values.clone().fold(f32::NEG_INFINITY, f32::max);
                 if max.is_infinite() {
                     max
                 } else {
-                    max + unary(UnaryOp::Log, numerics::sum(values.map(|x| numerics::exp(x - max))))
+                    max + of_one(UnaryOp::Log, numerics::sum(values.map(|x| numerics::exp(x - max))))
                 }
             }
         });

@@ -121,7 +121,7 @@ fn integers(op: BinaryOp, a: i128, b: i128) -> i128 {
     }
 }
 
-/// The functions of two floats, in f64; f32 operands use [`super::float::binary`], which rounds every step to f32.
+/// The functions of two floats, in f64; f32 operands use [`super::float::of_two`], which rounds every step to f32.
 pub(super) fn reals(op: BinaryOp, a: f64, b: f64) -> f64 {
     match op {
         BinaryOp::Add => a + b,

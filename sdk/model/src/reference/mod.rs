@@ -9,6 +9,7 @@ mod integer;
 mod movement;
 mod moves;
 mod normalize;
+mod places;
 mod recurrent;
 mod resize;
 mod spatial;
@@ -20,6 +21,10 @@ use crate::graph::{FloatOp, Graph, Node, Op, ValueId, data_from_le};
 use crate::numerics;
 use crate::shape::{self, NodeShapes, Shapes, gates};
 use crate::tensor::Tensor;
+
+pub use float::{of_one, of_two};
+pub use places::{Places, places};
+pub use spatial::{Meetings, transposed_taps};
 
 pub(crate) use detect::suppress;
 pub(crate) use general::shape_value;
@@ -100,7 +105,7 @@ pub fn evaluate(graph: &Graph, node: &Node, operands: &[&Tensor], shapes: &Shape
         Op::Dequantize { axis } => integer::dequantize(graph, node, *axis, operands),
         Op::MaxPool(pool) => movement::max_pool(pool, x, shape),
         Op::Concat { axis } => movement::concat(*axis, operands, shape),
-        Op::Transpose { perm } => movement::transpose(x, perm, shape),
+        Op::Transpose { .. } => moves::by_places(node, 0, operands, shapes),
         Op::Reshape { .. } | Op::Flatten { .. } | Op::Squeeze { .. } | Op::Unsqueeze { .. } => {
             x.clone().reshaped(shape)
         }
@@ -120,7 +125,7 @@ fn evaluate_float(op: &FloatOp, operands: &[&Tensor], shape: &[usize]) -> Result
         FloatOp::Conv(conv) => float::conv(conv, operands, shape)?,
         FloatOp::MatMul(m) => float::matmul(m, operands, shape)?,
         FloatOp::Binary(op) => float::binary(*op, operands, shape)?,
-        FloatOp::Unary(op) => operands[0].as_f32()?.iter().map(|&x| float::unary(*op, x)).collect(),
+        FloatOp::Unary(op) => operands[0].as_f32()?.iter().map(|&x| of_one(*op, x)).collect(),
         FloatOp::AveragePool(pool) => float::average_pool(pool, operands[0], shape)?,
         FloatOp::GlobalAveragePool => float::global_average_pool(operands[0])?,
         FloatOp::Reduce { op, axes, .. } => float::reduce(*op, axes, operands[0])?,

@@ -1,7 +1,6 @@
 //! Operations that move or select elements without changing them; one body for every element type.
 
-use super::moves::pick;
-use super::{strides, taps, walk};
+use super::taps;
 use crate::error::Error;
 use crate::graph::Pool;
 use crate::shape::{normalize_axis, output_extent};
@@ -30,15 +29,6 @@ macro_rules! each_type {
         let $lowest = $value;
         $body
     }};
-}
-
-/// Output axis `i` is input axis `perm[i]`.
-pub(super) fn transpose(x: &Tensor, perm: &[usize], shape: &[usize]) -> Result<Tensor, Error> {
-    let own = strides(x.shape());
-    let permuted: Vec<usize> = perm.iter().map(|&axis| own[axis]).collect();
-    let mut sources = Vec::with_capacity(x.len());
-    walk(shape, [&permuted], |[i]| sources.push(i));
-    Tensor::new(shape, pick(x.data(), sources.into_iter()))
 }
 
 /// Joins along one axis: for each outer index, one run of every input in turn.

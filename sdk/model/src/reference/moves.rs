@@ -1,10 +1,11 @@
 //! Operations that move or select elements: each says for every output element which input element it is.
 
-use super::{resize, strides, walk};
+use super::places::places;
+use super::strides;
 use crate::error::Error;
-use crate::graph::{MoveOp, Node, PadMode};
+use crate::graph::{MoveOp, Node, Op};
 use crate::numerics::narrow::number;
-use crate::shape::{NodeShapes, Shapes, normalize_axis};
+use crate::shape::{Shapes, normalize_axis};
 use crate::tensor::{DType, Data, Tensor};
 
 /// The elements of `data` at `sources`.
@@ -58,89 +59,37 @@ pub(super) fn evaluate(
 ) -> Result<Tensor, Error> {
     let x = operands[0];
     let shape = shapes.of(node.output);
-    let of = NodeShapes { node, shapes };
     let sources = match op {
         MoveOp::Reshape { .. } => return x.clone().reshaped(shape),
-        MoveOp::Pad { mode, pads, axes, filled } => {
-            let pads = of.pads(&of.ints(pads)?, axes.as_deref())?;
-            let fill = if *filled { operands[1].data().clone() } else { zero(x.dtype(), zero_point)? };
-            let data = joined(x.data(), &fill)?;
-            let at = padded(*mode, &pads, x.shape(), shape);
-            return Tensor::new(shape, pick(&data, at.into_iter().map(|i| i.unwrap_or(x.len()))));
-        }
-        MoveOp::Slice { starts, ends, axes, steps } => {
-            let ranges = of.ranges(&of.ints(starts)?, &of.ints(ends)?, axes.as_deref(), steps.as_deref())?;
-            at_places(x.shape(), shape, |axis, i| {
-                let range = ranges[axis];
-                let start = range.start as i64;
-                usize::try_from(start + range.step * i as i64).unwrap_or(0)
-            })
-        }
-        MoveOp::Part { axis, index, count } => {
-            let part = normalize_axis(*axis, shape.len()).unwrap_or(0);
-            let start = index * x.shape()[part].div_ceil(*count);
-            at_places(x.shape(), shape, |axis, i| if axis == part { start + i } else { i })
-        }
-        MoveOp::Expand { .. } => {
-            let missing = shape.len() - x.shape().len();
-            let own = super::broadcast_strides(x.shape(), shape);
-            debug_assert!(missing <= shape.len());
-            let mut sources = Vec::with_capacity(shape.iter().product());
-            walk(shape, [&own], |[i]| sources.push(i));
-            sources
-        }
-        MoveOp::Tile { .. } => at_places(x.shape(), shape, |axis, i| i % x.shape()[axis].max(1)),
         MoveOp::Gather { axis } => gather(node, *axis, x, operands[1])?,
         MoveOp::GatherElements { axis } => gather_elements(node, *axis, x, operands[1])?,
         MoveOp::GatherNd { batch_dims } => gather_nd(node, *batch_dims, x, operands[1])?,
-        MoveOp::DepthToSpace { block, column_row_depth } => {
-            depth_to_space(*block, *column_row_depth, x, shape)
-        }
-        MoveOp::SpaceToDepth { block } => space_to_depth(*block, x, shape),
-        MoveOp::Resize(op) => {
-            let places = resize::nearest_places(op, &of.resized(op)?);
-            at_places(x.shape(), shape, |axis, i| places[axis][i])
-        }
+        _ => return by_places(node, zero_point, operands, shapes),
     };
     Tensor::new(shape, pick(x.data(), sources.into_iter()))
 }
 
-/// Sources of a result whose every axis selects places of the input's same axis.
-fn at_places(from: &[usize], to: &[usize], place: impl Fn(usize, usize) -> usize) -> Vec<usize> {
-    let own = strides(from);
-    let offsets: Vec<Vec<usize>> =
-        (0..to.len()).map(|axis| (0..to[axis]).map(|i| place(axis, i) * own[axis]).collect()).collect();
-    let mut sources = Vec::with_capacity(to.iter().product());
-    super::walk_index(to, |index| {
-        sources.push(index.iter().zip(&offsets).map(|(&i, offsets)| offsets[i]).sum());
-    });
-    sources
-}
-
-/// Sources of a padded tensor; `None` is the fill.
-fn padded(mode: PadMode, pads: &[[i64; 2]], from: &[usize], to: &[usize]) -> Vec<Option<usize>> {
-    let place = |axis: usize, i: usize| {
-        let n = from[axis] as i64;
-        let i = i as i64 - pads[axis][0];
-        let inside = match mode {
-            PadMode::Constant => i,
-            PadMode::Edge => i.clamp(0, n - 1),
-            PadMode::Wrap => i.rem_euclid(n.max(1)),
-            PadMode::Reflect if i < 0 => -i,
-            PadMode::Reflect if i >= n => 2 * (n - 1) - i,
-            PadMode::Reflect => i,
-        };
-        usize::try_from(inside).ok().filter(|&i| i < from[axis])
+/// A movement of which [`places`] knows the places.
+pub(super) fn by_places(
+    node: &Node,
+    zero_point: i32,
+    operands: &[&Tensor],
+    shapes: &Shapes,
+) -> Result<Tensor, Error> {
+    let (x, shape) = (operands[0], shapes.of(node.output));
+    let unknown = || Error::invalid_graph(&node.name, "moves elements to places unknown");
+    let places = places(node, shapes, &strides(x.shape()))?.ok_or_else(unknown)?;
+    let fill = match operands.get(1).filter(|_| matches!(node.op, Op::Move(MoveOp::Pad { filled: true, .. })))
+    {
+        Some(fill) => fill.data().clone(),
+        None => zero(x.dtype(), zero_point)?,
     };
-    let own = strides(from);
-    let offsets: Vec<Vec<Option<usize>>> = (0..to.len())
-        .map(|axis| (0..to[axis]).map(|i| place(axis, i).map(|i| i * own[axis])).collect())
-        .collect();
-    let mut sources = Vec::with_capacity(to.iter().product());
-    super::walk_index(to, |index| {
-        sources.push(index.iter().zip(&offsets).map(|(&i, offsets)| offsets[i]).sum())
+    let mut sources = Vec::with_capacity(shape.iter().product());
+    super::walk_index(shape, |index| {
+        let place: Option<usize> = index.iter().zip(&places).map(|(&i, places)| places[i]).sum();
+        sources.push(place.unwrap_or(x.len())); // the fill, which comes after the elements
     });
-    sources
+    Tensor::new(shape, pick(&joined(x.data(), &fill)?, sources.into_iter()))
 }
 
 /// An index of any integer type, counted from the end if negative; refused outside `n`.
@@ -207,38 +156,10 @@ fn gather_nd(node: &Node, batch_dims: usize, x: &Tensor, indices: &Tensor) -> Re
     Ok(sources)
 }
 
-fn depth_to_space(block: usize, column_row_depth: bool, x: &Tensor, shape: &[usize]) -> Vec<usize> {
-    let own = strides(x.shape());
-    let channels = shape[1];
-    let mut sources = Vec::with_capacity(x.len());
-    super::walk_index(shape, |at| {
-        let (row, column) = (at[2] % block, at[3] % block);
-        let channel = if column_row_depth {
-            (at[1] * block + row) * block + column
-        } else {
-            (row * block + column) * channels + at[1]
-        };
-        sources.push(at[0] * own[0] + channel * own[1] + at[2] / block * own[2] + at[3] / block);
-    });
-    sources
-}
-
-fn space_to_depth(block: usize, x: &Tensor, shape: &[usize]) -> Vec<usize> {
-    let own = strides(x.shape());
-    let channels = x.shape()[1];
-    let mut sources = Vec::with_capacity(x.len());
-    super::walk_index(shape, |at| {
-        let (place, channel) = (at[1] / channels, at[1] % channels);
-        let (row, column) = (at[2] * block + place / block, at[3] * block + place % block);
-        sources.push(at[0] * own[0] + channel * own[1] + row * own[2] + column);
-    });
-    sources
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Dim, Draft, Ints, Op, Port};
+    use crate::graph::{Dim, Draft, Ints, PadMode, Port};
     use crate::reference::run;
     use crate::tensor::Quant;
 

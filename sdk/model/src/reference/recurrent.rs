@@ -1,7 +1,7 @@
 //! Recurrent layers in f32. Every gate's sum starts with the two biases; then come the products with the input and those
 //! with the hidden state, one by one.
 
-use super::float::unary;
+use super::float::of_one;
 use crate::error::Error;
 use crate::graph::{Direction, Recurrent, State, UnaryOp};
 use crate::tensor::Tensor;
@@ -75,13 +75,13 @@ impl<'a> Layer<'a> {
         for unit in 0..hidden {
             let of = |gate| self.gate(gate, unit, x, Some(&state.hidden));
             let before = state.cell[unit];
-            let input = unary(UnaryOp::Sigmoid, of(0) + peephole(0, unit, before));
-            let forget = unary(UnaryOp::Sigmoid, of(2) + peephole(2, unit, before));
-            let candidate = unary(UnaryOp::Tanh, of(3));
+            let input = of_one(UnaryOp::Sigmoid, of(0) + peephole(0, unit, before));
+            let forget = of_one(UnaryOp::Sigmoid, of(2) + peephole(2, unit, before));
+            let candidate = of_one(UnaryOp::Tanh, of(3));
             let cell = forget * before + input * candidate;
-            let output = unary(UnaryOp::Sigmoid, of(1) + peephole(1, unit, cell));
+            let output = of_one(UnaryOp::Sigmoid, of(1) + peephole(1, unit, cell));
             state.cell[unit] = cell;
-            next.push(output * unary(UnaryOp::Tanh, cell));
+            next.push(output * of_one(UnaryOp::Tanh, cell));
         }
         state.hidden = next;
     }
@@ -91,7 +91,7 @@ impl<'a> Layer<'a> {
         let hidden = self.op.hidden;
         let h = &state.hidden;
         let sigmoids = |gate: usize| -> Vec<f32> {
-            (0..hidden).map(|unit| unary(UnaryOp::Sigmoid, self.gate(gate, unit, x, Some(h)))).collect()
+            (0..hidden).map(|unit| of_one(UnaryOp::Sigmoid, self.gate(gate, unit, x, Some(h)))).collect()
         };
         let (update, reset) = (sigmoids(0), sigmoids(1));
         let gated: Vec<f32> = reset.iter().zip(h).map(|(r, h)| r * h).collect();
@@ -107,7 +107,7 @@ impl<'a> Layer<'a> {
             self.gate(2, unit, x, None) + reset[unit] * recurrent
         };
         let blend = |unit: usize| {
-            let fresh = unary(UnaryOp::Tanh, candidate(unit));
+            let fresh = of_one(UnaryOp::Tanh, candidate(unit));
             (1.0 - update[unit]) * fresh + update[unit] * h[unit]
         };
         state.hidden = (0..hidden).map(blend).collect();
@@ -180,11 +180,11 @@ mod tests {
         let (x, w, r) = (zeros(&[2, 1, 1]), zeros(&[1, 4, 1]), zeros(&[1, 4, 1]));
         let (h, c, p) = (zeros(&[1, 1, 1]), zeros(&[1, 1, 1]), zeros(&[1, 3]));
         let y = run(&layer(Direction::Forward, State::Cell), 4, &[&x, &w, &r, &bias, &h, &c, &p]).unwrap();
-        let candidate = unary(UnaryOp::Tanh, 1.0);
+        let candidate = of_one(UnaryOp::Tanh, 1.0);
         assert_eq!(y, [0.5 * (0.5 * candidate) + 0.5 * candidate]);
         let y =
             run(&layer(Direction::Forward, State::Sequence), 4, &[&x, &w, &r, &bias, &h, &c, &p]).unwrap();
-        assert_eq!(y[0], 0.5 * unary(UnaryOp::Tanh, 0.5 * candidate));
+        assert_eq!(y[0], 0.5 * of_one(UnaryOp::Tanh, 0.5 * candidate));
     }
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         let w = Tensor::f32([2, 3, 1], vec![0.0, 0.0, 1.0, 0.0, 0.0, 1.0]).unwrap();
         let (r, b, h) = (zeros(&[2, 3, 1]), zeros(&[2, 6]), zeros(&[2, 1, 1]));
         let y = run(&layer(Direction::Both, State::Sequence), 3, &[&x, &w, &r, &b, &h]).unwrap();
-        let half = 0.5 * unary(UnaryOp::Tanh, 1.0);
+        let half = 0.5 * of_one(UnaryOp::Tanh, 1.0);
         assert_eq!(y, [half, half, 0.5 * half, 0.0]);
         let y = run(&layer(Direction::Both, State::Hidden), 3, &[&x, &w, &r, &b, &h]).unwrap();
         assert_eq!(y, [0.5 * half, half]);

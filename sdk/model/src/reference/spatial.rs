@@ -6,7 +6,23 @@ use crate::shape::{NdAxis, transposed_axes, window_axes};
 use crate::tensor::Tensor;
 
 /// Along one axis, for every output the taps that meet the image: kernel place and image place, in the kernel's order.
-type Meetings = Vec<Vec<(usize, usize)>>;
+pub type Meetings = Vec<Vec<(usize, usize)>>;
+
+/// Where a transposed convolution's kernel meets an image, axis by axis. `None` if it fits nowhere.
+pub fn transposed_taps(conv: &ConvTranspose, image: &[usize]) -> Option<Vec<Meetings>> {
+    let axes = transposed_axes(conv, image)?;
+    Some((0..image.len()).map(|axis| transposed_along(&conv.window, &axes, image, axis)).collect())
+}
+
+fn transposed_along(window: &WindowNd, axes: &[NdAxis], image: &[usize], axis: usize) -> Meetings {
+    let place = |o: usize, k: usize| {
+        let reached = (o + axes[axis].before).checked_sub(k * window.dilations[axis])?;
+        let i = reached / window.strides[axis];
+        (reached % window.strides[axis] == 0 && i < image[axis]).then_some(i)
+    };
+    let taps = |o| (0..window.kernel[axis]).filter_map(|k| Some((k, place(o, k)?))).collect();
+    (0..axes[axis].output).map(taps).collect()
+}
 
 /// Where a kernel meets an image, axis by axis.
 struct Grid {
@@ -36,15 +52,7 @@ impl Grid {
     }
 
     fn transposed(window: &WindowNd, axes: &[NdAxis], image: &[usize]) -> Self {
-        Self::new(&window.kernel, image, |axis| {
-            let place = |o: usize, k: usize| {
-                let reached = (o + axes[axis].before).checked_sub(k * window.dilations[axis])?;
-                let i = reached / window.strides[axis];
-                (reached % window.strides[axis] == 0 && i < image[axis]).then_some(i)
-            };
-            let taps = |o| (0..window.kernel[axis]).filter_map(|k| Some((k, place(o, k)?))).collect();
-            (0..axes[axis].output).map(taps).collect()
-        })
+        Self::new(&window.kernel, image, |axis| transposed_along(window, axes, image, axis))
     }
 
     fn kernel_len(&self) -> usize {
