@@ -112,7 +112,7 @@ fn a_plan_explains_itself() {
     assert_eq!((steps[0].shape.as_slice(), steps[0].float), (&[2, 4, 6, 8][..], false));
     assert_eq!(plan.macs(), 2 * 4 * 6 * 8 * 27);
     assert_eq!(plan.integer_macs(), plan.macs());
-    assert_eq!(steps[1].kernel, "reference", "channels-last bytes cannot be flattened in place");
+    assert_eq!(steps[1].kernel, "movement/scalar", "channels-last bytes cannot be flattened in place");
     assert!(plan.arena_bytes() >= 2 * (8 * 10 * 3 + 4 * 6 * 8));
 }
 

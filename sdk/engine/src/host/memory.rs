@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use tilemark_model::Tensor;
 
 use crate::error::Error;
-use crate::plan::{ALIGN, Layout, READ_SLACK, Region, Slot};
+use crate::plan::{ALIGN, Grid, Layout, READ_SLACK, Region, Slot};
 
 /// Zeroed, cache-line aligned bytes.
 #[derive(Debug)]
@@ -149,6 +149,11 @@ impl Tile<'_> {
         &self.region
     }
 
+    /// The extents of the whole output.
+    pub(crate) fn grid(&self) -> Grid {
+        self.slot.layout.grid
+    }
+
     /// The region's channels of one pixel.
     #[inline]
     pub(crate) fn pixel(&mut self, image: usize, row: usize, column: usize) -> &mut [u8] {
@@ -172,6 +177,24 @@ impl Tile<'_> {
         let (at, len) = (layout.offset(image, row, 0), layout.grid.columns * layout.column_stride());
         // SAFETY: the row lies inside the region, and the region has its full width.
         unsafe { self.part(at, len) }
+    }
+
+    /// The region's rows of one image at once; `None` where a halo lies between them.
+    ///
+    /// # Panics
+    /// If the tile does not have all channels.
+    pub(crate) fn rows(&mut self, image: usize) -> Option<&mut [u8]> {
+        let Region { images, rows, channels } = &self.region;
+        let layout = &self.slot.layout;
+        assert!(images.contains(&image));
+        assert_eq!(channels.len(), layout.grid.channels, "rows of a tile with some of the channels");
+        let row = layout.grid.columns * layout.column_stride();
+        if layout.row_stride() != row {
+            return None;
+        }
+        let (at, len) = (layout.offset(image, rows.start, 0), rows.len() * row);
+        // SAFETY: nothing lies between the rows, each of which lies inside the region.
+        Some(unsafe { self.part(at, len) })
     }
 
     /// Addresses of the region's pixels in one image, for kernels that write through pointers.

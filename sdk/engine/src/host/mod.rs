@@ -8,6 +8,7 @@ pub(crate) mod memory;
 mod peak;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod simd;
+pub(crate) mod vectorize;
 
 pub use cpu::{CpuLevel, LEVEL_VARIABLE};
 pub use kernels::{KernelInfo, all_kernels};

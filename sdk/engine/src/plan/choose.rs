@@ -1,11 +1,11 @@
 //! Which kernels take a node, and why.
 
-use tilemark_model::graph::MoveOp;
+use tilemark_model::graph::{FloatOp, MoveOp};
 use tilemark_model::shape::normalize_axis;
 use tilemark_model::{Graph, Node, Op, Shapes, ValueId};
 
 use super::layout::{Halo, Layout};
-use crate::host::kernels::{self, Kernel, depthwise, pairwise};
+use crate::host::kernels::{self, Kernel, depthwise};
 
 /// What becomes of one node.
 pub(crate) enum Choice {
@@ -25,11 +25,29 @@ impl Choice {
             return Choice::Reference("a tensor without elements".into());
         }
         let context = Context { graph, node, shapes };
-        let constant = |id: &&ValueId| graph.value(**id).constant.is_some() || shapes.known(**id).is_some();
-        if let Some(id) = context.activations().iter().find(constant) {
-            return Choice::Reference(format!("operand `{}` is a constant", graph.value(*id).name));
+        let constant = |id: &ValueId| graph.value(*id).constant.is_some() || shapes.known(*id).is_some();
+        if let Some(i) =
+            (0..activations(node).len()).find(|&i| constant(&node.inputs[i]) && !context.takes_constant(i))
+        {
+            return Choice::Reference(format!(
+                "operand `{}` is a constant",
+                graph.value(node.inputs[i]).name
+            ));
+        }
+        if let Some(id) = context.constants().iter().find(|id| !constant(id)) {
+            return Choice::Reference(format!("operand `{}` is computed", graph.value(*id).name));
         }
         context.choose()
+    }
+
+    /// What becomes of a node whose result would have been an alias if memory allowed.
+    pub(crate) fn moved(graph: &Graph, node: &Node, shapes: &Shapes) -> Self {
+        match (Context { graph, node, shapes }).movement() {
+            Choice::Kernels(kernels, _) => {
+                Choice::Kernels(kernels, "the elements lie in another order".into())
+            }
+            _ => Choice::Reference("the elements lie in another order".into()),
+        }
     }
 
     /// Whether the chosen kernel keeps a table of all pairs.
@@ -71,6 +89,23 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether the node's kernels take a constant in place of the activation of this number.
+    fn takes_constant(&self, i: usize) -> bool {
+        match &self.node.op {
+            Op::Add(_) | Op::Mul(_) | Op::Float(FloatOp::Binary(_)) => true,
+            Op::Move(_) => i > 0, // sizes and a fill
+            op => i > 0 && !self.constants().is_empty() && matches!(op, Op::Float(_)),
+        }
+    }
+
+    /// The operands that must be constants for the node's kernels, besides those that all kernels pack.
+    fn constants(&self) -> &[ValueId] {
+        match self.node.op {
+            Op::Float(FloatOp::ScaleShift | FloatOp::ConvTranspose(_)) => &self.node.inputs[1..],
+            _ => &[],
+        }
+    }
+
     fn choose(&self) -> Choice {
         match &self.node.op {
             Op::Conv(conv, _) => {
@@ -98,7 +133,9 @@ impl Context<'_> {
             }
             Op::MaxPool(_) if self.is_bytes(0) => self.kernels(kernels::max_pool::KERNELS, "8 bits"),
             Op::Table => self.kernels(kernels::table::KERNELS, "reads a value that others read too"),
-            Op::Concat { axis } => self.concat(*axis),
+            Op::Concat { axis } if self.joins_channels(*axis) => {
+                self.kernels(kernels::concat::KERNELS, "joins channels")
+            }
             Op::Quantize { axis: None } => self.kernels(kernels::quantize::KERNELS, "one scale"),
             Op::Dequantize { axis: None } if self.is_bytes(0) => {
                 self.kernels(kernels::dequantize::KERNELS, "one scale")
@@ -107,7 +144,8 @@ impl Context<'_> {
                 Choice::Alias
             }
             Op::Move(MoveOp::Reshape { .. }) => Choice::Alias,
-            Op::Float(_) => Choice::Reference("f32 runs on the host in its one fixed order".into()),
+            Op::Transpose { .. } | Op::Concat { .. } | Op::Move(_) => self.movement(),
+            Op::Float(op) => self.float(op),
             _ => Choice::Reference("no kernel for this form of the operation".into()),
         }
     }
@@ -116,26 +154,44 @@ impl Context<'_> {
         Choice::Kernels(kernels, why.into())
     }
 
-    fn pairwise(&self) -> Choice {
-        let [a, b] = [0, 1].map(|i| self.layout(i));
-        if pairwise::applies(&a, &b) {
-            let why = if a.shape == b.shape { "equal shapes" } else { "one factor per channel" };
-            return self.kernels(pairwise::KERNELS, why);
+    fn float(&self, op: &FloatOp) -> Choice {
+        match op {
+            FloatOp::Unary(_) => self.kernels(kernels::unary::KERNELS, "f32, element by element"),
+            FloatOp::Binary(_) => self.kernels(kernels::binary::KERNELS, "f32, element by element"),
+            FloatOp::ScaleShift => self.kernels(kernels::scale_shift::KERNELS, "f32, constants per channel"),
+            FloatOp::Softmax { axis, to_end: false } if kernels::softmax::applies(&self.layout(0), *axis) => {
+                self.kernels(kernels::softmax::KERNELS, "f32, along channels")
+            }
+            FloatOp::ConvTranspose(conv) if conv.window.kernel.len() == 2 => {
+                self.kernels(kernels::conv_transpose::KERNELS, "f32, constant weights")
+            }
+            _ => Choice::Reference("f32 runs on the host in its one fixed order".into()),
         }
-        Choice::Reference(format!("shapes {:?} and {:?} broadcast", a.shape, b.shape))
     }
 
-    fn concat(&self, axis: i64) -> Choice {
+    fn pairwise(&self) -> Choice {
+        let shape = |i: usize| self.shapes.of(self.node.inputs[i]);
+        let why = if shape(0) == shape(1) { "equal shapes" } else { "broadcasts" };
+        self.kernels(kernels::pairwise::KERNELS, why)
+    }
+
+    /// Moves elements by tables of places, or not at all.
+    fn movement(&self) -> Choice {
+        let output = Layout::new(
+            self.shapes.of(self.node.output),
+            self.graph.value(self.node.output).dtype,
+            Halo::default(),
+        );
+        if kernels::movement::applies(self.graph, self.node, &self.layout(0), &output) {
+            return self.kernels(kernels::movement::KERNELS, "moves elements");
+        }
+        Choice::Reference("no kernel for this form of the operation".into())
+    }
+
+    fn joins_channels(&self, axis: i64) -> bool {
         let rank = self.rank(0);
         let channels = if rank == 4 { 1 } else { rank.saturating_sub(1) };
-        if normalize_axis(axis, rank) == Some(channels) {
-            return self.kernels(kernels::concat::KERNELS, "joins channels");
-        }
-        Choice::Reference(format!("joins axis {axis}, not channels"))
-    }
-
-    fn activations(&self) -> &[ValueId] {
-        activations(self.node)
+        normalize_axis(axis, rank) == Some(channels)
     }
 
     fn rank(&self, i: usize) -> usize {

@@ -74,6 +74,29 @@ impl Layout {
         self.dtype == other.dtype && (self == other || (self.is_plain() && other.is_plain()))
     }
 
+    /// Elements from one place to the next along each of the shape's axes.
+    pub(crate) fn strides(&self) -> Vec<usize> {
+        let size = self.dtype.size();
+        if self.shape.len() == 4 {
+            return vec![self.image_stride() / size, 1, self.row_stride() / size, self.grid.channels];
+        }
+        let mut strides = vec![1; self.shape.len()];
+        for axis in (1..self.shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * self.shape[axis];
+        }
+        strides
+    }
+
+    /// The shape's axes in memory order, the outermost first.
+    pub(crate) fn memory_axes(&self) -> Vec<usize> {
+        if self.shape.len() == 4 { vec![0, 2, 3, 1] } else { (0..self.shape.len()).collect() }
+    }
+
+    /// Elements before the first one: the halo above and left of it.
+    pub(crate) fn origin(&self) -> usize {
+        self.offset(0, 0, 0) / self.dtype.size()
+    }
+
     /// Bytes from one column to the next.
     pub(crate) fn column_stride(&self) -> usize {
         self.grid.channels * self.dtype.size()

@@ -59,11 +59,26 @@ pub(crate) struct Lowering<'a> {
     pub(crate) inputs: Vec<Layout>,
     pub(crate) output: &'a Layout,
     pub(crate) macs: u64,
+    pub(crate) shapes: &'a Shapes,
     index: usize,
     packed: &'a PackedWeights,
 }
 
 impl Lowering<'_> {
+    /// The node's operand of this number, if it does not change between runs.
+    pub(crate) fn constant(&self, operand: usize) -> Option<Tensor> {
+        let id = *self.node.inputs.get(operand)?;
+        self.shapes.known(id).cloned().or_else(|| self.graph.constant(id))
+    }
+
+    /// The number among the step's inputs of the node's operand of this number; `None` for a constant.
+    pub(crate) fn input(&self, operand: usize) -> Option<usize> {
+        let varies =
+            |id: &ValueId| self.shapes.known(*id).is_none() && self.graph.value(*id).constant.is_none();
+        let id = self.node.inputs.get(operand)?;
+        varies(id).then(|| self.node.inputs[..operand].iter().filter(|id| varies(id)).count())
+    }
+
     /// The weights that `kernel` packed for this node, made by `pack` the first time.
     pub(crate) fn packed<T: Any + Send + Sync>(
         &self,
@@ -162,7 +177,7 @@ impl<'a> Lower<'a> {
             let node = &graph.nodes[i];
             let same = || layout(node.inputs[0]).same_bytes(&layout(node.output));
             if matches!(choices[i], Choice::Alias) && !same() {
-                choices[i] = Choice::Reference("the elements lie in another order".into());
+                choices[i] = Choice::moved(graph, node, &shapes);
             }
         }
         Ok(Self { source, shapes, choices, fusion, order, layouts })
@@ -238,6 +253,7 @@ impl<'a> Lower<'a> {
                     inputs: inputs.iter().map(|slot| slot.layout.clone()).collect(),
                     output: &output.layout,
                     macs,
+                    shapes: &self.shapes,
                     index,
                     packed: self.source.packed,
                 };

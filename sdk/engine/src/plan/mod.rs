@@ -20,7 +20,7 @@ use crate::host::kernels::Work;
 
 pub(crate) use arena::ALIGN;
 pub use explain::StepInfo;
-pub(crate) use layout::{Halo, Layout, READ_SLACK};
+pub(crate) use layout::{Grid, Halo, Layout, READ_SLACK};
 pub(crate) use lower::{Lowering, PackedWeights, Source, stored_lowest, stored_table, stored_zero_point};
 pub(crate) use tiling::{Region, Tiling};
 

@@ -135,6 +135,13 @@ impl Builder {
                     .collect();
                 eight_bit(dtype, values.into_iter())
             }
+            None if dtype != DType::F32 => {
+                let integers = (0..n).map(|_| self.random.next() as i64 - (1 << 30));
+                match dtype {
+                    DType::I32 => Data::I32(integers.map(|x| x as i32).collect()),
+                    _ => Data::I64(integers.collect()),
+                }
+            }
             None => {
                 let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 1.0e30, 0.25, 0.75, -1.25];
                 let real = |n: usize| match n {
@@ -155,7 +162,7 @@ impl Builder {
         Built { id, ..output.clone() }
     }
 
-    fn constant(&mut self, tensor: Tensor) -> ValueId {
+    pub(crate) fn constant(&mut self, tensor: Tensor) -> ValueId {
         let name = self.name("w");
         self.draft.constant(name, tensor)
     }

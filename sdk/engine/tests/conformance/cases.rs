@@ -4,9 +4,10 @@ use tilemark_model::graph::{Pads, Pool, Window};
 use tilemark_model::{DType, Quant};
 
 use super::build::{Builder, Built, Case, ConvSpec, Fill, Random, window};
+use super::{float, moving};
 
 /// Sizes around the edges of vectors and tiles.
-const EDGES: [usize; 12] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33];
+pub(crate) const EDGES: [usize; 12] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33];
 
 /// More of them where a case costs little: around 12 to 14 rows, and blocks of 8, 16 and 32 channels.
 const TILE_EDGES: [usize; 19] = [4, 5, 6, 12, 13, 14, 24, 25, 27, 28, 29, 40, 41, 47, 48, 49, 63, 64, 65];
@@ -25,6 +26,12 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Case>)> {
         ("concat", concat()),
         ("quantize", quantize()),
         ("dequantize", dequantize()),
+        ("movement", moving::movement()),
+        ("unary", float::unary()),
+        ("binary", float::binary()),
+        ("scale_shift", float::scale_shift()),
+        ("softmax", float::softmax()),
+        ("conv_transpose", float::conv_transpose()),
     ]
 }
 
@@ -217,23 +224,14 @@ fn fully_connected() -> Vec<Case> {
 
 fn pairwise() -> Vec<Case> {
     let mut cases = Vec::new();
-    let shapes: [(&[usize], &[usize]); 8] = [
-        (&[1, 16, 16, 16], &[1, 16, 16, 16]),
-        (&[2, 3, 5, 7], &[2, 3, 5, 7]),
-        (&[2, 3, 5, 7], &[2, 3, 1, 1]),
-        (&[2, 3, 5, 7], &[1, 3, 1, 1]),
-        (&[2, 3, 5, 7], &[5, 7]),
-        (&[33], &[33]),
-        (&[4, 9], &[4, 9]),
-        (&[2, 2, 2, 2, 3], &[2, 2, 2, 2, 3]),
-    ];
-    for (i, (a, b)) in shapes.into_iter().enumerate() {
+    let large: (&[usize], &[usize], &[usize]) = (&[1, 16, 16, 16], &[1, 16, 16, 16], &[1, 16, 16, 16]);
+    for (i, (a, b, shape)) in float::BROADCASTS.into_iter().chain([large]).enumerate() {
         for multiply in [false, true] {
             for (narrow, types) in [(0, [DType::U8; 2]), (11, [DType::I8; 2]), (0, [DType::U8, DType::I8])] {
                 let mut builder = Builder::new(i as u64 * 7 + narrow as u64);
                 let x = builder.input(a, types[0], Fill::Any);
                 let y = builder.input(b, types[1], Fill::Any);
-                let z = builder.pair(multiply, &x, &y, a, narrow);
+                let z = builder.pair(multiply, &x, &y, shape, narrow);
                 let w = builder.table(&z);
                 cases.push(builder.finish(format!("{a:?} {b:?} {types:?} multiply {multiply}"), &[&w]));
             }

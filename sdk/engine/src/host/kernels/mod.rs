@@ -5,18 +5,26 @@
 //! CPU level and lets it build the [`Work`] that tiles run.
 
 pub(crate) mod average_pool;
+pub(crate) mod binary;
 pub(crate) mod concat;
 pub(crate) mod conv;
+pub(crate) mod conv_transpose;
 pub(crate) mod depthwise;
 pub(crate) mod dequantize;
 mod epilogue;
+mod exponential;
 pub(crate) mod fully_connected;
 mod gemm;
 pub(crate) mod global_average_pool;
 pub(crate) mod max_pool;
+pub(crate) mod movement;
+mod operand;
 pub(crate) mod pairwise;
 pub(crate) mod quantize;
+pub(crate) mod scale_shift;
+pub(crate) mod softmax;
 pub(crate) mod table;
+pub(crate) mod unary;
 
 use serde::Serialize;
 
@@ -48,7 +56,7 @@ pub fn all_kernels() -> impl Iterator<Item = KernelInfo> {
     })
 }
 
-const OPERATIONS: [&[Kernel]; 11] = [
+const OPERATIONS: [&[Kernel]; 17] = [
     conv::KERNELS,
     depthwise::KERNELS,
     fully_connected::KERNELS,
@@ -60,7 +68,38 @@ const OPERATIONS: [&[Kernel]; 11] = [
     concat::KERNELS,
     quantize::KERNELS,
     dequantize::KERNELS,
+    movement::KERNELS,
+    unary::KERNELS,
+    binary::KERNELS,
+    scale_shift::KERNELS,
+    softmax::KERNELS,
+    conv_transpose::KERNELS,
 ];
+
+/// The variants of an operation whose portable loops are compiled for each level: `build` takes the step and a
+/// [`super::vectorize::Vectorizer`].
+macro_rules! per_level {
+    ($operation:literal, $build:path) => {
+        &[
+            per_level!(@variant $operation, $build, "scalar", Scalar),
+            #[cfg(target_arch = "x86_64")]
+            per_level!(@variant $operation, $build, "avx2", Avx2),
+            #[cfg(target_arch = "x86_64")]
+            per_level!(@variant $operation, $build, "avx512vnni", Avx512Vnni),
+        ]
+    };
+    (@variant $operation:literal, $build:path, $name:literal, $level:ident) => {
+        $crate::host::kernels::Kernel {
+            name: concat!($operation, "/", $name),
+            operation: $operation,
+            level: $crate::host::CpuLevel::$level,
+            build: |step| {
+                $build(step, $crate::host::vectorize::Vectorizer::new($crate::host::CpuLevel::$level))
+            },
+        }
+    };
+}
+use per_level;
 
 /// One variant of one operation.
 pub(crate) struct Kernel {

@@ -1,13 +1,7 @@
 //! 8 bits to f32 by one scale.
 
-mod scalar;
+mod portable;
 
-use super::Kernel;
-use crate::host::CpuLevel;
+use super::{Kernel, per_level};
 
-pub(crate) const KERNELS: &[Kernel] = &[Kernel {
-    name: "dequantize/scalar",
-    operation: "dequantize",
-    level: CpuLevel::Scalar,
-    build: scalar::build,
-}];
+pub(crate) const KERNELS: &[Kernel] = per_level!("dequantize", portable::build);

@@ -1,35 +1,46 @@
-//! Portable dequantization: one look-up per byte.
-
-use std::sync::Arc;
-
-use tilemark_model::numerics;
+//! `f32(q - zero_point) * scale`, in a loop that vectorizes.
 
 use crate::error::Error;
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
-use crate::plan::{Lowering, Tiling, stored_lowest};
+use crate::host::vectorize::{Loop, Vectorizer};
+use crate::plan::{Lowering, Tiling, stored_zero_point};
 
-/// The real that each stored byte stands for.
-struct Dequantize(Arc<[f32; 256]>);
+struct Dequantize {
+    zero_point: i32,
+    scale: f32,
+    vectorizer: Vectorizer,
+}
 
-pub(super) fn build(step: &Lowering<'_>) -> Result<Planned, Error> {
-    let reals = step.packed("dequantize/scalar", || {
-        let quant = step.graph.quant(step.node.inputs[0])?;
-        let mut q = stored_lowest(step.graph, step.node.inputs[0])..;
-        Ok(std::array::from_fn(|_| q.next().map_or(0.0, |q| numerics::dequantize(q, quant))))
-    })?;
-    Ok(Planned { work: Box::new(Dequantize(reals)), tiling: Tiling::by_rows(step.output, 0) })
+pub(super) fn build(step: &Lowering<'_>, vectorizer: Vectorizer) -> Result<Planned, Error> {
+    let x = step.node.inputs[0];
+    let (zero_point, scale) = (stored_zero_point(step.graph, x)?, step.graph.quant(x)?.scale);
+    let work = Box::new(Dequantize { zero_point, scale, vectorizer });
+    Ok(Planned { work, tiling: Tiling::by_rows(step.output, 0) })
 }
 
 impl Work for Dequantize {
     fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, _: &mut [u8]) -> Result<(), Error> {
         let x = inputs.view(0);
         for (image, row) in tile.region().clone().lines() {
-            let reals: &mut [f32] = bytemuck::cast_slice_mut(tile.row(image, row));
-            for (real, &byte) in reals.iter_mut().zip(x.row(image, row)) {
-                *real = self.0[usize::from(byte)];
-            }
+            let y = bytemuck::cast_slice_mut(tile.row(image, row));
+            self.vectorizer.run(Line { step: self, x: x.row(image, row), y });
         }
         Ok(())
+    }
+}
+
+struct Line<'a> {
+    step: &'a Dequantize,
+    x: &'a [u8],
+    y: &'a mut [f32],
+}
+
+impl Loop for Line<'_> {
+    #[inline(always)]
+    fn run(self) {
+        let Dequantize { zero_point, scale, .. } = *self.step;
+        let real = |x: u8| (i32::from(x) - zero_point) as f32 * scale;
+        self.y.iter_mut().zip(self.x).for_each(|(y, &x)| *y = real(x));
     }
 }

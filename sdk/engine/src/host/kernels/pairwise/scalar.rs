@@ -10,6 +10,7 @@ use tilemark_model::Op;
 use tilemark_model::numerics::{self, AddCoefficients};
 
 use crate::error::Error;
+use crate::host::kernels::operand::{Operand, each_line};
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
 use crate::plan::{Lowering, Tiling, stored_lowest, stored_table};
@@ -17,13 +18,13 @@ use crate::plan::{Lowering, Tiling, stored_lowest, stored_table};
 struct Pairwise {
     /// Results by `a * 256 + b`, all in stored bytes.
     results: Arc<Vec<u8>>,
-    channels: usize,
+    operands: [Operand<u8>; 2],
 }
 
 pub(super) fn build(step: &Lowering<'_>) -> Result<Planned, Error> {
     let results = step.packed("pairwise/scalar", || results(step))?;
-    let tiling = Tiling::by_rows(step.output, 0);
-    Ok(Planned { work: Box::new(Pairwise { results, channels: step.output.grid.channels }), tiling })
+    let operands = [Operand::new(step, 0, "pairwise:a")?, Operand::new(step, 1, "pairwise:b")?];
+    Ok(Planned { work: Box::new(Pairwise { results, operands }), tiling: Tiling::by_rows(step.output, 0) })
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "results lie in the output type's range")]
@@ -49,30 +50,21 @@ fn results(step: &Lowering<'_>) -> Result<Vec<u8>, Error> {
 }
 
 impl Work for Pairwise {
-    fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, _: &mut [u8]) -> Result<(), Error> {
-        let (a, b) = (inputs.view(0), inputs.view(1));
+    fn scratch_bytes(&self) -> usize {
+        self.operands.iter().map(Operand::scratch_len).sum()
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error> {
         let pairs: &[u8; 65536] = self
             .results
             .as_slice()
             .try_into()
             .map_err(|_| Error::internal("pairwise", "has no full table"))?;
-        let one_pixel =
-            b.layout.grid.rows < a.layout.grid.rows || b.layout.grid.columns < a.layout.grid.columns;
-        let region = tile.region().clone();
-        for (image, row) in region.lines() {
-            let (x, y) = (a.row(image, row), tile.row(image, row));
-            let look_up = |x: &[u8], b: &[u8], y: &mut [u8]| {
-                for ((y, &x), &b) in y.iter_mut().zip(x).zip(b) {
-                    *y = pairs[usize::from(x) << 8 | usize::from(b)];
-                }
-            };
-            if one_pixel {
-                let pixels = x.chunks_exact(self.channels).zip(y.chunks_exact_mut(self.channels));
-                pixels.for_each(|(x, y)| look_up(x, b.row(image, 0), y));
-            } else {
-                look_up(x, b.row(image, row), y);
+        each_line(self.operands.each_ref(), inputs, tile, scratch, |[a, b], y: &mut [u8]| {
+            for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+                *y = pairs[usize::from(a) << 8 | usize::from(b)];
             }
-        }
+        });
         Ok(())
     }
 }

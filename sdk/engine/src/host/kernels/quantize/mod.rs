@@ -1,13 +1,7 @@
 //! f32 to 8 bits by one scale.
 
-mod scalar;
+mod portable;
 
-use super::Kernel;
-use crate::host::CpuLevel;
+use super::{Kernel, per_level};
 
-pub(crate) const KERNELS: &[Kernel] = &[Kernel {
-    name: "quantize/scalar",
-    operation: "quantize",
-    level: CpuLevel::Scalar,
-    build: scalar::build,
-}];
+pub(crate) const KERNELS: &[Kernel] = per_level!("quantize", portable::build);
