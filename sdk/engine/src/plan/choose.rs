@@ -93,7 +93,7 @@ impl Context<'_> {
     fn takes_constant(&self, i: usize) -> bool {
         match &self.node.op {
             Op::Add(_) | Op::Mul(_) | Op::Float(FloatOp::Binary(_)) => true,
-            Op::Move(_) => i > 0, // sizes and a fill
+            Op::Move(_) | Op::Float(FloatOp::Resize(_)) => i > 0, // sizes and a fill
             op => i > 0 && !self.constants().is_empty() && matches!(op, Op::Float(_)),
         }
     }
@@ -164,6 +164,10 @@ impl Context<'_> {
             }
             FloatOp::ConvTranspose(conv) if conv.window.kernel.len() == 2 => {
                 self.kernels(kernels::conv_transpose::KERNELS, "f32, constant weights")
+            }
+            FloatOp::AveragePool(_) => self.kernels(kernels::average_pool::FLOAT_KERNELS, "f32"),
+            FloatOp::Resize(_) if kernels::resize::applies(self.node, self.shapes) => {
+                self.kernels(kernels::resize::KERNELS, "f32, rows and columns")
             }
             _ => Choice::Reference("f32 runs on the host in its one fixed order".into()),
         }

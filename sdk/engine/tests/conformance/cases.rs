@@ -32,6 +32,8 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Case>)> {
         ("scale_shift", float::scale_shift()),
         ("softmax", float::softmax()),
         ("conv_transpose", float::conv_transpose()),
+        ("resize", float::resize()),
+        ("average_pool_f32", pools(false)),
     ]
 }
 

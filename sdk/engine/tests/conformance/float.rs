@@ -1,10 +1,13 @@
 //! Adversarial vectors for f32 operations: special numbers, broadcasts, and sizes around registers.
 
-use tilemark_model::graph::{AutoPad, BinaryOp, ConvTranspose, FloatOp, UnaryOp, WindowNd};
+use tilemark_model::graph::{
+    AutoPad, BinaryOp, ConvTranspose, Coordinates, FloatOp, Interpolation, UnaryOp, WindowNd,
+};
 use tilemark_model::{DType, Op, Tensor};
 
 use super::build::{Builder, Built, Case, Fill};
 use super::cases::EDGES;
+use super::moving;
 
 const SHAPES: [&[usize]; 8] =
     [&[2, 3, 5, 7], &[1, 33, 4, 4], &[1, 1, 16, 17], &[4, 65], &[1], &[31], &[2, 3, 4], &[2, 2, 2, 2, 3]];
@@ -205,4 +208,28 @@ fn deconvolution(
     let y = Built { shape, ..image };
     let y = builder.node("deconv", Op::Float(FloatOp::ConvTranspose(conv)), inputs, &y);
     builder.finish(name, &[&y])
+}
+
+pub(crate) fn resize() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let interpolations = [Interpolation::Linear, Interpolation::Cubic { a: -0.75 }];
+    for (i, n) in EDGES.into_iter().enumerate() {
+        for coordinates in [Coordinates::HalfPixel, Coordinates::Asymmetric, Coordinates::AlignCorners] {
+            for (from, to) in [
+                ([n, 4, 5], [n, 8, 10]),
+                ([3, n, 4], [3, 7, 4]),
+                ([3, 2, n], [3, 2, 9]),
+                ([2, 3, 3], [5, 3, 6]),
+            ] {
+                let mut builder = Builder::new(i as u64);
+                let x = builder.input(&[2, from[0], from[1], from[2]], DType::F32, Fill::Any);
+                let sizes = [2, to[0], to[1], to[2]];
+                let op = FloatOp::Resize(moving::resize(coordinates, interpolations[i % 2], &sizes));
+                let y = Built { shape: sizes.to_vec(), ..x.clone() };
+                let y = builder.node("resize", Op::Float(op), vec![x.id], &y);
+                cases.push(builder.finish(format!("{from:?} to {to:?} {coordinates:?}"), &[&y]));
+            }
+        }
+    }
+    cases
 }

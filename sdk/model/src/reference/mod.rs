@@ -24,6 +24,7 @@ use crate::tensor::Tensor;
 
 pub use float::{of_one, of_two};
 pub use places::{Places, places};
+pub use resize::{Taps, resize_taps};
 pub use spatial::{Meetings, transposed_taps};
 
 pub(crate) use detect::suppress;

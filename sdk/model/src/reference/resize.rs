@@ -2,8 +2,8 @@
 
 use super::strides;
 use crate::error::Error;
-use crate::graph::{Coordinates, Interpolation, Nearest, Resize};
-use crate::shape::{ResizedAxis, coordinate};
+use crate::graph::{Coordinates, FloatOp, Interpolation, Nearest, Node, Op, Resize};
+use crate::shape::{NodeShapes, ResizedAxis, Shapes, coordinate};
 use crate::tensor::Tensor;
 
 /// For each axis the input place of every output place.
@@ -31,13 +31,38 @@ fn nearest(rounding: Nearest, x: f32, axis: &ResizedAxis) -> usize {
     (rounded.max(0.0) as usize).min(axis.input.saturating_sub(1))
 }
 
+/// For every output along an axis the inputs that it is made of, ascending, and their weights.
+pub type Taps = Vec<Vec<(usize, f32)>>;
+
+/// What a node in f32 makes each axis of, the first one first; `None` for an axis that stays as it is. Nothing for a node
+/// that does not resize, or that has values outside its input.
+///
+/// # Errors
+/// Those of shape inference, had it not refused the node.
+pub fn resize_taps(node: &Node, shapes: &Shapes) -> Result<Option<Vec<Option<Taps>>>, Error> {
+    let Op::Float(FloatOp::Resize(op)) = &node.op else { return Ok(None) };
+    if op.coordinates == Coordinates::Crop {
+        return Ok(None);
+    }
+    let axes = NodeShapes { node, shapes }.resized(op)?;
+    Ok(Some(axes.iter().map(|axis| changes(op, axis).then(|| taps(op, axis))).collect()))
+}
+
+fn taps(op: &Resize, axis: &ResizedAxis) -> Taps {
+    (0..axis.output).map(|i| weights(op, axis, i)).collect()
+}
+
+fn changes(op: &Resize, axis: &ResizedAxis) -> bool {
+    let crop = op.coordinates == Coordinates::Crop && axis.region != [0.0, 1.0];
+    axis.input != axis.output || axis.scale != 1.0 || crop
+}
+
 /// Resizes one axis after the other, the first one first; axes that stay as they are are skipped.
 pub(super) fn resize(op: &Resize, axes: &[ResizedAxis], x: &Tensor) -> Result<Tensor, Error> {
     let mut shape = x.shape().to_vec();
     let mut values = x.as_f32()?.to_vec();
     for (i, axis) in axes.iter().enumerate() {
-        let crop = op.coordinates == Coordinates::Crop && axis.region != [0.0, 1.0];
-        if axis.input == axis.output && axis.scale == 1.0 && !crop {
+        if !changes(op, axis) {
             continue;
         }
         values = along(op, axis, &values, &shape, i);
@@ -53,7 +78,7 @@ pub(super) fn resize(op: &Resize, axes: &[ResizedAxis], x: &Tensor) -> Result<Te
 fn along(op: &Resize, axis: &ResizedAxis, values: &[f32], shape: &[usize], at: usize) -> Vec<f32> {
     let inner: usize = shape[at + 1..].iter().product();
     let outer: usize = shape[..at].iter().product();
-    let weighted: Vec<Vec<(usize, f32)>> = (0..axis.output).map(|i| weights(op, axis, i)).collect();
+    let weighted = taps(op, axis);
     let mut out = Vec::with_capacity(outer * axis.output * inner);
     for o in 0..outer {
         let plane = &values[o * axis.input * inner..][..axis.input * inner];

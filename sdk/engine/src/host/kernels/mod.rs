@@ -21,6 +21,7 @@ pub(crate) mod movement;
 mod operand;
 pub(crate) mod pairwise;
 pub(crate) mod quantize;
+pub(crate) mod resize;
 pub(crate) mod scale_shift;
 pub(crate) mod softmax;
 pub(crate) mod table;
@@ -56,7 +57,7 @@ pub fn all_kernels() -> impl Iterator<Item = KernelInfo> {
     })
 }
 
-const OPERATIONS: [&[Kernel]; 17] = [
+const OPERATIONS: [&[Kernel]; 19] = [
     conv::KERNELS,
     depthwise::KERNELS,
     fully_connected::KERNELS,
@@ -74,6 +75,8 @@ const OPERATIONS: [&[Kernel]; 17] = [
     scale_shift::KERNELS,
     softmax::KERNELS,
     conv_transpose::KERNELS,
+    resize::KERNELS,
+    average_pool::FLOAT_KERNELS,
 ];
 
 /// The variants of an operation whose portable loops are compiled for each level: `build` takes the step and a

@@ -1,25 +1,24 @@
-//! Quantized mean of a window, rounded once.
+//! Mean of a window: quantized, rounded once, or in f32.
 
-mod scalar;
+mod float;
+mod portable;
 
 use std::iter::StepBy;
 use std::ops::Range;
 
 use tilemark_model::Op;
-use tilemark_model::graph::Pool;
+use tilemark_model::graph::{FloatOp, Pool};
 use tilemark_model::shape::output_extent;
 
-use super::Kernel;
+use super::{Kernel, per_level};
 use crate::error::Error;
-use crate::host::CpuLevel;
 use crate::plan::Lowering;
 
-pub(crate) const KERNELS: &[Kernel] = &[Kernel {
-    name: "average_pool/scalar",
-    operation: "average_pool",
-    level: CpuLevel::Scalar,
-    build: scalar::build,
-}];
+pub(super) use portable::add;
+
+pub(crate) const KERNELS: &[Kernel] = per_level!("average_pool", portable::build);
+/// The same of floats, each sum in the contract's order.
+pub(crate) const FLOAT_KERNELS: &[Kernel] = per_level!("average_pool_f32", float::build);
 
 /// A pooling window laid over an image. Pooling handles edges itself: which taps count depends on them.
 #[derive(Clone, Debug)]
@@ -34,7 +33,9 @@ impl Windows {
     /// The windows of a pooling step.
     pub(crate) fn new(step: &Lowering<'_>) -> Result<Self, Error> {
         let inconsistent = |reason| Error::internal(&step.node.name, reason);
-        let (Op::AveragePool(pool) | Op::MaxPool(pool)) = &step.node.op else {
+        let (Op::AveragePool(pool) | Op::MaxPool(pool) | Op::Float(FloatOp::AveragePool(pool))) =
+            &step.node.op
+        else {
             return Err(inconsistent("planned as pooling"));
         };
         let grid = step.inputs[0].grid;

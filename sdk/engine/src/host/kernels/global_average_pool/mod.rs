@@ -1,13 +1,7 @@
 //! Quantized mean of each channel's plane.
 
-mod scalar;
+mod portable;
 
-use super::Kernel;
-use crate::host::CpuLevel;
+use super::{Kernel, per_level};
 
-pub(crate) const KERNELS: &[Kernel] = &[Kernel {
-    name: "global_average_pool/scalar",
-    operation: "global_average_pool",
-    level: CpuLevel::Scalar,
-    build: scalar::build,
-}];
+pub(crate) const KERNELS: &[Kernel] = per_level!("global_average_pool", portable::build);

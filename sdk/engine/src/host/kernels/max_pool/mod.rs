@@ -1,13 +1,7 @@
 //! Largest byte of a window; padding never wins. Order is the same in stored bytes whatever the type.
 
-mod scalar;
+mod portable;
 
-use super::Kernel;
-use crate::host::CpuLevel;
+use super::{Kernel, per_level};
 
-pub(crate) const KERNELS: &[Kernel] = &[Kernel {
-    name: "max_pool/scalar",
-    operation: "max_pool",
-    level: CpuLevel::Scalar,
-    build: scalar::build,
-}];
+pub(crate) const KERNELS: &[Kernel] = per_level!("max_pool", portable::build);
