@@ -54,7 +54,7 @@ impl Session {
     pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
         let plan = self.load(inputs)?;
         self.executor.run(&plan, 0..plan.all_steps().len(), &mut self.memory)?;
-        self.outputs(&plan)
+        self.finish(&plan, |_, _| ())
     }
 
     /// Like [`Session::run`], and shows `observe` every value that exists in memory, inputs first, as soon as it is
@@ -76,7 +76,7 @@ impl Session {
             self.executor.run(&plan, i..i + 1, &mut self.memory)?;
             observe(step.value, &self.read(&plan, step.value)?);
         }
-        self.outputs(&plan)
+        self.finish(&plan, observe)
     }
 
     /// Like [`Session::run`], and says how long each step of [`Session::plan`] took. Steps run one by one, so their sum is
@@ -92,7 +92,12 @@ impl Session {
             self.executor.run(&plan, i..i + 1, &mut self.memory)?;
             times.push(start.elapsed());
         }
-        Ok((self.outputs(&plan)?, times))
+        let mut start = Instant::now();
+        let outputs = self.finish(&plan, |_, _| {
+            times.push(start.elapsed());
+            start = Instant::now();
+        })?;
+        Ok((outputs, times))
     }
 
     /// Makes the plan and memory for the inputs' shapes current, and stores the inputs.
@@ -128,9 +133,15 @@ impl Session {
         Ok(())
     }
 
-    fn outputs(&mut self, plan: &Plan) -> Result<Vec<Tensor>, Error> {
+    /// Runs the host tail, shows `observe` what it writes, and collects the outputs.
+    fn finish(&mut self, plan: &Plan, observe: impl FnMut(ValueId, &Tensor)) -> Result<Vec<Tensor>, Error> {
         let graph = Arc::clone(self.compiled.graph());
-        graph.outputs.iter().map(|port| self.read(plan, port.value)).collect()
+        let late = plan.tail().run(&graph, plan.shapes(), |value| self.read(plan, value), observe)?;
+        let output = |value: ValueId| match late.get(&value) {
+            Some(tensor) => Ok(tensor.clone()),
+            None => self.read(plan, value),
+        };
+        graph.outputs.iter().map(|port| port.value).map(output).collect()
     }
 
     fn read(&mut self, plan: &Plan, value: ValueId) -> Result<Tensor, Error> {

@@ -6,6 +6,9 @@ pub const MAX_ONNX_BYTES: usize = 1 << 30;
 pub const MAX_TENSOR_BYTES: usize = 1 << 29;
 /// Bytes of all activations of one inference together, in the reference interpreter.
 pub const MAX_ACTIVATION_BYTES: usize = 1 << 32;
+/// Bytes of all tensors of one inference whose shapes depend on values: no plan can reckon with them. Far above the boxes
+/// of any detector.
+pub const MAX_LATE_BYTES: u64 = 1 << 28;
 /// Most axes of a tensor; ONNX models in use have at most 6.
 pub const MAX_RANK: usize = 8;
 /// Most nodes in a graph; the largest CNN exports have a few thousand.

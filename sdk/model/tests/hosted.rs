@@ -329,18 +329,6 @@ fn a_recurrent_layer_of_another_kind_is_refused() {
     }
 }
 
-/// The values decide the shape, and they are only known once the model runs.
-#[test]
-fn a_shape_that_depends_on_values_is_refused() {
-    let mut net = Builder::new(17);
-    let x = net.input("x", &[2, 2]);
-    let y = net.node("NonZero", &[&x], vec![]);
-    net.output(&y);
-    let error = run(&import(&net.encode()).unwrap()).unwrap_err();
-    assert!(matches!(&error, Error::Shape { node, .. } if *node == format!("{y}.node")), "{error}");
-    assert!(error.to_string().contains("not known before the model runs"), "{error}");
-}
-
 #[test]
 fn a_part_beyond_the_last_is_refused() {
     let mut net = Builder::new(17);

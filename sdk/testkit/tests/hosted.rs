@@ -97,3 +97,88 @@ fn hosted_operations_equal_the_reference() {
     ];
     assert_eq!(shapes, expected);
 }
+
+/// A detector's end: boxes and scores are computed, suppression says how many survive, and their scores are gathered.
+fn detector(net: &mut Builder) {
+    let x = net.input("x", &[1, 6, 5]);
+    let part = |net: &mut Builder, from: i64, to: i64| {
+        let ends = [from, to].map(|i| net.constant(&Tensor::new([1], Data::I64(vec![i])).unwrap()));
+        let axis = net.constant(&Tensor::new([1], Data::I64(vec![2])).unwrap());
+        net.node("Slice", &[&x, &ends[0], &ends[1], &axis], vec![])
+    };
+    let boxes = part(net, 0, 4);
+    let boxes = net.unary("Abs", &boxes);
+    let scores = part(net, 4, 5);
+    let scores = net.unary("Sigmoid", &scores);
+    let scores = net.node("Transpose", &[&scores], vec![ints("perm", [0, 2, 1])]);
+    let most = net.constant(&Tensor::new([1], Data::I64(vec![4])).unwrap());
+    let overlap = net.constant(&Tensor::f32([1], vec![0.4]).unwrap());
+    let least = net.constant(&Tensor::f32([1], vec![0.5]).unwrap());
+    let kept = net.node("NonMaxSuppression", &[&boxes, &scores, &most, &overlap, &least], vec![]);
+    let best = net.node("GatherND", &[&scores, &kept], vec![]);
+    let doubled = net.node("Add", &[&best, &best], vec![]);
+    for y in [&kept, &doubled, &boxes] {
+        net.output(y);
+    }
+}
+
+/// The plan covers all up to the suppression; what depends on its result runs behind, and says why.
+#[test]
+fn what_depends_on_values_runs_behind_the_plan() {
+    let mut net = Builder::new(17);
+    detector(&mut net);
+    let (graph, compiled) = compile(&net);
+    let mut session = compiled.session().unwrap();
+    let mut counts = std::collections::BTreeSet::new();
+    for seed in 0..6 {
+        let x = (0..30).map(|i| ((i * 7 + seed * 11) as f32 * 0.61).sin() * 2.0).collect();
+        let x = Tensor::f32([1, 6, 5], x).unwrap();
+        let found = session.run(std::slice::from_ref(&x)).unwrap();
+        assert_eq!(found, reference::run(&graph, vec![x.clone()]).unwrap());
+        counts.insert(found[0].shape()[0]);
+        let mut observed = Vec::new();
+        let again = session
+            .run_observed(std::slice::from_ref(&x), |id, tensor| observed.push((id, tensor.clone())))
+            .unwrap();
+        assert_eq!(again, found);
+        let mut expected = Vec::new();
+        reference::run_observed(&graph, vec![x.clone()], |id, tensor| expected.push((id, tensor.clone())))
+            .unwrap();
+        assert!(observed.iter().all(|value| expected.contains(value)));
+        assert_eq!(observed.len(), graph.nodes.len() + 1, "nothing is fused here");
+        let (timed, times) = session.run_timed(&[x]).unwrap();
+        assert_eq!((timed, times.len()), (found, session.plan().unwrap().steps().count()));
+    }
+    assert!(counts.len() > 1, "the number of boxes follows the values: {counts:?}");
+    let tail: Vec<_> = session
+        .plan()
+        .unwrap()
+        .steps()
+        .filter(|step| step.tail)
+        .map(|step| (step.op.as_str(), step.why.as_str()))
+        .collect();
+    assert_eq!(tail[0], ("NonMaxSuppression", "host tail: the shape of its output depends on values"));
+    assert_eq!(
+        tail.iter().map(|step| step.0).collect::<Vec<_>>(),
+        ["NonMaxSuppression", "GatherND", "Add (f32)"]
+    );
+    assert!(tail[1].1.starts_with("host tail: the shape of `nonmaxsuppression"), "{tail:?}");
+}
+
+/// A size that a caller gives as a value is refused by the engine as by the reference.
+#[test]
+fn a_hostile_size_is_refused_behind_the_plan() {
+    let mut net = Builder::new(17);
+    let sizes = net.typed_input("sizes", DType::I64, &[1]);
+    let one = net.constant(&Tensor::f32([1], vec![1.0]).unwrap());
+    let y = net.node("Expand", &[&one, &sizes], vec![]);
+    net.output(&y);
+    let (graph, compiled) = compile(&net);
+    let mut session = compiled.session().unwrap();
+    for (n, fits) in [(7, true), (1 << 40, false), (-1, false), (0, true)] {
+        let sizes = Tensor::new([1], Data::I64(vec![n])).unwrap();
+        let found = session.run(std::slice::from_ref(&sizes));
+        assert_eq!(found.is_ok(), fits, "{n}");
+        assert_eq!(found.ok(), reference::run(&graph, vec![sizes]).ok());
+    }
+}

@@ -7,7 +7,7 @@ use tilemark_testkit::node_tests::{Outcome, missing, run_all, table};
 /// Cases in onnx 1.16.2; another number means another package.
 const CASES: usize = 1282;
 /// Cases that must pass. Raise it with what import learns; never lower it.
-const FLOOR: usize = 774;
+const FLOOR: usize = 786;
 /// Cases that bear on quantized CNNs, and how many of them must pass.
 const BEARING: [usize; 2] = [443, 430];
 

@@ -1,13 +1,15 @@
 //! Several inputs as one batch, and back. The batch is the first axis of every input and output.
 
 use tilemark_model::graph::Dim;
-use tilemark_model::{Coded, Data, Graph, Tensor};
+use tilemark_model::{Coded, Data, Graph, Tensor, shape};
 
 use crate::error::Error;
 
-/// Whether every input leaves the size of its first axis to the caller.
+/// Whether every input leaves the size of its first axis to the caller, and every output follows it: the rows of one whose
+/// shape depends on values belong to no input in particular.
 pub(crate) fn is_dynamic(graph: &Graph) -> bool {
-    graph.inputs.iter().all(|port| matches!(port.shape.first(), Some(Dim::Dynamic(_))))
+    let dynamic = graph.inputs.iter().all(|port| matches!(port.shape.first(), Some(Dim::Dynamic(_))));
+    dynamic && shape::infer(graph, &shape::declared(graph, 1)).is_ok_and(|shapes| !shapes.has_late())
 }
 
 /// Whether all runs have inputs of the same shapes and types. Only then does a batch divide evenly among them.

@@ -68,6 +68,9 @@ pub(crate) fn interface(graph: &Graph) -> Result<Interface, Error> {
     };
     let input = |port: &Port| info(port, port.shape.iter().map(declared).collect());
     let output = |port: &Port| {
+        if shapes.is_late(port.value) {
+            return info(port, vec![None; port.shape.len()]);
+        }
         let inferred = shapes.of(port.value);
         let other = other.as_ref().map(|shapes| shapes.of(port.value));
         let agrees = port.shape.len() == inferred.len();

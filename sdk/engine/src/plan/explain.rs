@@ -11,7 +11,7 @@ pub struct StepInfo {
     pub op: String,
     /// Name of the value that it writes.
     pub output: String,
-    /// Shape of that value.
+    /// Shape of that value; empty in the host tail.
     pub shape: Vec<usize>,
     /// `operation/level` of the kernel; `reference` where the interpreter runs, `alias` where nothing does.
     pub kernel: String,
@@ -27,4 +27,6 @@ pub struct StepInfo {
     pub fused: Vec<String>,
     /// Whether it runs in f32.
     pub float: bool,
+    /// Whether it is of the host tail: nodes whose shapes depend on values run one by one after all other steps.
+    pub tail: bool,
 }

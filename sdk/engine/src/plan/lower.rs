@@ -10,7 +10,7 @@ use super::arena::{Arena, Lifetime};
 use super::choose::{Choice, activations};
 use super::fusion::Fusion;
 use super::layout::{Halo, Layout};
-use super::{Plan, Slot, Step, StepInfo, Tiling};
+use super::{Plan, Slot, Step, StepInfo, Tail, Tiling};
 use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::host::fallback::{Fallback, Operand};
@@ -129,7 +129,8 @@ impl Plan {
             let limit = MAX_SCRATCH_BYTES;
             return Err(Error::TooLarge { what: "working memory", found: scratch_bytes, limit });
         }
-        Ok(Self { shapes: lower.shapes, input_shapes, steps, slots, arena_bytes, scratch_bytes })
+        let tail = Tail::new(source.graph, &lower.shapes);
+        Ok(Self { shapes: lower.shapes, input_shapes, steps, tail, slots, arena_bytes, scratch_bytes })
     }
 }
 
@@ -148,8 +149,12 @@ struct Lower<'a> {
 impl<'a> Lower<'a> {
     fn new(source: Source<'a>, shapes: Arc<Shapes>) -> Result<Self, Error> {
         let graph = source.graph;
-        let mut choices: Vec<Choice> =
-            graph.nodes.iter().map(|node| Choice::new(graph, node, &shapes)).collect();
+        let late = |i: usize| shapes.is_late(graph.nodes[i].output);
+        let choice = |(i, node)| match late(i) {
+            true => Choice::Reference("its shape depends on values".into()),
+            false => Choice::new(graph, node, &shapes),
+        };
+        let mut choices: Vec<Choice> = graph.nodes.iter().enumerate().map(choice).collect();
         let pairs = choices.iter_mut().zip(&graph.nodes).filter(|(choice, node)| choice.has_pair_table(node));
         for (choice, _) in pairs.skip(MAX_PAIR_TABLES) {
             *choice =
@@ -159,7 +164,7 @@ impl<'a> Lower<'a> {
         // What follows from the shapes alone is computed already.
         let known = |i: usize| shapes.known(graph.nodes[i].output).is_some();
         let order: Vec<usize> =
-            (0..graph.nodes.len()).filter(|&i| !fusion.vanished[i] && !known(i)).collect();
+            (0..graph.nodes.len()).filter(|&i| !fusion.vanished[i] && !known(i) && !late(i)).collect();
         let mut halos = vec![Halo::default(); graph.values.len()];
         for &i in &order {
             if let Some(halo) = choices[i].halo(&graph.nodes[i], &shapes) {
@@ -209,8 +214,12 @@ impl<'a> Lower<'a> {
                 _ => Some(create(written, moment, &mut lifetimes)?),
             };
         }
-        for buffer in graph.outputs.iter().filter_map(|port| buffer[port.value.index()]) {
-            lifetimes[buffer].last = end;
+        let late = graph.nodes.iter().filter(|node| self.shapes.is_late(node.output));
+        let read_last = late.flat_map(|node| node.inputs.iter().copied());
+        for id in graph.outputs.iter().map(|port| port.value).chain(read_last) {
+            if let Some(buffer) = buffer[id.index()] {
+                lifetimes[buffer].last = end;
+            }
         }
         let arena = Arena::new(&lifetimes)?;
         let place = |(id, buffer): (usize, Option<usize>)| {
@@ -276,6 +285,7 @@ impl<'a> Lower<'a> {
             bytes: self.traffic(node, &inputs, &output),
             fused: table.iter().map(|node| node.name.clone()).collect(),
             float: is_float(&node.op),
+            tail: false,
         };
         Ok(Step { info, value, inputs, output, work })
     }
@@ -312,7 +322,7 @@ fn output(graph: &Graph, fusion: &Fusion, node: usize) -> ValueId {
     graph.nodes[fusion.table_of[node].unwrap_or(node)].output
 }
 
-fn is_float(op: &Op) -> bool {
+pub(super) fn is_float(op: &Op) -> bool {
     op.is_float() || matches!(op, Op::Quantize { .. } | Op::Dequantize { .. })
 }
 

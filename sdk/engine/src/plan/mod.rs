@@ -1,7 +1,8 @@
 //! Plans: a graph with concrete shapes, compiled for one device.
 //!
 //! Each stage has a file: `choose` (a kernel for every node), `fusion` (what vanishes into another step), `layout` (where
-//! elements lie), `arena` (where buffers lie), `tiling` (what threads claim), `explain` (what it all came to).
+//! elements lie), `arena` (where buffers lie), `tiling` (what threads claim), `tail` (what waits for values), `explain`
+//! (what it all came to).
 
 mod arena;
 mod choose;
@@ -9,6 +10,7 @@ mod explain;
 mod fusion;
 mod layout;
 mod lower;
+mod tail;
 mod tiling;
 
 use std::ops::Range;
@@ -22,6 +24,7 @@ pub(crate) use arena::ALIGN;
 pub use explain::StepInfo;
 pub(crate) use layout::{Grid, Halo, Layout, READ_SLACK};
 pub(crate) use lower::{Lowering, PackedWeights, Source, stored_lowest, stored_table, stored_zero_point};
+pub(crate) use tail::Tail;
 pub(crate) use tiling::{Region, Tiling};
 
 /// A graph compiled for one device and one set of input shapes.
@@ -29,6 +32,8 @@ pub struct Plan {
     shapes: Arc<Shapes>,
     input_shapes: Vec<Vec<usize>>,
     steps: Vec<Step>,
+    /// Nodes that run after the steps, since their shapes depend on values.
+    tail: Tail,
     /// Where each value lies; `None` for constants and for what fusion removed.
     slots: Vec<Option<Slot>>,
     arena_bytes: usize,
@@ -69,9 +74,13 @@ impl Step {
 }
 
 impl Plan {
-    /// What is run, in order. Nodes that became part of others are named by them.
-    pub fn steps(&self) -> impl ExactSizeIterator<Item = &StepInfo> {
-        self.steps.iter().map(|step| &step.info)
+    /// What is run, in order, the host tail last. Nodes that became part of others are named by them.
+    pub fn steps(&self) -> impl Iterator<Item = &StepInfo> {
+        self.steps.iter().map(|step| &step.info).chain(self.tail.steps())
+    }
+
+    pub(crate) fn tail(&self) -> &Tail {
+        &self.tail
     }
 
     /// The input shapes that it was made for, in the order of the graph's inputs.

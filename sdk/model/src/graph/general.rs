@@ -115,12 +115,12 @@ pub enum GeneralOp {
         /// The shape.
         shape: Ints,
     },
-    /// Inputs: start, limit, delta, one element each of one type, known to shape inference.
+    /// Inputs: start, limit, delta, one element each of one type.
     Range,
-    /// Indices of the elements that are not zero: `[rank, count]` i64. Its values must be known to shape inference.
+    /// Indices of the elements that are not zero: `[rank, count]` i64.
     NonZero,
     /// Boxes that survive suppression: `[count, 3]` i64 (batch, class, box). Inputs: boxes `[B, N, 4]`, scores
-    /// `[B, C, N]`, f32, known to shape inference.
+    /// `[B, C, N]`, f32.
     NonMaxSuppression {
         /// Whether boxes are centre and size instead of two corners.
         center: bool,

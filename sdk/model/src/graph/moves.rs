@@ -9,8 +9,8 @@ use super::spatial::Resize;
 pub enum Ints {
     /// Written in the graph.
     Given(Vec<i64>),
-    /// The elements of the node's input of this number, i64. Shape inference must know them: they follow from the
-    /// shapes of the graph's inputs, or the node is refused.
+    /// The elements of the node's input of this number, i64. Where they do not follow from the shapes of the graph's inputs,
+    /// the output's shape is found when they are computed.
     Input(usize),
 }
 

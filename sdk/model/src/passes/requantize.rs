@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::error::Error;
-use crate::graph::{Draft, Op, ValueId};
+use crate::graph::{Draft, GeneralOp, Op, ValueId};
 use crate::tensor::{DType, Quant};
 
 /// What a Quantize or Dequantize of a value makes: two that agree in this are one.
@@ -44,7 +44,29 @@ pub(super) fn drop_requantization(draft: &mut Draft) -> Result<usize, Error> {
     }
     draft.remove_nodes(&dropped);
     draft.rename_uses(&same);
-    Ok(dropped.len())
+    Ok(dropped.len() + measure_integers(draft))
+}
+
+/// A tensor has the shape of its integers: Shape and Size of it are no reason to keep the floats.
+fn measure_integers(draft: &mut Draft) -> usize {
+    let mut integers: HashMap<ValueId, ValueId> = HashMap::new();
+    for node in &draft.nodes {
+        match node.op {
+            Op::Dequantize { .. } => integers.insert(node.output, node.inputs[0]),
+            Op::Quantize { .. } => integers.insert(node.inputs[0], node.output),
+            _ => None,
+        };
+    }
+    let mut rewrites = 0;
+    for node in &mut draft.nodes {
+        if let Op::General(GeneralOp::Shape { .. } | GeneralOp::Size) = node.op
+            && let Some(&ints) = integers.get(&node.inputs[0])
+        {
+            node.inputs[0] = ints;
+            rewrites += 1;
+        }
+    }
+    rewrites
 }
 
 #[cfg(test)]
@@ -98,6 +120,22 @@ mod tests {
         }
         assert_eq!(net.apply(drop_requantization, &[reals()]), 2);
         assert_eq!(net.ops().iter().filter(|op| **op == "Quantize").count(), 2);
+    }
+
+    /// Exporters compute sizes from the shapes of floats, which would have to be there for nothing else.
+    #[test]
+    fn shapes_are_those_of_the_integers() {
+        let mut net = Sketch::default();
+        let x = net.input(DType::F32, None, &[256]);
+        let shape = Op::General(GeneralOp::Shape { start: 0, end: None });
+        let of_input = net.add(shape.clone(), &[x], DType::I64, None);
+        let q = net.quantize(x, Q);
+        let real = net.dequantize(q);
+        let of_real = net.add(shape, &[real], DType::I64, None);
+        [of_input, of_real, q].into_iter().for_each(|value| net.output(value));
+        assert_eq!(net.apply(drop_requantization, &[reals()]), 2);
+        net.draft.drop_dead_nodes();
+        assert_eq!(net.ops(), ["Quantize", "Shape", "Shape"]);
     }
 
     /// The 8-bit value that both ports name is the same.

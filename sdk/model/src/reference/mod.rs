@@ -48,7 +48,7 @@ pub fn run_observed(
     inputs: Vec<Tensor>,
     mut observe: impl FnMut(ValueId, &Tensor),
 ) -> Result<Vec<Tensor>, Error> {
-    let shapes = shape::infer(graph, &inputs.iter().map(|t| t.shape().to_vec()).collect::<Vec<_>>())?;
+    let mut shapes = shape::infer(graph, &inputs.iter().map(|t| t.shape().to_vec()).collect::<Vec<_>>())?;
     let mut values: Vec<Option<Tensor>> = (0..graph.values.len()).map(|_| None).collect();
     for (port, tensor) in graph.inputs.iter().zip(inputs) {
         let tensor = graph.accept(port, tensor)?;
@@ -64,7 +64,11 @@ pub fn run_observed(
         }
         let operands: Vec<&Tensor> =
             node.inputs.iter().filter_map(|id| values[id.index()].as_ref()).collect();
-        let output = evaluate(graph, node, &operands, &shapes)?;
+        let output = if shapes.is_late(node.output) {
+            evaluate_late(graph, node, &operands, &mut shapes)?
+        } else {
+            evaluate(graph, node, &operands, &shapes)?
+        };
         observe(node.output, &output);
         values[node.output.index()] = Some(output);
         for &id in node.inputs.iter().filter(|id| last_use[id.index()] == Some(i)) {
@@ -118,6 +122,27 @@ pub fn evaluate(graph: &Graph, node: &Node, operands: &[&Tensor], shapes: &Shape
         }
         Op::General(op) => general::evaluate(op, node, graph.value(node.output).dtype, operands, shapes),
     }
+}
+
+/// Computes one node whose output has a shape that depends on values, and completes `shapes` by it. To be called for every
+/// such node of a run, in order.
+///
+/// # Errors
+/// [`Error::Shape`] if the node cannot take its operands, [`Error::LimitExceeded`] beyond what late tensors may take
+/// ([`crate::limits::MAX_LATE_BYTES`]), and those of [`evaluate`].
+pub fn evaluate_late(
+    graph: &Graph,
+    node: &Node,
+    operands: &[&Tensor],
+    shapes: &mut Shapes,
+) -> Result<Tensor, Error> {
+    if operands.len() != node.inputs.len() {
+        return Err(Error::invalid_graph(&node.name, "an operand is missing"));
+    }
+    let looked_at = shapes.settle(graph, node, operands)?;
+    let output = evaluate(graph, node, operands, shapes);
+    shapes.forget(node, &looked_at);
+    output
 }
 
 /// Computes one f32 operation.

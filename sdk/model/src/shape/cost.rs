@@ -8,8 +8,11 @@ pub fn work(graph: &Graph, shapes: &Shapes) -> u64 {
     graph.nodes.iter().fold(0u64, |sum, node| sum.saturating_add(of(node, shapes)))
 }
 
-/// What one node costs.
+/// What one node costs; nothing where a shape is late.
 pub(super) fn of(node: &Node, shapes: &Shapes) -> u64 {
+    if has_late(node, shapes) {
+        return 0;
+    }
     let outputs = elements(shapes, node.output);
     let x = node.inputs.first().map_or(0, |&id| elements(shapes, id));
     let area = |kernel: &[usize]| kernel.iter().fold(1u64, |n, &k| n.saturating_mul(k as u64));
@@ -52,8 +55,16 @@ fn taps(resize: &Resize, inputs: u64, outputs: u64) -> u64 {
     widened.saturating_mul(side * 4)
 }
 
-/// Multiply-accumulates of one node; zero for everything but convolutions, matrix products and recurrent layers.
+fn has_late(node: &Node, shapes: &Shapes) -> bool {
+    node.inputs.iter().chain([&node.output]).any(|&id| shapes.is_late(id))
+}
+
+/// Multiply-accumulates of one node; zero for everything but convolutions, matrix products and recurrent layers, and
+/// where a shape is late.
 pub fn macs(node: &Node, shapes: &Shapes) -> u64 {
+    if has_late(node, shapes) {
+        return 0;
+    }
     let outputs = elements(shapes, node.output);
     let of_weights = |axes: usize| {
         let weights = shapes.of(node.inputs[1]).iter().skip(axes);

@@ -3,6 +3,7 @@
 mod cost;
 mod general;
 mod known;
+mod late;
 mod moves;
 mod resize;
 mod spatial;
@@ -23,16 +24,31 @@ pub use window::{Extent, output_extent};
 
 /// The shape of every value of one graph under given input shapes, and the elements of those small tensors that follow
 /// from shapes alone.
+///
+/// Where the shape of a value depends on what a run computes (the boxes that survive NonMaxSuppression), it and all that
+/// follows from it are *late*: [`reference::evaluate_late`](crate::reference::evaluate_late) finds their shapes one by one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shapes {
     shapes: Vec<Vec<usize>>,
     known: Vec<Option<Tensor>>,
+    late: Vec<bool>,
+    spent: late::Spent,
 }
 
 impl Shapes {
-    /// Shape of a value.
+    /// Shape of a value; nothing for one that is late.
     pub fn of(&self, id: ValueId) -> &[usize] {
         &self.shapes[id.index()]
+    }
+
+    /// Whether the shape of a value depends on values that only a run computes.
+    pub fn is_late(&self, id: ValueId) -> bool {
+        self.late[id.index()]
+    }
+
+    /// Whether any value is late.
+    pub fn has_late(&self) -> bool {
+        self.late.contains(&true)
     }
 
     /// The value itself, if it follows from the shapes of the inputs: what Shape gives and what is computed from it.
@@ -64,8 +80,13 @@ pub fn infer(graph: &Graph, inputs: &[Vec<usize>]) -> Result<Shapes, Error> {
         return Err(Error::InputCount { found: inputs.len(), expected: graph.inputs.len() });
     }
     let constant = |value: &crate::Value| value.constant.as_ref().map_or(Vec::new(), |c| c.shape.clone());
-    let mut shapes =
-        Shapes { shapes: graph.values.iter().map(constant).collect(), known: vec![None; graph.values.len()] };
+    let values = graph.values.len();
+    let mut shapes = Shapes {
+        shapes: graph.values.iter().map(constant).collect(),
+        known: vec![None; values],
+        late: vec![false; values],
+        spent: late::Spent::default(),
+    };
     for (port, shape) in graph.inputs.iter().zip(inputs) {
         check_input(port, shape)?;
         element_count(shape)?;
@@ -74,6 +95,10 @@ pub fn infer(graph: &Graph, inputs: &[Vec<usize>]) -> Result<Shapes, Error> {
     let mut bytes = 0usize;
     for node in &graph.nodes {
         known::look_up_constants(graph, node, &mut shapes);
+        if late::waits(node, &shapes) {
+            shapes.late[node.output.index()] = true;
+            continue;
+        }
         let shape = NodeShapes { node, shapes: &shapes }.output()?;
         bytes = bytes
             .saturating_add(element_count(&shape)?.saturating_mul(graph.value(node.output).dtype.size()));
@@ -92,6 +117,7 @@ pub fn infer(graph: &Graph, inputs: &[Vec<usize>]) -> Result<Shapes, Error> {
             limit: MAX_MACS,
         });
     }
+    shapes.spent.work = found;
     Ok(shapes)
 }
 

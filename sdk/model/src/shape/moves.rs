@@ -84,13 +84,10 @@ impl NodeShapes<'_> {
         self.known(i)?.as_i64().map(<[i64]>::to_vec).map_err(|_| self.fail(format!("input {i} is not i64")))
     }
 
-    /// The elements of an input, if they follow from shapes.
+    /// The elements of an input that decide the output's shape. Nodes whose are not known are late, and not asked for one.
     pub(super) fn known(&self, i: usize) -> Result<&crate::Tensor, Error> {
-        self.shapes.known(self.node.inputs[i]).ok_or_else(|| {
-            self.fail(format!(
-                "its output's shape depends on the elements of input {i}, which are not known before the model runs"
-            ))
-        })
+        let unknown = || self.fail(format!("the elements of input {i} decide the shape, and are not known"));
+        self.shapes.known(self.node.inputs[i]).ok_or_else(unknown)
     }
 
     /// Lengths of axes.

@@ -86,10 +86,17 @@ impl Builder {
 
     /// Adds an f32 input whose first axis is dynamic, under the name `batch`.
     pub fn batched_input(&mut self, name: &str, rest: &[usize]) -> String {
-        self.input(name, &[&[0], rest].concat());
+        self.dynamic_input(name, &[&[0], rest].concat(), &[(0, "batch")])
+    }
+
+    /// Adds an f32 input of which some axes are dynamic, under these names.
+    pub fn dynamic_input(&mut self, name: &str, shape: &[usize], axes: &[(usize, &str)]) -> String {
+        self.input(name, shape);
         let shape = self.graph.input.last_mut().and_then(|port| port.r#type.as_mut());
         if let Some(shape) = shape.and_then(|t| t.tensor_type.as_mut()).and_then(|t| t.shape.as_mut()) {
-            shape.dim[0] = DimensionProto { dim_value: None, dim_param: Some("batch".into()) };
+            for &(axis, name) in axes {
+                shape.dim[axis] = DimensionProto { dim_value: None, dim_param: Some(name.into()) };
+            }
         }
         name.to_owned()
     }
