@@ -78,9 +78,18 @@ impl<'a> Forward<'a> {
     /// Shapes of every value for these inputs.
     ///
     /// # Errors
-    /// Those of shape inference.
+    /// Those of shape inference; [`Error::Shape`] names the first node whose shape depends on values.
     pub fn shapes(&self, inputs: &[Tensor]) -> Result<Shapes, Error> {
-        shape::infer(self.graph, &inputs.iter().map(|input| input.shape().to_vec()).collect::<Vec<_>>())
+        let given: Vec<_> = inputs.iter().map(|input| input.shape().to_vec()).collect();
+        let shapes = shape::infer(self.graph, &given)?;
+        match self.graph.nodes.iter().find(|node| shapes.is_late(node.output)) {
+            None => Ok(shapes),
+            Some(node) => Err(Error::Shape {
+                node: node.name.clone(),
+                op: node.op.name().into(),
+                reason: "the shape of its output depends on values; quantize the network before it".into(),
+            }),
+        }
     }
 
     /// Values that nothing reads after node `i`.
