@@ -2,6 +2,7 @@
 //! them a place beforehand, so they run one by one as the specification computes them, after all other steps.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use tilemark_model::{Graph, Shapes, Tensor, ValueId, reference};
 
@@ -70,8 +71,8 @@ impl Tail {
         for (i, _) in &self.nodes {
             let node = &graph.nodes[*i];
             for &id in &node.inputs {
-                if !values.contains_key(&id) {
-                    values.insert(id, read(id)?);
+                if let Entry::Vacant(missing) = values.entry(id) {
+                    missing.insert(read(id)?);
                 }
             }
             let operands: Vec<&Tensor> = node.inputs.iter().filter_map(|id| values.get(id)).collect();
