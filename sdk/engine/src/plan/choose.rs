@@ -2,7 +2,7 @@
 
 use tilemark_model::graph::{FloatOp, MoveOp};
 use tilemark_model::shape::normalize_axis;
-use tilemark_model::{Graph, Node, Op, Shapes, ValueId};
+use tilemark_model::{DType, Graph, Node, Op, Shapes, ValueId};
 
 use super::layout::{Halo, Layout};
 use crate::host::kernels::{self, Kernel, depthwise};
@@ -132,6 +132,14 @@ impl Context<'_> {
                 self.kernels(kernels::global_average_pool::KERNELS, "8 bits, an image")
             }
             Op::MaxPool(_) if self.is_bytes(0) => self.kernels(kernels::max_pool::KERNELS, "8 bits"),
+            Op::MaxPool(_) if self.layout(0).dtype == DType::F32 => {
+                self.kernels(kernels::max_pool::FLOAT_KERNELS, "f32")
+            }
+            Op::MatMul(_)
+                if kernels::matmul::applies(self.graph, self.node, &self.layout(0), &self.layout(1)) =>
+            {
+                self.kernels(kernels::matmul::KERNELS, "two activations")
+            }
             Op::Table => self.kernels(kernels::table::KERNELS, "reads a value that others read too"),
             Op::Concat { axis } if self.joins_channels(*axis) => {
                 self.kernels(kernels::concat::KERNELS, "joins channels")

@@ -245,6 +245,16 @@ impl Builder {
         self.node("pair", op, vec![a.id, b.id], &y)
     }
 
+    /// Product of two activations.
+    pub(crate) fn matmul(&mut self, a: &Built, b: &Built, shape: Vec<usize>) -> Built {
+        let dtype = self.random.pick(&[DType::U8, DType::I8]);
+        let mut y = self.quantized(shape, dtype);
+        if let Some(quant) = &mut y.quant {
+            quant.scale *= 64.0; // some outputs saturate, most do not
+        }
+        self.node("matmul", Op::MatMul(Self::bounds(dtype, 0)), vec![a.id, b.id], &y)
+    }
+
     pub(crate) fn table(&mut self, x: &Built) -> Built {
         let dtype = self.random.pick(&[DType::U8, DType::I8]);
         let table = self.tensor(&[256], dtype, Fill::Any);

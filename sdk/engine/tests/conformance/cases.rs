@@ -34,6 +34,8 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Case>)> {
         ("conv_transpose", float::conv_transpose()),
         ("resize", float::resize()),
         ("average_pool_f32", pools(false)),
+        ("max_pool_f32", pools(true)),
+        ("matmul", matmul()),
     ]
 }
 
@@ -248,6 +250,31 @@ fn pairwise() -> Vec<Case> {
     cases
 }
 
+fn matmul() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (i, &n) in EDGES.iter().enumerate() {
+        let shapes: [(&[usize], [usize; 3]); 7] = [
+            (&[], [n, 5, 4]),
+            (&[], [3, n, 4]),
+            (&[3], [2, 5, n]),
+            (&[2, n], [3, 4, 5]),
+            (&[2, 3], [4, n, 5]),
+            (&[1, 8], [n, 15, n]),
+            (&[2, 1, 3], [2, n, 3]),
+        ];
+        for (batch, [rows, depth, columns]) in shapes {
+            let mut builder = Builder::new(i as u64);
+            let types = [(); 2].map(|()| builder.random.pick(&[DType::U8, DType::I8]));
+            let a = builder.input(&[batch, &[rows, depth]].concat(), types[0], Fill::Any);
+            let fill = builder.random.pick(&[Fill::Any, Fill::Highest]);
+            let b = builder.input(&[batch, &[depth, columns]].concat(), types[1], fill);
+            let y = builder.matmul(&a, &b, [batch, &[rows, columns]].concat());
+            cases.push(builder.finish(format!("{batch:?} x {rows} x {depth} x {columns}"), &[&y]));
+        }
+    }
+    cases
+}
+
 fn pools(max: bool) -> Vec<Case> {
     let fixed = [
         (window([2, 2], [2, 2], [1, 1], [0; 4]), false, false),
@@ -261,7 +288,8 @@ fn pools(max: bool) -> Vec<Case> {
     for (i, (window, ceil_mode, count_include_pad)) in fixed.into_iter().enumerate() {
         for (channels, dtype) in [(1, DType::U8), (17, DType::I8), (32, DType::U8), (3, DType::F32)] {
             let mut builder = Builder::new(i as u64);
-            let x = builder.input(&[2, channels, 7, 9], dtype, Fill::Any);
+            let fill = if dtype == DType::F32 { Fill::Highest } else { Fill::Any };
+            let x = builder.input(&[2, channels, 7, 9], dtype, fill);
             let pool = Pool { window: window.clone(), ceil_mode, count_include_pad };
             let y = builder.pool(&x, max, pool);
             cases.push(builder.finish(format!("{window:?} {channels} x {dtype}"), &[&y]));

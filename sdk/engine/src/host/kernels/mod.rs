@@ -16,6 +16,7 @@ mod exponential;
 pub(crate) mod fully_connected;
 mod gemm;
 pub(crate) mod global_average_pool;
+pub(crate) mod matmul;
 pub(crate) mod max_pool;
 pub(crate) mod movement;
 mod operand;
@@ -57,7 +58,7 @@ pub fn all_kernels() -> impl Iterator<Item = KernelInfo> {
     })
 }
 
-const OPERATIONS: [&[Kernel]; 19] = [
+const OPERATIONS: [&[Kernel]; 21] = [
     conv::KERNELS,
     depthwise::KERNELS,
     fully_connected::KERNELS,
@@ -77,6 +78,8 @@ const OPERATIONS: [&[Kernel]; 19] = [
     conv_transpose::KERNELS,
     resize::KERNELS,
     average_pool::FLOAT_KERNELS,
+    max_pool::FLOAT_KERNELS,
+    matmul::KERNELS,
 ];
 
 /// The variants of an operation whose portable loops are compiled for each level: `build` takes the step and a

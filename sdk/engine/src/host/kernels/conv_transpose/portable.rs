@@ -208,7 +208,7 @@ impl Loop for Row<'_> {
 }
 
 /// Products that are added to the sums together: in one pass over them, in order.
-const TERMS: usize = 4;
+const TERMS: usize = 8;
 
 /// Sums in the making.
 struct Sum<'a> {
@@ -226,13 +226,12 @@ impl<'a> Sum<'a> {
         if self.count == TERMS {
             self.count = 0;
             let n = self.sums.len();
-            let [a, b, c, d] = self.waiting.map(|(line, _)| &line[..n]);
-            let [wa, wb, wc, wd] = self.waiting.map(|(_, weight)| weight);
-            for i in 0..n {
-                let sum = self.sums[i] + a[i] * wa;
-                let sum = sum + b[i] * wb;
-                let sum = sum + c[i] * wc;
-                self.sums[i] = sum + d[i] * wd;
+            let lines = self.waiting.map(|(line, _)| &line[..n]);
+            let weights = self.waiting.map(|(_, weight)| weight);
+            for (i, sum) in self.sums.iter_mut().enumerate() {
+                for (line, weight) in lines.iter().zip(weights) {
+                    *sum += line[i] * weight;
+                }
             }
         }
     }
