@@ -95,6 +95,7 @@ fn selections(seed: u64, dtype: DType) -> Vec<Case> {
         let pad = |pads: &[i64]| MoveOp::Pad { mode, pads: given(pads), axes: None, filled: false };
         add("image padded", &[2, 5, 4, 6], pad(&[0, 0, 1, 2, 0, 0, 2, 1]), &[2, 5, 7, 9]);
         add("channels padded", &[2, 7, 3, 3], pad(&[0, 2, 0, 0, 0, 3, 0, 0]), &[2, 12, 3, 3]);
+        add("channels padded at the end", &[1, 7, 3, 3], pad(&[0, 0, 0, 0, 0, 4, 0, 0]), &[1, 11, 3, 3]);
         add("lines padded", &[5, 9], pad(&[1, 0, 0, 4]), &[6, 13]);
     }
     let cut = MoveOp::Pad {

@@ -16,6 +16,8 @@ pub(super) struct Routes {
     /// The axes inside a line, but for the innermost.
     inner: Vec<Places>,
     innermost: Innermost,
+    /// Whether every element of the output comes from here.
+    is_complete: bool,
 }
 
 /// The last axis of a line.
@@ -63,6 +65,7 @@ impl Routes {
     }
 
     fn in_order(origin: usize, mut axes: Vec<Places>, line_axes: usize) -> Self {
+        let is_complete = axes.iter().flatten().all(Option::is_some);
         let mut inner = axes.split_off(axes.len() - line_axes);
         while let [.., outer, last] = inner.as_slice()
             && let Some(merged) = merged(outer, last)
@@ -71,19 +74,12 @@ impl Routes {
             inner.push(merged);
         }
         let innermost = Innermost::new(&inner.pop().unwrap_or_else(|| vec![Some(0)]));
-        Self { origin, outer: axes, inner, innermost }
+        Self { origin, outer: axes, inner, innermost, is_complete }
     }
 
     /// Whether every element of the output comes from here.
     pub(super) fn is_complete(&self) -> bool {
-        let has_all = |places: &Places| places.iter().all(Option::is_some);
-        let innermost = match &self.innermost {
-            Innermost::Runs(runs) => {
-                runs.iter().try_fold(0, |end, run| (run[0] == end).then_some(end + run[2])).is_some()
-            }
-            Innermost::Each(_) => true,
-        };
-        innermost && self.outer.iter().chain(&self.inner).all(has_all)
+        self.is_complete
     }
 
     /// Copies the elements of `x` that belong into line number `line`.
@@ -201,6 +197,18 @@ mod tests {
         assert_eq!(refined(&[2, 12], &[8, 3]), Some(vec![2, 4, 3]));
         assert_eq!(refined(&[6, 4], &[4, 6]), None);
         assert_eq!(refined(&[1, 1], &[]), Some(vec![]));
+    }
+
+    /// Found on BlazeFace, which pads channels at their end: what the memory held before showed through.
+    #[test]
+    fn elements_missing_at_the_end_of_a_line_are_missed() {
+        let line =
+            |missing: &[usize]| -> Places { (0..4).map(|i| (!missing.contains(&i)).then_some(i)).collect() };
+        let is_complete = |inner: Places| Routes::in_order(0, vec![vec![Some(0); 2], inner], 1).is_complete();
+        assert!(is_complete(line(&[])));
+        for missing in [[0, 0], [1, 1], [3, 3], [2, 3]] {
+            assert!(!is_complete(line(&missing)), "{missing:?}");
+        }
     }
 
     #[test]
