@@ -92,9 +92,10 @@ impl<'a> Tabulation<'a> {
             return Ok(None);
         }
         let alone = alone(self.draft, node, |id| operands.get(&id).cloned()).freeze()?;
-        let column = reference::run(&alone, Vec::new())?.into_iter().next();
-        Ok(column.map(|tensor| match root {
-            Some(root) => Known::Function { root, column: tensor },
+        let Some(tensor) = reference::run(&alone, Vec::new())?.into_iter().next() else { return Ok(None) };
+        Ok(Some(match root {
+            // A scalar with axes of one element has given the column its rank.
+            Some(root) => Known::Function { root, column: tensor.reshaped([256])? },
             None => Known::Scalar(tensor),
         }))
     }
@@ -246,6 +247,23 @@ mod tests {
         assert_eq!(net.apply(collapse_elementwise, &[given]), 1);
         net.draft.drop_dead_nodes();
         assert_eq!(net.ops(), ["Table"]);
+    }
+
+    /// Exporters give a bias the rank of what it is added to; a table has one axis all the same.
+    #[test]
+    fn a_scalar_with_as_many_axes_becomes_part_of_a_table_of_one_axis() {
+        let mut net = Sketch::default();
+        let x = net.input(DType::U8, Some(Q), &[1, 1, 16, 16]);
+        let real = net.dequantize(x);
+        let bias = net.draft.constant("bias", Tensor::f32([1, 1, 1, 1], vec![0.7]).unwrap());
+        let sum = net.binary(BinaryOp::Add, real, bias);
+        let y = net.quantize(sum, Quant { scale: 0.3, zero_point: 3 });
+        net.output(y);
+        let given = Tensor::u8([1, 1, 16, 16], (0..=255).collect()).unwrap();
+        assert_eq!(net.apply(collapse_elementwise, &[given]), 1);
+        net.draft.drop_dead_nodes();
+        assert_eq!(net.ops(), ["Table"]);
+        net.draft.freeze().unwrap();
     }
 
     /// A scalar of more axes than the tensor would give the result another shape.
