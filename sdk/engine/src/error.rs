@@ -31,10 +31,12 @@ pub enum Error {
         known: String,
     },
     /// A level that this CPU cannot run.
-    #[error("CPU level {level} was asked for, but this CPU offers {best}")]
+    #[error("CPU level {level} was asked for, but {reason}; the best level here is {best}")]
     LevelUnsupported {
         /// The level asked for.
         level: CpuLevel,
+        /// What stands against it.
+        reason: String,
         /// The best level that the CPU offers.
         best: CpuLevel,
     },
@@ -146,7 +148,7 @@ mod tests {
             Error::NoSuchDevice { found: "x".into(), known: "host".into() },
             Error::ThreadCount { found: 0, limit: 1 },
             Error::UnknownLevel { found: "x".into(), known: "scalar".into() },
-            Error::LevelUnsupported { level: CpuLevel::Amx, best: CpuLevel::Scalar },
+            Error::LevelUnsupported { level: CpuLevel::Amx, reason: "none".into(), best: CpuLevel::Scalar },
             Error::LevelNotBuilt { level: CpuLevel::Amx, built: "scalar".into() },
             Error::TooLarge { what: "activations", found: 2, limit: 1 },
             Error::OutOfMemory { bytes: 1 },

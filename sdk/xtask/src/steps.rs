@@ -32,6 +32,12 @@ impl Steps {
         matches!(self.done.last(), Some((_, End::Passed, _)))
     }
 
+    /// Names a step that this machine's hardware cannot run.
+    pub(crate) fn absent(&mut self, name: &str, reason: &str) {
+        println!("== {name}\nabsent: {reason}");
+        self.done.push((name.to_owned(), End::Skipped(reason.to_owned()), 0.0));
+    }
+
     fn end(&mut self, name: &str, step: impl FnOnce() -> Result<()>, otherwise: fn(String) -> End) {
         println!("== {name}");
         let start = Instant::now();

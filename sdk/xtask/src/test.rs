@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test, and at the end what ran and what did not.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -8,6 +9,25 @@ use anyhow::Result;
 use crate::models;
 use crate::onnx_tests;
 use crate::steps::{Steps, cargo, shell};
+
+/// The kernels of AMX on a CPU that lacks it: its instructions in software, by a handler of SIGILL. That takes AVX512-VNNI, which
+/// the epilogues are made of; a CPU with AMX runs them as one of its levels, with all other tests.
+fn amx(steps: &mut Steps) {
+    let name = "AMX kernels under emulation (bit-exact, speed unmeasured)";
+    if fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("amx_int8")) {
+        return; // the CPU's own
+    }
+    #[cfg(target_arch = "x86_64")]
+    let emulates = is_x86_feature_detected!("avx512vnni");
+    #[cfg(not(target_arch = "x86_64"))]
+    let emulates = false;
+    if emulates {
+        let arguments = ["test", "--locked", "-p", "tilemark-engine", "--features", "emulate-amx"];
+        steps.run(name, || shell(cargo().args(arguments).args(["--test", "conformance", "--lib"])));
+    } else {
+        steps.absent(name, "this CPU lacks AVX512-VNNI");
+    }
+}
 
 /// Whether all that ran passed.
 pub(crate) fn run() -> Result<bool> {
@@ -26,6 +46,7 @@ pub(crate) fn run() -> Result<bool> {
             )
         });
     }
+    amx(&mut steps);
     steps.run("doc tests", || {
         shell(cargo().args(["test", "--workspace", "--locked", "--doc", "--no-fail-fast"]))
     });

@@ -29,8 +29,11 @@ struct Report {
 struct Level {
     level: CpuLevel,
     in_use: bool,
-    /// Whether this CPU can run it.
+    /// Whether this CPU can run it, and the operating system lets it.
     supported: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    obstacle: Option<String>,
     /// Whether this build has kernels for it.
     built: bool,
 }
@@ -146,14 +149,14 @@ fn print_app(app: &Checkup) -> Result<()> {
 
 impl Level {
     fn of(level: CpuLevel, in_use: CpuLevel) -> Self {
-        let (supported, built) = (level.is_supported(), level.has_kernels());
-        Self { level, in_use: level == in_use, supported, built }
+        let (obstacle, built) = (level.obstacle(), level.has_kernels());
+        Self { level, in_use: level == in_use, supported: obstacle.is_none(), obstacle, built }
     }
 
-    fn state(&self) -> &'static str {
+    fn state(&self) -> &str {
         match self {
             Self { in_use: true, .. } => "in use",
-            Self { supported: false, .. } => "not on this CPU",
+            Self { obstacle: Some(obstacle), .. } => obstacle,
             Self { built: false, .. } => "this CPU has it, this build has no kernels for it",
             _ => "usable",
         }

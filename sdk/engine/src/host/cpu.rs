@@ -53,14 +53,24 @@ impl CpuLevel {
         }
     }
 
-    /// Whether this CPU can run it.
-    pub fn is_supported(self) -> bool {
-        match self {
-            CpuLevel::Scalar => true,
-            // The tile unit also needs the kernel's permission, which its kernels will ask for.
-            CpuLevel::Amx => false,
-            other => supported(other),
+    /// Why it cannot be used on this machine, whatever this build has; `None` if it can. In words, after the level's name
+    /// and a colon.
+    ///
+    /// ```
+    /// use tilemark_engine::CpuLevel;
+    /// assert_eq!(CpuLevel::Scalar.obstacle(), None);
+    /// ```
+    pub fn obstacle(self) -> Option<String> {
+        #[cfg(target_arch = "x86_64")]
+        if self == CpuLevel::Amx && supported(CpuLevel::Avx512Vnni) {
+            return super::amx::obstacle().map(super::amx::Obstacle::describe);
         }
+        (!self.is_supported()).then(|| "this CPU lacks it".to_owned())
+    }
+
+    /// Whether this CPU can run it, and the operating system lets it.
+    pub fn is_supported(self) -> bool {
+        self == CpuLevel::Scalar || supported(self)
     }
 
     /// Whether a CPU of this level runs kernels of `other`. Not the order of [`CpuLevel::ALL`]: AVX512-VNNI does not
@@ -112,10 +122,10 @@ impl CpuLevel {
                 CpuLevel::ALL.iter().filter(|level| level.has_kernels()).map(|level| level.name()).collect();
             return Err(Error::LevelNotBuilt { level: self, built: built.join(", ") });
         }
-        if !self.is_supported() {
-            return Err(Error::LevelUnsupported { level: self, best: CpuLevel::detected() });
+        match self.obstacle() {
+            None => Ok(self),
+            Some(reason) => Err(Error::LevelUnsupported { level: self, reason, best: CpuLevel::detected() }),
         }
-        Ok(self)
     }
 }
 
@@ -147,6 +157,7 @@ fn supported(level: CpuLevel) -> bool {
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512vl")
         }
+        CpuLevel::Amx => supported(CpuLevel::Avx512Vnni) && super::amx::obstacle().is_none(),
         _ => false,
     }
 }
@@ -184,6 +195,18 @@ mod tests {
         let error = "sse9".parse::<CpuLevel>().unwrap_err();
         assert_eq!(error.code(), "TM0403");
         assert!(error.to_string().contains("avx512vnni"), "{error}");
+    }
+
+    #[test]
+    fn a_level_that_cannot_be_used_says_why() {
+        for level in CpuLevel::ALL.into_iter().filter(|level| level.has_kernels()) {
+            assert_eq!(level.obstacle().is_none(), level.is_supported(), "{level}");
+            if let Some(obstacle) = level.obstacle() {
+                let error = level.usable().unwrap_err();
+                assert_eq!(error.code(), "TM0404");
+                assert!(error.to_string().contains(&obstacle), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -324,6 +324,24 @@ impl Raster<'_> {
             *to = unsafe { self.start.as_ptr().add(first + i * self.strides[1]) };
         }
     }
+
+    /// Like [`Raster::pixels`], going on in the next row where one ends; `at` moves to the pixel after the last.
+    ///
+    /// # Panics
+    /// If they lie outside the region.
+    #[inline(always)]
+    pub(crate) fn run(&self, at: &mut [usize; 2], channel: usize, channels: usize, mut to: &mut [*mut u8]) {
+        let columns = self.extent[1];
+        while !to.is_empty() {
+            let (run, rest) = to.split_at_mut(to.len().min(columns - at[1]));
+            self.pixels([at[0], at[1], channel], channels, run);
+            at[1] += run.len();
+            to = rest;
+            if at[1] == columns {
+                *at = [at[0] + 1, 0];
+            }
+        }
+    }
 }
 
 #[cfg(test)]

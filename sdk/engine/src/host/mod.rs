@@ -1,5 +1,7 @@
 //! The host device: kernels by CPU level, the memory they work in and the executor that runs them.
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
 pub(crate) mod cpu;
 pub(crate) mod executor;
 pub(crate) mod fallback;

@@ -134,7 +134,28 @@ fn conv() -> Vec<Case> {
             ));
         }
     }
+    cases.extend(products());
     cases.extend(random_convs(160, false));
+    cases
+}
+
+/// Sums of all lengths over enough outputs to fill two-dimensional tiles, whose last one ends with the image.
+fn products() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let sizes = [(25, 31), (63, 64), (64, 33), (65, 65), (130, 100), (511, 96), (512, 63), (577, 130)];
+    let images = [[1, 7, 7], [2, 3, 17], [1, 1, 65], [1, 5, 13]];
+    for (i, (channels, outputs)) in sizes.into_iter().enumerate() {
+        for (j, [count, rows, columns]) in images.into_iter().enumerate() {
+            let shape = [count, channels, rows, columns];
+            let square = window([3, 3], [1 + (i + j) % 2, 1 + j % 2], [1, 1 + i % 2], [2; 4]);
+            for (window, fill) in [(point(), Fill::Any), (square, Fill::Any), (point(), Fill::Highest)] {
+                let weights = if fill == Fill::Highest { Fill::Lowest } else { Fill::Any };
+                let spec = ConvSpec { weights, narrow: i as i32 % 3, ..spec(outputs, window.clone()) };
+                let name = format!("{shape:?} to {outputs} by {:?}, {fill:?}", window.kernel);
+                cases.push(one(name, (10 * i + j) as u64, &shape, DType::U8, fill, &spec));
+            }
+        }
+    }
     cases
 }
 
@@ -212,8 +233,8 @@ fn random_convs(count: u64, depthwise: bool) -> Vec<Case> {
 
 fn fully_connected() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (i, &n) in EDGES.iter().chain(&[64, 65, 129, 1000]).enumerate() {
-        for shape in [vec![1, n], vec![3, n], vec![2, 3, n], vec![n]] {
+    for (i, &n) in EDGES.iter().chain(&[64, 65, 129, 600, 1000]).enumerate() {
+        for shape in [vec![1, n], vec![3, n], vec![2, 3, n], vec![n], vec![35, n]] {
             let mut builder = Builder::new(i as u64);
             let dtype = builder.random.pick(&[DType::U8, DType::I8]);
             let x = builder.input(&shape, dtype, Fill::Any);

@@ -8,15 +8,24 @@ use std::sync::Arc;
 
 use super::{Geometry, attributes, weights};
 use crate::error::Error;
+use crate::host::CpuLevel;
 use crate::host::kernels::epilogue::Requant;
+use crate::host::kernels::gemm::amx::TileProduct;
 use crate::host::kernels::gemm::product::{Left, Product, Weights, tiling};
-use crate::host::kernels::gemm::tile::Tiles;
+use crate::host::kernels::gemm::tile::{self, Tiles};
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
 use crate::plan::Lowering;
 
 struct Conv {
     product: Arc<Product>,
+    place: Place,
+    /// Rows of a tile.
+    rows: usize,
+}
+
+/// Where the left matrix lies.
+struct Place {
     geometry: Geometry,
     /// Offsets of the runs from the first tap, and their length.
     runs: Vec<usize>,
@@ -24,14 +33,12 @@ struct Conv {
     groups: usize,
     group_channels: usize,
     columns: usize,
-    /// Rows of a tile.
-    rows: usize,
 }
 
 pub(super) fn build(
     step: &Lowering<'_>,
-    kernel: &'static str,
-    tiles: &'static Tiles,
+    mut kernel: &'static str,
+    mut tiles: &'static Tiles,
 ) -> Result<Planned, Error> {
     let (conv, bounds) = attributes(step)?;
     let (weights, [outputs, group_channels, height, width]) = weights(step)?;
@@ -42,22 +49,25 @@ pub(super) fn build(
     let taps_per_run = if touch { width } else { 1 };
     let runs: Vec<usize> = geometry.taps.iter().copied().step_by(taps_per_run).collect();
     let length = taps_per_run * group_channels;
+    let place =
+        Place { geometry, runs, length, groups: conv.groups, group_channels, columns: y.grid.columns };
+    if tiles.level == CpuLevel::Amx && !TileProduct::pays(&place.left(), y.grid.rows) {
+        (kernel, tiles) = ("conv/avx512vnni", &tile::AVX512VNNI);
+    }
     let product = step.packed(kernel, || {
         let weight = |output: usize, run: usize, i: usize| {
             let (tap, channel) = (run * taps_per_run + i / group_channels, i % group_channels);
             weights[(output * group_channels + channel) * height * width + tap]
         };
-        let weights = Weights { outputs, groups: conv.groups, runs: runs.len(), length, weight };
+        let weights = Weights { outputs, groups: conv.groups, runs: place.runs.len(), length, weight };
         Ok(Product::new(tiles, &weights, &Requant::new(step, bounds)?))
     })?;
-    let tiling = tiling(y, step.macs, Product::channel_step(tiles), conv.groups == 1);
-    let (rows, columns) = (tiling.region(0).rows.len(), y.grid.columns);
-    let groups = conv.groups;
-    let work = Conv { product, geometry, runs, length, groups, group_channels, columns, rows };
-    Ok(Planned { work: Box::new(work), tiling })
+    let tiling = tiling(y, step.macs, tiles, conv.groups == 1);
+    let rows = tiling.region(0).rows.len();
+    Ok(Planned { work: Box::new(Conv { product, place, rows }), tiling })
 }
 
-impl Conv {
+impl Place {
     fn left(&self) -> Left<'_> {
         Left {
             first: self.geometry.first_tap(0, 0, 0),
@@ -75,11 +85,11 @@ impl Conv {
 
 impl Work for Conv {
     fn scratch_bytes(&self) -> usize {
-        self.product.scratch_bytes(&self.left(), self.rows)
+        self.product.scratch_bytes(&self.place.left(), self.rows)
     }
 
     fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error> {
-        self.product.run(inputs.view(0).bytes, &self.left(), tile, scratch);
+        self.product.run(inputs.view(0).bytes, &self.place.left(), tile, scratch);
         Ok(())
     }
 }

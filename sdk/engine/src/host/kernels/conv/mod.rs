@@ -40,6 +40,13 @@ pub(crate) const KERNELS: &[Kernel] = &[
         level: CpuLevel::Avx512Vnni,
         build: |step| direct::build(step, "conv/avx512vnni", &tile::AVX512VNNI),
     },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "conv/amx",
+        operation: "conv",
+        level: CpuLevel::Amx,
+        build: |step| direct::build(step, "conv/amx", &tile::AMX),
+    },
 ];
 
 /// Where a window reads: everything that variants need to know about the input.

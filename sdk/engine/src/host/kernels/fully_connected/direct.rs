@@ -5,9 +5,11 @@ use std::sync::Arc;
 use tilemark_model::Op;
 
 use crate::error::Error;
+use crate::host::CpuLevel;
 use crate::host::kernels::epilogue::Requant;
+use crate::host::kernels::gemm::amx::TileProduct;
 use crate::host::kernels::gemm::product::{Left, Product, Weights, tiling};
-use crate::host::kernels::gemm::tile::Tiles;
+use crate::host::kernels::gemm::tile::{self, Tiles};
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
 use crate::plan::Lowering;
@@ -22,12 +24,16 @@ struct FullyConnected {
 
 pub(super) fn build(
     step: &Lowering<'_>,
-    kernel: &'static str,
-    tiles: &'static Tiles,
+    mut kernel: &'static str,
+    mut tiles: &'static Tiles,
 ) -> Result<Planned, Error> {
     let Op::FullyConnected(bounds) = step.node.op else {
         return Err(Error::internal(&step.node.name, "planned as FullyConnected"));
     };
+    let (length, rows) = (step.inputs[0].row_stride(), step.output.grid.rows);
+    if tiles.level == CpuLevel::Amx && !TileProduct::pays(&left(length), rows) {
+        (kernel, tiles) = ("fully_connected/avx512vnni", &tile::AVX512VNNI);
+    }
     let product = step.packed(kernel, || {
         let missing = || Error::internal(&step.node.name, "lacks its weights");
         let weights = step.graph.constant_bytes(step.node.inputs[1]).ok_or_else(missing)?;
@@ -37,35 +43,33 @@ pub(super) fn build(
         let weights = Weights { outputs, groups: 1, runs: 1, length: k, weight };
         Ok(Product::new(tiles, &weights, &Requant::new(step, bounds)?))
     })?;
-    let tiling = tiling(step.output, step.macs, Product::channel_step(tiles), true);
-    let (length, rows) = (step.inputs[0].row_stride(), tiling.region(0).rows.len());
+    let tiling = tiling(step.output, step.macs, tiles, true);
+    let rows = tiling.region(0).rows.len();
     Ok(Planned { work: Box::new(FullyConnected { product, length, rows }), tiling })
 }
 
-impl FullyConnected {
-    fn left(&self) -> Left<'_> {
-        let length = self.length;
-        Left {
-            first: 0,
-            image: 0,
-            row: length,
-            column: length,
-            columns: 1,
-            groups: 1,
-            group: 0,
-            runs: &[0],
-            length,
-        }
+/// Rows of `length` bytes, one after the other.
+fn left(length: usize) -> Left<'static> {
+    Left {
+        first: 0,
+        image: 0,
+        row: length,
+        column: length,
+        columns: 1,
+        groups: 1,
+        group: 0,
+        runs: &[0],
+        length,
     }
 }
 
 impl Work for FullyConnected {
     fn scratch_bytes(&self) -> usize {
-        self.product.scratch_bytes(&self.left(), self.rows)
+        self.product.scratch_bytes(&left(self.length), self.rows)
     }
 
     fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error> {
-        self.product.run(inputs.view(0).bytes, &self.left(), tile, scratch);
+        self.product.run(inputs.view(0).bytes, &left(self.length), tile, scratch);
         Ok(())
     }
 }

@@ -37,4 +37,11 @@ pub(crate) const KERNELS: &[Kernel] = &[
         level: CpuLevel::Avx512Vnni,
         build: |step| direct::build(step, "fully_connected/avx512vnni", &tile::AVX512VNNI),
     },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "fully_connected/amx",
+        operation: "fully_connected",
+        level: CpuLevel::Amx,
+        build: |step| direct::build(step, "fully_connected/amx", &tile::AMX),
+    },
 ];

@@ -3,6 +3,8 @@
 //! Not an operation of its own: `conv` and `fully_connected` say how a row of the left matrix is gathered.
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
+#[cfg(target_arch = "x86_64")]
 pub(crate) mod product;
 pub(crate) mod scalar;
 #[cfg(target_arch = "x86_64")]

@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 
+use super::amx::{BLOCK, TileProduct};
 use super::tile::{Job, MAX_ROWS, Tiles, Width};
+use crate::host::CpuLevel;
 use crate::host::kernels::epilogue::Requant;
 use crate::host::memory::Tile;
 use crate::host::simd::{CacheLine, Lookup, Rounding, widen};
@@ -17,6 +19,8 @@ use crate::plan::{Layout, Tiling};
 pub(crate) struct Product {
     weights: Vec<CacheLine>,
     blocks: Vec<Block>,
+    /// Takes the place of the blocks where it pays.
+    tiles: Option<TileProduct>,
     /// Bias with the input's zero point folded in, and multipliers, in the order of each block's lanes.
     bias: Vec<i32>,
     multipliers: Vec<f32>,
@@ -57,9 +61,11 @@ impl Product {
         weights: &Weights<F>,
         requant: &Requant,
     ) -> Self {
+        let by_tiles = tiles.level == CpuLevel::Amx;
         let mut product = Self {
             weights: Vec::new(),
             blocks: Vec::new(),
+            tiles: by_tiles.then(|| TileProduct::new(weights, requant)),
             bias: Vec::new(),
             multipliers: Vec::new(),
             rounding: requant.rounding(),
@@ -68,7 +74,7 @@ impl Product {
             element: 4 / tiles.widths[0].products,
         };
         let per_group = weights.outputs / weights.groups;
-        for group in 0..weights.groups {
+        for group in 0..if by_tiles { 0 } else { weights.groups } {
             let mut channels = group * per_group..(group + 1) * per_group;
             while !channels.is_empty() {
                 let width = tiles.width(channels.len());
@@ -117,11 +123,6 @@ impl Product {
         self.blocks.push(block);
     }
 
-    /// The multiple of channels at which tiles of the output may be cut.
-    pub(crate) fn channel_step(tiles: &Tiles) -> usize {
-        tiles.widths[0].channels
-    }
-
     /// Bytes of scratch for tiles of at most `rows` rows.
     pub(crate) fn scratch_bytes(&self, left: &Left<'_>, rows: usize) -> usize {
         if self.element == 1 { 0 } else { left.span(rows).saturating_add(SPARE).saturating_mul(self.element) }
@@ -142,6 +143,9 @@ impl Product {
                 // SAFETY: this element's width is that of AVX2's tiles only.
                 unsafe { widen(&x[..end], &mut words[..end]) };
                 x = &scratch[..2 * end];
+            }
+            if let Some(tiles) = &self.tiles {
+                tiles.run(x, left, image, tile);
             }
             for block in &self.blocks {
                 if region.channels.start <= block.channels.start && block.channels.end <= region.channels.end
@@ -171,29 +175,16 @@ impl Product {
         };
         let raster = tile.raster(image);
         let channel = block.channels.start - region.channels.start;
-        let (lines, count) = if left.is_flat() {
-            (1, region.rows.len() * left.columns)
-        } else {
-            (region.rows.len(), left.columns)
-        };
+        let (lines, count) = left.lines(region.rows.len());
         for line in 0..lines {
             let first = line * left.row + block.group * left.group;
             let last = first + (count - 1) * left.column + left.last_run();
             let end = last * self.element + 4 * self.steps;
             assert!(end <= x.len(), "a product reads {end} of {} bytes", x.len());
-            let (mut row, mut column) = (line, 0);
+            let mut pixel = [line, 0];
             for rows in even_parts(count, block.width.kernels.len()) {
                 let mut outputs = [std::ptr::null_mut(); MAX_ROWS];
-                let mut free = &mut outputs[..rows.len()];
-                while !free.is_empty() {
-                    let count = free.len().min(left.columns - column);
-                    let (run, rest) = free.split_at_mut(count);
-                    raster.pixels([row, column, channel], block.channels.len(), run);
-                    (free, column) = (rest, column + count);
-                    if column == left.columns {
-                        (row, column) = (row + 1, 0);
-                    }
-                }
+                raster.run(&mut pixel, channel, block.channels.len(), &mut outputs[..rows.len()]);
                 let kernel = block.width.kernels[rows.len() - 1];
                 let at = (first + rows.start * left.column) * self.element;
                 // SAFETY: the level was picked for this CPU. The last byte of the last row lies in `x` (checked above),
@@ -227,12 +218,13 @@ pub(crate) struct Left<'a> {
 }
 
 impl Left<'_> {
-    /// Whether a row's last output and the next row's first are as far apart as neighbours are.
-    fn is_flat(&self) -> bool {
-        self.row == self.column * self.columns
+    /// How many lines of outputs that lie equally far apart `rows` rows make, and how many outputs each has: all in one
+    /// where a row's last output and the next row's first are as far apart as neighbours are.
+    pub(super) fn lines(&self, rows: usize) -> (usize, usize) {
+        if self.row == self.column * self.columns { (1, rows * self.columns) } else { (rows, self.columns) }
     }
 
-    fn last_run(&self) -> usize {
+    pub(super) fn last_run(&self) -> usize {
         self.runs.iter().copied().max().unwrap_or(0)
     }
 
@@ -246,20 +238,24 @@ impl Left<'_> {
 /// Multiply-accumulates worth a claim: some 5 microseconds with AVX512-VNNI, 15 with AVX2. Claims of 20 microseconds are no
 /// faster on one thread, and leave a second one idle in half of a small network's layers.
 const TILE_MACS: u64 = 1_200_000;
+/// The same for tiles of AMX, 8 times as fast.
+const AMX_TILE_MACS: u64 = 8 * TILE_MACS;
 /// Rows of the left matrix that a tile should have, where the image has them: each block's weights serve them all.
 const TILE_ROWS: usize = 4 * MAX_ROWS;
 
 /// Cuts an output into tiles for [`Product::run`].
-pub(crate) fn tiling(layout: &Layout, macs: u64, step: usize, may_cut_channels: bool) -> Tiling {
+pub(crate) fn tiling(layout: &Layout, macs: u64, tiles: &Tiles, may_cut_channels: bool) -> Tiling {
+    let step = if tiles.level == CpuLevel::Amx { BLOCK } else { tiles.widths[0].channels };
+    let tile_macs = if tiles.level == CpuLevel::Amx { AMX_TILE_MACS } else { TILE_MACS };
     let grid = layout.grid;
     let lines = (grid.images as u64 * grid.rows as u64).max(1);
     let least = TILE_ROWS.div_ceil(grid.columns.max(1)).min(grid.rows.max(1));
-    let by_work = usize::try_from(TILE_MACS / (macs / lines).max(1)).unwrap_or(usize::MAX);
+    let by_work = usize::try_from(tile_macs / (macs / lines).max(1)).unwrap_or(usize::MAX);
     let rows = by_work.max(least).min(grid.rows.max(1));
     let blocks = grid.rows.max(1).div_ceil(rows);
     let rows = grid.rows.max(1).div_ceil(blocks);
-    let tile_macs = macs / lines * rows as u64;
-    let parts = usize::try_from(tile_macs / TILE_MACS).unwrap_or(usize::MAX).max(1);
+    let parts = macs / lines * rows as u64 / tile_macs;
+    let parts = usize::try_from(parts).unwrap_or(usize::MAX).max(1);
     let channels = if may_cut_channels {
         grid.channels.div_ceil(parts).next_multiple_of(step).max(2 * step)
     } else {

@@ -84,6 +84,8 @@ pub(crate) static AVX512VNNI: Tiles = Tiles {
         single::<Ymm<Evex>>(&single_evex::KERNELS),
     ],
 };
+/// Vectors, for what [`super::amx`] leaves to them.
+pub(crate) static AMX: Tiles = Tiles { level: CpuLevel::Amx, widths: AVX512VNNI.widths };
 pub(crate) static AVXVNNI: Tiles = Tiles {
     level: CpuLevel::AvxVnni,
     widths: &[double::<Ymm<Vex>>(&ymm_vex::KERNELS), single::<Ymm<Vex>>(&single_vex::KERNELS)],
