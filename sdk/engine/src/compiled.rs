@@ -1,6 +1,7 @@
 //! A graph compiled for a device: what sessions share.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tilemark_model::Graph;
 
@@ -8,8 +9,9 @@ use crate::device::Device;
 use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::limits::MAX_PLANS;
-use crate::plan::{PackedWeights, Plan, Source};
+use crate::plan::{PackedWeights, Picker, Plan, Source, tune};
 use crate::session::Session;
+use crate::tuning::{Tuning, TuningRecord, TuningStore};
 
 /// A graph on a device, with its packed weights and the plans made so far. Cloning shares them.
 ///
@@ -31,26 +33,57 @@ struct Shared {
     device: Device,
     level: CpuLevel,
     packed: PackedWeights,
+    store: Option<Arc<dyn TuningStore>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
     /// Most recently used last.
-    plans: Mutex<Vec<Arc<Plan>>>,
+    plans: Vec<Arc<Plan>>,
+    /// What was measured, before and now.
+    record: TuningRecord,
+    /// Time that timing may still take.
+    budget: Duration,
 }
 
 impl Compiled {
-    /// Prepares `graph` for `device`. Kernels are chosen and weights packed with the first plan.
+    /// Prepares `graph` for `device`. Kernels are chosen, by prediction alone, and weights packed with the first plan.
     ///
     /// # Errors
     /// [`Error::UnknownLevel`], [`Error::LevelUnsupported`] or [`Error::LevelNotBuilt`] if a CPU level is forced that
     /// cannot be used.
     pub fn new(graph: impl Into<Arc<Graph>>, device: &Device) -> Result<Self, Error> {
-        let level = device.level()?;
-        let (graph, device) = (graph.into(), device.clone());
-        Ok(Self(Arc::new(Shared {
-            graph,
-            device,
-            level,
-            packed: PackedWeights::default(),
-            plans: Mutex::default(),
-        })))
+        Ok(Self::with(graph.into(), device, device.level()?, None, State::default()))
+    }
+
+    /// Like [`Compiled::new`], but kernels are chosen by what `store` has of earlier measurements; what it does not have is
+    /// timed with the first plan of each shape, and kept. Results are the same whatever is chosen.
+    ///
+    /// # Errors
+    /// Those of [`Compiled::new`], and [`Error::UnknownTuning`] if `TILEMARK_TUNE` cannot be understood.
+    pub fn tuned(
+        graph: impl Into<Arc<Graph>>,
+        device: &Device,
+        store: Arc<dyn TuningStore>,
+    ) -> Result<Self, Error> {
+        let (level, tuning) = (device.level()?, device.tuning()?);
+        let mut state = State { budget: tuning.budget(), ..State::default() };
+        if tuning != Tuning::Off {
+            state.record = Some(store.load()).filter(TuningRecord::is_current).unwrap_or_default();
+        }
+        Ok(Self::with(graph.into(), device, level, Some(store), state))
+    }
+
+    fn with(
+        graph: Arc<Graph>,
+        device: &Device,
+        level: CpuLevel,
+        store: Option<Arc<dyn TuningStore>>,
+        state: State,
+    ) -> Self {
+        let (packed, device) = (PackedWeights::default(), device.clone());
+        Self(Arc::new(Shared { graph, device, level, packed, store, state: Mutex::new(state) }))
     }
 
     /// The graph.
@@ -73,20 +106,51 @@ impl Compiled {
     /// # Errors
     /// [`Error::Model`] if the graph cannot take these shapes, [`Error::TooLarge`] if it would need too much memory.
     pub fn plan(&self, input_shapes: &[Vec<usize>]) -> Result<Arc<Plan>, Error> {
-        let mut plans = self.0.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(i) = plans.iter().position(|plan| plan.input_shapes() == input_shapes) {
-            let plan = plans.remove(i);
-            plans.push(Arc::clone(&plan));
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(i) = state.plans.iter().position(|plan| plan.input_shapes() == input_shapes) {
+            let plan = state.plans.remove(i);
+            state.plans.push(Arc::clone(&plan));
             return Ok(plan);
         }
-        let Shared { graph, level, packed, .. } = &*self.0;
-        let source = Source { graph, packed, level: *level };
-        let plan = Arc::new(Plan::new(source, input_shapes.to_vec())?);
-        if plans.len() == MAX_PLANS {
-            plans.remove(0);
+        let mut plan = self.new_plan(&state.record, input_shapes)?;
+        if let Some(found) = self.tune(&plan, &mut state) {
+            state.record.merge(&found);
+            plan = self.new_plan(&state.record, input_shapes)?;
+            self.0.packed.drop_unused();
         }
-        plans.push(Arc::clone(&plan));
+        let plan = Arc::new(plan);
+        if state.plans.len() == MAX_PLANS {
+            state.plans.remove(0);
+        }
+        state.plans.push(Arc::clone(&plan));
         Ok(plan)
+    }
+
+    fn new_plan(&self, record: &TuningRecord, input_shapes: &[Vec<usize>]) -> Result<Plan, Error> {
+        Plan::new(self.source(record), input_shapes.to_vec())
+    }
+
+    fn source<'a>(&'a self, record: &'a TuningRecord) -> Source<'a> {
+        let Shared { graph, device, level, packed, .. } = &*self.0;
+        let picker = Picker { level: *level, threads: device.threads(), variant: device.variant(), record };
+        Source { graph, packed, picker }
+    }
+
+    /// Times what `plan` predicted, if there is time for it and a place to keep it; `None` if nothing was timed.
+    fn tune(&self, plan: &Plan, state: &mut State) -> Option<TuningRecord> {
+        let store = self.0.store.as_ref()?;
+        if !plan.is_untuned() || state.budget.is_zero() || !store.is_writable() {
+            return None;
+        }
+        let start = Instant::now();
+        // A failure, of memory mostly, costs the measurement alone: running will tell of it where it matters.
+        let found = tune(self.source(&state.record), plan, start + state.budget).unwrap_or_default();
+        state.budget = state.budget.saturating_sub(start.elapsed());
+        if found.is_empty() {
+            return None;
+        }
+        store.add(&found);
+        Some(found)
     }
 
     /// A session with memory and threads of its own.

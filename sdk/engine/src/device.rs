@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::limits::MAX_THREADS;
+use crate::tuning::Tuning;
 
 /// A class of devices.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -31,6 +32,8 @@ impl fmt::Display for DeviceKind {
 pub struct Device {
     threads: Option<usize>,
     level: Option<CpuLevel>,
+    tuning: Option<Tuning>,
+    variant: Option<String>,
 }
 
 impl Device {
@@ -41,7 +44,7 @@ impl Device {
 
     /// The host's CPU, with every core that the process may use.
     pub fn host() -> Self {
-        Self { threads: None, level: None }
+        Self { threads: None, level: None, tuning: None, variant: None }
     }
 
     /// Every device of this machine.
@@ -63,6 +66,17 @@ impl Device {
     /// The same device with kernels of `level` instead of the best or the one that `TILEMARK_CPU` names.
     pub fn with_level(self, level: CpuLevel) -> Self {
         Self { level: Some(level), ..self }
+    }
+
+    /// The same device with kernels timed for as long as `tuning` says instead of what `TILEMARK_TUNE` says.
+    pub fn with_tuning(self, tuning: Tuning) -> Self {
+        Self { tuning: Some(tuning), ..self }
+    }
+
+    /// The same device with the variant of this name wherever the level has one, and the usual one elsewhere: for tests
+    /// and for measuring. [`crate::all_kernels`] lists them.
+    pub fn with_variant(self, variant: impl Into<String>) -> Self {
+        Self { variant: Some(variant.into()), ..self }
     }
 
     /// The name by which `--device` finds it.
@@ -116,6 +130,18 @@ impl Device {
     pub fn threads(&self) -> usize {
         let available = || std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         self.threads.unwrap_or_else(available)
+    }
+
+    /// Whether kernels are timed: as asked for, else as `TILEMARK_TUNE` says.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTuning`] if that says something else than `off` or milliseconds.
+    pub fn tuning(&self) -> Result<Tuning, Error> {
+        self.tuning.map_or_else(Tuning::from_environment, Ok)
+    }
+
+    pub(crate) fn variant(&self) -> Option<&str> {
+        self.variant.as_deref()
     }
 
     /// The level of the kernels that it will use.

@@ -72,6 +72,14 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
+    /// A word in `TILEMARK_TUNE` that is no time.
+    #[error("`{found}` is no time for tuning; expected `off` or milliseconds up to {limit}")]
+    UnknownTuning {
+        /// The word.
+        found: String,
+        /// Most milliseconds.
+        limit: u128,
+    },
     /// A plan that contradicts itself: a bug of this crate.
     #[error("the plan is inconsistent at `{at}`: {reason}")]
     Internal {
@@ -96,6 +104,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0407", "the system is out of memory"),
     ("TM0408", "the system refused threads"),
     ("TM0409", "an inconsistent plan: a bug"),
+    ("TM0410", "an unknown time for tuning"),
 ];
 
 impl Error {
@@ -111,6 +120,7 @@ impl Error {
             Error::OutOfMemory { .. } => "TM0407",
             Error::NoThreads { .. } => "TM0408",
             Error::Internal { .. } => "TM0409",
+            Error::UnknownTuning { .. } => "TM0410",
             Error::Model(error) => error.code(),
         }
     }
@@ -124,6 +134,9 @@ impl Error {
             }
             Error::UnknownLevel { .. } | Error::LevelUnsupported { .. } | Error::LevelNotBuilt { .. } => {
                 "unset TILEMARK_CPU to use the best level, or name one that `tilemark doctor` lists"
+            }
+            Error::UnknownTuning { .. } => {
+                "unset TILEMARK_TUNE to time kernels for 150 ms at most, or set it to `off`"
             }
             Error::TooLarge { .. } => "use smaller inputs or a smaller batch; the limit protects the machine",
             Error::OutOfMemory { .. } => "use smaller inputs or a smaller batch, or free memory",
@@ -154,6 +167,7 @@ mod tests {
             Error::OutOfMemory { bytes: 1 },
             Error::NoThreads { threads: 1, reason: "none".into() },
             Error::internal("x", "y"),
+            Error::UnknownTuning { found: "x".into(), limit: 1 },
         ];
         let codes: Vec<&str> = errors.iter().map(Error::code).collect();
         assert_eq!(codes, CODES.iter().map(|(code, _)| *code).collect::<Vec<_>>());

@@ -13,10 +13,12 @@ mod host;
 pub mod limits;
 mod plan;
 mod session;
+mod tuning;
 
 pub use compiled::Compiled;
 pub use device::{Device, DeviceKind};
 pub use error::{CODES, Error};
 pub use host::{CpuLevel, KernelInfo, LEVEL_VARIABLE, all_kernels, peak_macs_per_second};
-pub use plan::{Plan, StepInfo};
+pub use plan::{Basis, Plan, StepInfo};
 pub use session::Session;
+pub use tuning::{TUNE_VARIABLE, TUNING_REVISION, Tuning, TuningRecord, TuningStore};

@@ -11,3 +11,5 @@ pub const MAX_PLANS: usize = 8;
 /// Additions and products of one graph that get a table of all pairs (64 KiB each); further ones run as the reference
 /// does. Ten times what the largest networks have.
 pub const MAX_PAIR_TABLES: usize = 1024;
+/// Layers in one tuning record; the largest networks have some hundred different ones.
+pub const MAX_TUNED_LAYERS: usize = 4096;

@@ -221,7 +221,9 @@ fn engine_kind(error: &tilemark_engine::Error) -> ErrorKind {
         Error::NoSuchDevice { .. } | Error::LevelUnsupported { .. } | Error::LevelNotBuilt { .. } => {
             ErrorKind::NoDevice
         }
-        Error::ThreadCount { .. } | Error::UnknownLevel { .. } => ErrorKind::Usage,
+        Error::ThreadCount { .. } | Error::UnknownLevel { .. } | Error::UnknownTuning { .. } => {
+            ErrorKind::Usage
+        }
         Error::Model(Model::InputShape { .. } | Model::InputCount { .. } | Model::DTypeMismatch { .. }) => {
             ErrorKind::BadInput
         }

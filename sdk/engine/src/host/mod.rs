@@ -2,6 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod amx;
+pub(crate) mod cost;
 pub(crate) mod cpu;
 pub(crate) mod executor;
 pub(crate) mod fallback;

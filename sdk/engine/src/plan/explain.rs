@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
+use super::pick::{Basis, Pick};
+use super::tiling::Tiling;
+
 /// One step of a plan, for people and tools.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StepInfo {
     /// The node's name.
     pub node: String,
@@ -15,10 +18,20 @@ pub struct StepInfo {
     pub shape: Vec<usize>,
     /// `operation/level` of the kernel; `reference` where the interpreter runs, `alias` where nothing does.
     pub kernel: String,
-    /// Why this kernel.
+    /// Why an operation's kernels take it.
     pub why: String,
+    /// Which of several kernels of the level; empty where none runs.
+    pub variant: String,
+    /// What the variant was chosen by, where a kernel runs.
+    pub basis: Option<Basis>,
+    /// Milliseconds that the kernel is predicted to take.
+    pub predicted_ms: Option<f64>,
+    /// Milliseconds that it took when it was timed on this machine, if it was.
+    pub measured_ms: Option<f64>,
     /// Tiles that threads claim.
     pub tiles: usize,
+    /// Images, rows and channels of a tile; empty without tiles.
+    pub tile: Vec<usize>,
     /// Multiply-accumulates.
     pub macs: u64,
     /// Bytes read and written: activations and weights.
@@ -29,4 +42,22 @@ pub struct StepInfo {
     pub float: bool,
     /// Whether it is of the host tail: nodes whose shapes depend on values run one by one after all other steps.
     pub tail: bool,
+}
+
+impl StepInfo {
+    /// Tells of the kernel that was picked and of its tiles.
+    pub(super) fn with_pick(mut self, pick: Option<&Pick>, tiling: Option<&Tiling>) -> Self {
+        if let Some(pick) = pick {
+            self.variant = pick.kernel.variant().to_owned();
+            self.basis = Some(pick.basis);
+            self.predicted_ms = Some(1e3 * pick.predicted);
+            self.measured_ms = pick.measured.map(|seconds| 1e3 * seconds);
+        }
+        if let Some(tiling) = tiling.filter(|tiling| tiling.count() > 0) {
+            let region = tiling.region(0);
+            self.tiles = tiling.count();
+            self.tile = vec![region.images.len(), region.rows.len(), region.channels.len()];
+        }
+        self
+    }
 }

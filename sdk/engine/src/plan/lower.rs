@@ -10,11 +10,11 @@ use super::arena::{Arena, Lifetime};
 use super::choose::{Choice, activations};
 use super::fusion::Fusion;
 use super::layout::{Halo, Layout};
+use super::pick::{Pick, Picker};
 use super::{Plan, Slot, Step, StepInfo, Tail, Tiling};
 use crate::error::Error;
-use crate::host::CpuLevel;
 use crate::host::fallback::{Fallback, Operand};
-use crate::host::kernels::{self, Planned, Work};
+use crate::host::kernels::{Kernel, Planned, Work};
 use crate::limits::{MAX_PAIR_TABLES, MAX_SCRATCH_BYTES};
 
 /// What a plan is made from.
@@ -22,7 +22,7 @@ use crate::limits::{MAX_PAIR_TABLES, MAX_SCRATCH_BYTES};
 pub(crate) struct Source<'a> {
     pub(crate) graph: &'a Arc<Graph>,
     pub(crate) packed: &'a PackedWeights,
-    pub(crate) level: CpuLevel,
+    pub(crate) picker: Picker<'a>,
 }
 
 /// Weights in the form that kernels want, made once per compiled graph and shared by its plans and sessions.
@@ -47,6 +47,12 @@ impl PackedWeights {
         shelf.insert((index, kernel), Arc::clone(&packed) as Arc<dyn Any + Send + Sync>);
         Ok(packed)
     }
+
+    /// Drops what no plan uses: the weights of kernels that were only timed.
+    pub(crate) fn drop_unused(&self) {
+        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.retain(|_, packed| Arc::strong_count(packed) > 1);
+    }
 }
 
 /// One node on its way to a step: what a kernel's `build` sees.
@@ -65,6 +71,11 @@ pub(crate) struct Lowering<'a> {
 }
 
 impl Lowering<'_> {
+    /// Whether it multiplies a matrix by packed weights, so that kernels of lower levels may be faster.
+    pub(crate) fn is_product(&self) -> bool {
+        matches!(self.node.op, Op::Conv(..) | Op::FullyConnected(_))
+    }
+
     /// The node's operand of this number, if it does not change between runs.
     pub(crate) fn constant(&self, operand: usize) -> Option<Tensor> {
         let id = *self.node.inputs.get(operand)?;
@@ -120,11 +131,9 @@ impl Plan {
         let (slots, arena_bytes) = lower.slots()?;
         let mut steps = Vec::with_capacity(lower.order.len());
         for &node in &lower.order {
-            steps.push(lower.step(node, &slots)?);
+            steps.push(lower.step(node, &slots, None)?);
         }
-        let scratch = |step: &Step| step.work.as_ref().map_or(0, |(work, _)| work.scratch_bytes());
-        // Whole cache lines, so that any element type divides it.
-        let scratch_bytes = steps.iter().map(scratch).max().unwrap_or(0).saturating_add(63) & !63;
+        let scratch_bytes = scratch_bytes(&steps);
         if scratch_bytes > MAX_SCRATCH_BYTES {
             let limit = MAX_SCRATCH_BYTES;
             return Err(Error::TooLarge { what: "working memory", found: scratch_bytes, limit });
@@ -135,19 +144,19 @@ impl Plan {
 }
 
 /// The choices for a whole graph.
-struct Lower<'a> {
+pub(super) struct Lower<'a> {
     source: Source<'a>,
     shapes: Arc<Shapes>,
     choices: Vec<Choice>,
     fusion: Fusion,
     /// Nodes that become steps.
-    order: Vec<usize>,
+    pub(super) order: Vec<usize>,
     /// Layout of every value in memory.
     layouts: Vec<Option<Layout>>,
 }
 
 impl<'a> Lower<'a> {
-    fn new(source: Source<'a>, shapes: Arc<Shapes>) -> Result<Self, Error> {
+    pub(super) fn new(source: Source<'a>, shapes: Arc<Shapes>) -> Result<Self, Error> {
         let graph = source.graph;
         let late = |i: usize| shapes.is_late(graph.nodes[i].output);
         let choice = |(i, node)| match late(i) {
@@ -239,7 +248,13 @@ impl<'a> Lower<'a> {
         self.layouts[id.index()].as_ref().ok_or_else(missing)
     }
 
-    fn step(&self, index: usize, slots: &[Option<Slot>]) -> Result<Step, Error> {
+    /// The step of a node, with the kernel that is picked for it unless one is given.
+    pub(super) fn step(
+        &self,
+        index: usize,
+        slots: &[Option<Slot>],
+        kernel: Option<&'static Kernel>,
+    ) -> Result<Step, Error> {
         let graph = self.source.graph;
         let node = &graph.nodes[index];
         let value = output(graph, &self.fusion, index);
@@ -249,12 +264,11 @@ impl<'a> Lower<'a> {
         let inputs: Vec<Slot> = activations(node).iter().filter_map(|&id| slot(id)).collect();
         let table = self.fusion.table_of[index].map(|table| &graph.nodes[table]);
         let macs = shape::macs(node, &self.shapes);
-        let (kernel, why, planned) = match &self.choices[index] {
+        let mut pick: Option<Pick> = None;
+        let (name, why, planned) = match &self.choices[index] {
             Choice::Alias => ("alias", "the same bytes under another shape".to_owned(), None),
             Choice::Reference(why) => ("reference", why.clone(), Some(self.fallback(index, &output)?)),
-            Choice::Kernels(variants, why) => {
-                let kernel = kernels::pick(variants, self.source.level)
-                    .ok_or_else(|| Error::internal(&node.name, "has no kernel at this level"))?;
+            Choice::Kernels(kernels, why) => {
                 let lowering = Lowering {
                     graph,
                     node,
@@ -266,7 +280,15 @@ impl<'a> Lower<'a> {
                     index,
                     packed: self.source.packed,
                 };
-                (kernel.name, why.clone(), Some((kernel.build)(&lowering)?))
+                let kernel = match kernel {
+                    Some(kernel) => kernel,
+                    None => {
+                        let none = || Error::internal(&node.name, "has no kernel at this level");
+                        let picked = self.source.picker.pick(kernels, &lowering).ok_or_else(none)?;
+                        pick.insert(picked).kernel
+                    }
+                };
+                (kernel.family(), why.clone(), Some((kernel.build)(&lowering)?))
             }
         };
         let work = planned.map(|Planned { work, tiling }| (work, tiling));
@@ -278,16 +300,16 @@ impl<'a> Lower<'a> {
             op: node.op.name().to_owned(),
             output: graph.value(value).name.clone(),
             shape: output.layout.shape.clone(),
-            kernel: kernel.to_owned(),
+            kernel: name.to_owned(),
             why,
-            tiles: work.as_ref().map_or(0, |(_, tiling)| tiling.count()),
             macs,
             bytes: self.traffic(node, &inputs, &output),
             fused: table.iter().map(|node| node.name.clone()).collect(),
             float: is_float(&node.op),
-            tail: false,
+            ..StepInfo::default()
         };
-        Ok(Step { info, value, inputs, output, work })
+        let info = info.with_pick(pick.as_ref(), work.as_ref().map(|(_, tiling)| tiling));
+        Ok(Step { info, value, inputs, output, pick, work })
     }
 
     fn fallback(&self, index: usize, output: &Slot) -> Result<Planned, Error> {
@@ -315,6 +337,12 @@ impl<'a> Lower<'a> {
         let activations: usize = inputs.iter().map(|slot| slot.bytes).sum();
         (constants + activations + output.bytes) as u64
     }
+}
+
+/// Working memory for any of some steps: whole cache lines, so that any element type divides it.
+pub(super) fn scratch_bytes(steps: &[Step]) -> usize {
+    let scratch = |step: &Step| step.work.as_ref().map_or(0, |(work, _)| work.scratch_bytes());
+    steps.iter().map(scratch).max().unwrap_or(0).saturating_add(63) & !63
 }
 
 /// The value that a node's step writes: its own, or that of the table that became part of it.

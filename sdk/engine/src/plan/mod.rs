@@ -1,8 +1,8 @@
 //! Plans: a graph with concrete shapes, compiled for one device.
 //!
-//! Each stage has a file: `choose` (a kernel for every node), `fusion` (what vanishes into another step), `layout` (where
-//! elements lie), `arena` (where buffers lie), `tiling` (what threads claim), `tail` (what waits for values), `explain`
-//! (what it all came to).
+//! Each stage has a file: `choose` (an operation's kernels for every node), `fusion` (what vanishes into another step),
+//! `layout` (where elements lie), `arena` (where buffers lie), `pick` (one of the kernels), `tiling` (what threads claim),
+//! `tail` (what waits for values), `explain` (what it all came to). `tune` times kernels for `pick`.
 
 mod arena;
 mod choose;
@@ -10,8 +10,10 @@ mod explain;
 mod fusion;
 mod layout;
 mod lower;
+mod pick;
 mod tail;
 mod tiling;
+mod tune;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,8 +26,11 @@ pub(crate) use arena::ALIGN;
 pub use explain::StepInfo;
 pub(crate) use layout::{Grid, Halo, Layout, READ_SLACK};
 pub(crate) use lower::{Lowering, PackedWeights, Source, stored_lowest, stored_table, stored_zero_point};
+pub use pick::Basis;
+pub(crate) use pick::{Pick, Picker};
 pub(crate) use tail::Tail;
 pub(crate) use tiling::{Region, Tiling};
+pub(crate) use tune::tune;
 
 /// A graph compiled for one device and one set of input shapes.
 pub struct Plan {
@@ -64,10 +69,18 @@ pub(crate) struct Step {
     pub(crate) value: ValueId,
     pub(crate) inputs: Vec<Slot>,
     pub(crate) output: Slot,
+    /// The kernel, unless it is the reference interpreter or nothing at all.
+    pub(crate) pick: Option<Pick>,
     pub(crate) work: Option<(Box<dyn Work>, Tiling)>,
 }
 
 impl Step {
+    /// Whether its tiles are those of `other`.
+    pub(crate) fn is_cut_like(&self, other: &Self) -> bool {
+        let tiling = |step: &Step| step.work.as_ref().map(|(_, tiling)| tiling.clone());
+        tiling(self) == tiling(other)
+    }
+
     pub(crate) fn tiles(&self) -> usize {
         self.work.as_ref().map_or(0, |(_, tiling)| tiling.count())
     }
@@ -111,6 +124,11 @@ impl Plan {
     /// Those of them that are integer arithmetic.
     pub fn integer_macs(&self) -> u64 {
         self.steps().filter(|step| !step.float).fold(0, |sum, step| sum.saturating_add(step.macs))
+    }
+
+    /// Whether a measurement could change the choice of a kernel.
+    pub(crate) fn is_untuned(&self) -> bool {
+        self.steps.iter().filter_map(|step| step.pick.as_ref()).any(|pick| pick.rivals.len() > 1)
     }
 
     pub(crate) fn all_steps(&self) -> &[Step] {

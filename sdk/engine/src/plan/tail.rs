@@ -30,15 +30,11 @@ impl Tail {
                 node: node.name.clone(),
                 op: node.op.name().to_owned(),
                 output: graph.value(node.output).name.clone(),
-                shape: Vec::new(),
                 kernel: "reference".to_owned(),
                 why,
-                tiles: 0,
-                macs: 0,
-                bytes: 0,
-                fused: Vec::new(),
                 float: is_float(&node.op),
                 tail: true,
+                ..StepInfo::default()
             };
             (i, info)
         });

@@ -39,7 +39,7 @@ impl Region {
 
 /// A partition of a value into tiles of at most so many rows of one image and so many channels; or one tile that is
 /// everything. Its regions are disjoint by construction, which the executor's soundness rests on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Tiling {
     whole: Region,
     images_per_tile: usize,

@@ -14,11 +14,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use build::Case;
-use tilemark_engine::{Compiled, CpuLevel, Device, all_kernels};
+use tilemark_engine::{Compiled, CpuLevel, Device, KernelInfo, all_kernels};
 use tilemark_model::{Data, Tensor, ValueId, reference};
 
-/// Runs a case on a device and compares every value that exists there with the reference. Returns the kernels used.
-fn check(case: &Case, device: &Device) -> BTreeSet<String> {
+/// Runs a case on a device and compares every value that exists there with the reference. Returns the kernels used, with
+/// their variants.
+fn check(case: &Case, device: &Device) -> BTreeSet<(String, String)> {
     let at = format!("{} on {} threads at {}", case.name, device.threads(), device.level().unwrap());
     let mut expected: HashMap<ValueId, Tensor> = HashMap::new();
     let outputs = reference::run_observed(&case.graph, case.inputs.clone(), |id, tensor| {
@@ -37,7 +38,7 @@ fn check(case: &Case, device: &Device) -> BTreeSet<String> {
         compare(&observed[i], output, || format!("{at}: output {i}, observed"));
         compare(&again[i], output, || format!("{at}: output {i}"));
     }
-    session.plan().unwrap().steps().map(|step| step.kernel.clone()).collect()
+    session.plan().unwrap().steps().map(|step| (step.kernel.clone(), step.variant.clone())).collect()
 }
 
 /// The bytes of a tensor, with one NaN for all: which one it is depends on the order of operands that a compiler chose.
@@ -80,6 +81,20 @@ fn device(level: CpuLevel, threads: usize) -> Device {
     Device::host().with_level(level).with_threads(threads).unwrap()
 }
 
+/// Names of the variants that a level has of any kernel, or of those of one operation; the usual one comes first.
+fn variants(level: CpuLevel, operation: Option<&str>) -> Vec<&'static str> {
+    let wanted = |kernel: &KernelInfo| {
+        kernel.level == level && operation.is_none_or(|operation| kernel.operation == operation)
+    };
+    let mut variants = vec!["usual"];
+    for kernel in all_kernels().filter(wanted) {
+        if !variants.contains(&kernel.variant) {
+            variants.push(kernel.variant);
+        }
+    }
+    variants
+}
+
 #[test]
 fn every_kernel_equals_the_reference() {
     for level in levels() {
@@ -88,17 +103,21 @@ fn every_kernel_equals_the_reference() {
             assert!(!cases.is_empty());
             let mut reached = false;
             for (i, case) in cases.iter().enumerate() {
-                let kernels = check(case, &device(level, 1 + i % 3));
-                reached |= kernels.iter().any(|kernel| kernel.starts_with(&format!("{operation}/")));
-                used.extend(kernels);
+                for variant in variants(level, Some(operation)) {
+                    let kernels = check(case, &device(level, 1 + i % 3).with_variant(variant));
+                    reached |= kernels.iter().any(|(kernel, _)| kernel.starts_with(&format!("{operation}/")));
+                    used.extend(kernels);
+                }
             }
             assert!(reached, "no case of {operation} reached a kernel of it");
         }
         let registered = all_kernels().filter(|kernel| kernel.level == level);
-        let missed: Vec<&str> =
-            registered.map(|kernel| kernel.name).filter(|&name| !used.contains(name)).collect();
+        let missed: Vec<_> = registered
+            .map(|kernel| (kernel.name.to_owned(), kernel.variant.to_owned()))
+            .filter(|kernel| !used.contains(kernel))
+            .collect();
         assert!(missed.is_empty(), "no case exercised {missed:?}");
-        assert!(used.contains("reference"), "no case exercised the fallback");
+        assert!(used.iter().any(|(kernel, _)| kernel == "reference"), "no case exercised the fallback");
     }
 }
 
@@ -108,9 +127,13 @@ fn random_networks_equal_the_reference() {
         let mut fused = 0;
         for seed in 0..120 {
             let case = cases::network(seed);
+            let variants = variants(level, None);
             for threads in 1..=3 {
-                check(&case, &device(level, threads));
+                let variant = variants[(seed as usize + threads) % variants.len()];
+                check(&case, &device(level, threads).with_variant(variant));
             }
+            // What prediction chooses, which may be another one for each step.
+            check(&case, &device(level, 2));
             let compiled = Compiled::new(case.graph.clone(), &device(level, 1)).unwrap();
             let shapes: Vec<Vec<usize>> = case.inputs.iter().map(|tensor| tensor.shape().to_vec()).collect();
             fused += compiled.plan(&shapes).unwrap().steps().filter(|step| !step.fused.is_empty()).count();

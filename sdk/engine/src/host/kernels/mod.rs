@@ -1,8 +1,8 @@
 //! The host's kernels: one folder per operation, one file per variant, `mod.rs` the dispatcher.
 //!
 //! A kernel is registered in its operation's `KERNELS`; what is registered is what [`all_kernels`] lists and what the
-//! conformance suite must have exercised. A plan asks [`pick`] for the best variant of an operation at the session's
-//! CPU level and lets it build the [`Work`] that tiles run.
+//! conformance suite must have exercised. One level may have several variants, the first of which is the usual one: a
+//! plan takes what is expected or was measured to be fastest (`plan/pick.rs`) and lets it build the [`Work`] that tiles run.
 
 pub(crate) mod average_pool;
 pub(crate) mod binary;
@@ -40,6 +40,8 @@ use crate::plan::{Lowering, Tiling};
 pub struct KernelInfo {
     /// `operation/level`.
     pub name: &'static str,
+    /// Which of several at this level; `usual` for the one that is taken where nothing speaks for another.
+    pub variant: &'static str,
     /// What it computes.
     pub operation: &'static str,
     /// What it needs from the CPU.
@@ -51,7 +53,8 @@ pub struct KernelInfo {
 /// Every kernel of this build, those that this CPU cannot run included.
 pub fn all_kernels() -> impl Iterator<Item = KernelInfo> {
     OPERATIONS.iter().copied().flatten().map(|kernel| KernelInfo {
-        name: kernel.name,
+        name: kernel.family(),
+        variant: kernel.variant(),
         operation: kernel.operation,
         level: kernel.level,
         supported: kernel.level.is_supported(),
@@ -108,12 +111,34 @@ macro_rules! per_level {
 use per_level;
 
 /// One variant of one operation.
+#[derive(Debug)]
 pub(crate) struct Kernel {
+    /// `operation/level`, or `operation/level:variant` for further ones at that level; unique.
     pub(crate) name: &'static str,
     pub(crate) operation: &'static str,
     pub(crate) level: CpuLevel,
     /// Packs weights and fixes everything that does not change between inferences.
     pub(crate) build: fn(&Lowering<'_>) -> Result<Planned, Error>,
+}
+
+/// The variant of a kernel whose name has none.
+pub(crate) const USUAL: &str = "usual";
+
+impl Kernel {
+    /// `operation/level`.
+    pub(crate) fn family(&self) -> &'static str {
+        self.name.split_once(':').map_or(self.name, |(family, _)| family)
+    }
+
+    /// The name without what only says how much a claim is: kernels with the same do the same work.
+    pub(crate) fn arithmetic(&self) -> &'static str {
+        if self.variant().ends_with("claims") { self.family() } else { self.name }
+    }
+
+    /// Which one at this level.
+    pub(crate) fn variant(&self) -> &'static str {
+        self.name.split_once(':').map_or(USUAL, |(_, variant)| variant)
+    }
 }
 
 /// What a kernel makes of one step.
@@ -131,9 +156,4 @@ pub(crate) trait Work: Send + Sync {
 
     /// Computes one tile. `scratch` is 64-byte aligned, at least [`Work::scratch_bytes`] long, and holds anything.
     fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error>;
-}
-
-/// The best variant of one operation's kernels that a CPU of `level` runs.
-pub(crate) fn pick(kernels: &'static [Kernel], level: CpuLevel) -> Option<&'static Kernel> {
-    kernels.iter().filter(|kernel| level.includes(kernel.level)).max_by_key(|kernel| kernel.level)
 }

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::host::kernels::epilogue::Requant;
 use crate::host::kernels::gemm::amx::TileProduct;
-use crate::host::kernels::gemm::product::{Left, Product, Weights, tiling};
+use crate::host::kernels::gemm::product::{CLAIM, Left, Product, Weights, tiling};
 use crate::host::kernels::gemm::tile::{self, Tiles};
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
@@ -35,10 +35,21 @@ struct Place {
     columns: usize,
 }
 
+/// With claims of the usual size, weights packed under the kernel's own name.
 pub(super) fn build(
     step: &Lowering<'_>,
-    mut kernel: &'static str,
+    kernel: &'static str,
+    tiles: &'static Tiles,
+) -> Result<Planned, Error> {
+    build_with(step, kernel, tiles, CLAIM)
+}
+
+/// `packing` is the name of the kernel whose packed weights it shares; `claim` the multiply-accumulates of a tile.
+pub(super) fn build_with(
+    step: &Lowering<'_>,
+    mut packing: &'static str,
     mut tiles: &'static Tiles,
+    claim: u64,
 ) -> Result<Planned, Error> {
     let (conv, bounds) = attributes(step)?;
     let (weights, [outputs, group_channels, height, width]) = weights(step)?;
@@ -52,9 +63,9 @@ pub(super) fn build(
     let place =
         Place { geometry, runs, length, groups: conv.groups, group_channels, columns: y.grid.columns };
     if tiles.level == CpuLevel::Amx && !TileProduct::pays(&place.left(), y.grid.rows) {
-        (kernel, tiles) = ("conv/avx512vnni", &tile::AVX512VNNI);
+        (packing, tiles) = ("conv/avx512vnni", &tile::AVX512VNNI);
     }
-    let product = step.packed(kernel, || {
+    let product = step.packed(packing, || {
         let weight = |output: usize, run: usize, i: usize| {
             let (tap, channel) = (run * taps_per_run + i / group_channels, i % group_channels);
             weights[(output * group_channels + channel) * height * width + tap]
@@ -62,7 +73,7 @@ pub(super) fn build(
         let weights = Weights { outputs, groups: conv.groups, runs: place.runs.len(), length, weight };
         Ok(Product::new(tiles, &weights, &Requant::new(step, bounds)?))
     })?;
-    let tiling = tiling(y, step.macs, tiles, conv.groups == 1);
+    let tiling = tiling(y, step.macs, tiles, conv.groups == 1, claim);
     let rows = tiling.region(0).rows.len();
     Ok(Planned { work: Box::new(Conv { product, place, rows }), tiling })
 }

@@ -12,6 +12,8 @@ use tilemark_model::shape::output_extent;
 
 use super::Kernel;
 #[cfg(target_arch = "x86_64")]
+use super::gemm::product::{CLAIM, LARGE_CLAIM, SMALL_CLAIM};
+#[cfg(target_arch = "x86_64")]
 use super::gemm::tile;
 use crate::error::Error;
 use crate::host::CpuLevel;
@@ -46,6 +48,69 @@ pub(crate) const KERNELS: &[Kernel] = &[
         operation: "conv",
         level: CpuLevel::Amx,
         build: |step| direct::build(step, "conv/amx", &tile::AMX),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "conv/avx2:small-claims",
+        operation: "conv",
+        level: CpuLevel::Avx2,
+        build: |step| direct::build_with(step, "conv/avx2", &tile::AVX2, SMALL_CLAIM),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "conv/avx2:large-claims",
+        operation: "conv",
+        level: CpuLevel::Avx2,
+        build: |step| direct::build_with(step, "conv/avx2", &tile::AVX2, LARGE_CLAIM),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "conv/avxvnni:small-claims",
+        operation: "conv",
+        level: CpuLevel::AvxVnni,
+        build: |step| direct::build_with(step, "conv/avxvnni", &tile::AVXVNNI, SMALL_CLAIM),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "conv/avxvnni:large-claims",
+        operation: "conv",
+        level: CpuLevel::AvxVnni,
+        build: |step| direct::build_with(step, "conv/avxvnni", &tile::AVXVNNI, LARGE_CLAIM),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "conv/avx512vnni:small-claims",
+        operation: "conv",
+        level: CpuLevel::Avx512Vnni,
+        build: |step| direct::build_with(step, "conv/avx512vnni", &tile::AVX512VNNI, SMALL_CLAIM),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "conv/avx512vnni:large-claims",
+        operation: "conv",
+        level: CpuLevel::Avx512Vnni,
+        build: |step| direct::build_with(step, "conv/avx512vnni", &tile::AVX512VNNI, LARGE_CLAIM),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "conv/amx:small-claims",
+        operation: "conv",
+        level: CpuLevel::Amx,
+        build: |step| direct::build_with(step, "conv/amx", &tile::AMX, SMALL_CLAIM),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "conv/amx:large-claims",
+        operation: "conv",
+        level: CpuLevel::Amx,
+        build: |step| direct::build_with(step, "conv/amx", &tile::AMX, LARGE_CLAIM),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "conv/avx512vnni:narrow",
+        operation: "conv",
+        level: CpuLevel::Avx512Vnni,
+        build: |step| direct::build_with(step, "conv/avx512vnni:narrow", &tile::AVX512VNNI_NARROW, CLAIM),
     },
 ];
 

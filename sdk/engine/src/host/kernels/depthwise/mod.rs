@@ -39,6 +39,43 @@ pub(crate) const KERNELS: &[Kernel] = &[
         level: CpuLevel::Avx512Vnni,
         build: |step| vertical::build(step, "depthwise/avx512vnni", &strip::AVX512VNNI),
     },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "depthwise/avx2:large-claims",
+        operation: "depthwise",
+        level: CpuLevel::Avx2,
+        build: |step| vertical::build_with(step, "depthwise/avx2", &strip::AVX2, vertical::LARGE_CLAIM),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "depthwise/avxvnni:large-claims",
+        operation: "depthwise",
+        level: CpuLevel::AvxVnni,
+        build: |step| vertical::build_with(step, "depthwise/avxvnni", &strip::AVXVNNI, vertical::LARGE_CLAIM),
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "depthwise/avx512vnni:large-claims",
+        operation: "depthwise",
+        level: CpuLevel::Avx512Vnni,
+        build: |step| {
+            vertical::build_with(step, "depthwise/avx512vnni", &strip::AVX512VNNI, vertical::LARGE_CLAIM)
+        },
+    },
+    #[cfg(target_arch = "x86_64")]
+    Kernel {
+        name: "depthwise/avx512vnni:narrow",
+        operation: "depthwise",
+        level: CpuLevel::Avx512Vnni,
+        build: |step| {
+            vertical::build_with(
+                step,
+                "depthwise/avx512vnni:narrow",
+                &strip::AVX512VNNI_NARROW,
+                vertical::CLAIM,
+            )
+        },
+    },
 ];
 
 /// Most taps of a depthwise window; larger ones run as grouped convolutions. No network comes near.

@@ -81,6 +81,9 @@ pub(crate) struct Strips {
 
 pub(crate) static AVX512VNNI: Strips =
     Strips { level: CpuLevel::Avx512Vnni, widths: &[zmm::WIDTH, ymm_evex::WIDTH] };
+/// Half registers: for channels that leave much of a wide strip empty.
+pub(crate) static AVX512VNNI_NARROW: Strips =
+    Strips { level: CpuLevel::Avx512Vnni, widths: &[ymm_evex::WIDTH] };
 pub(crate) static AVXVNNI: Strips = Strips { level: CpuLevel::AvxVnni, widths: &[ymm_vex::WIDTH] };
 pub(crate) static AVX2: Strips = Strips { level: CpuLevel::Avx2, widths: &[ymm_madd::WIDTH] };
 

@@ -16,7 +16,9 @@ use crate::plan::{Layout, Lowering, Tiling};
 /// Columns of the input that are interleaved at once where the window is not wider: they stay in the first cache.
 const CHUNK_COLUMNS: usize = 40;
 /// Multiply-accumulates worth a claim: 5 to 15 microseconds.
-const TILE_MACS: u64 = 400_000;
+pub(super) const CLAIM: u64 = 400_000;
+/// What the kernels named `large-claims` take at once.
+pub(super) const LARGE_CLAIM: u64 = 4 * CLAIM;
 
 /// How output rows share interleaved input rows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,16 +81,27 @@ struct Depthwise {
     chunk: usize,
 }
 
+/// With claims of the usual size, weights packed under the kernel's own name.
 pub(super) fn build(
     step: &Lowering<'_>,
     kernel: &'static str,
     strips: &'static Strips,
 ) -> Result<Planned, Error> {
+    build_with(step, kernel, strips, CLAIM)
+}
+
+/// `packing` is the name of the kernel whose packed weights it shares; `claim` the multiply-accumulates of a tile.
+pub(super) fn build_with(
+    step: &Lowering<'_>,
+    packing: &'static str,
+    strips: &'static Strips,
+    claim: u64,
+) -> Result<Planned, Error> {
     let (conv, bounds) = attributes(step)?;
     let (weights, [outputs, _, height, width]) = weights(step)?;
     let window = &conv.window;
     let sharing = Sharing::new(height, window.strides[0], window.dilations[0]);
-    let packed = step.packed(kernel, || {
+    let packed = step.packed(packing, || {
         let shape = Shape { outputs, kernel: [height, width], strides: window.strides, sharing };
         Ok(Packed::new(strips, weights, &shape, &Requant::new(step, bounds)?))
     })?;
@@ -108,20 +121,20 @@ pub(super) fn build(
     };
     Ok(Planned {
         work: Box::new(work),
-        tiling: tiling(step.output, step.macs, sharing, strips.widths[0].channels),
+        tiling: tiling(step.output, step.macs, sharing, strips.widths[0].channels, claim),
     })
 }
 
 /// Row blocks where the image has many rows, else channels.
-fn tiling(y: &Layout, macs: u64, sharing: Sharing, step: usize) -> Tiling {
+fn tiling(y: &Layout, macs: u64, sharing: Sharing, step: usize, claim: u64) -> Tiling {
     let grid = y.grid;
     let lines = (grid.images as u64).saturating_mul(grid.rows as u64).max(1);
-    let rows = usize::try_from(TILE_MACS / (macs / lines).max(1)).unwrap_or(usize::MAX);
+    let rows = usize::try_from(claim / (macs / lines).max(1)).unwrap_or(usize::MAX);
     if rows < grid.rows && grid.rows >= 4 * sharing.rows {
         let blocks = grid.rows.div_ceil(rows.max(sharing.rows));
         return Tiling::new(y, grid.rows.div_ceil(blocks).next_multiple_of(sharing.rows), usize::MAX);
     }
-    let parts = macs / (grid.images as u64).max(1) / TILE_MACS;
+    let parts = macs / (grid.images as u64).max(1) / claim;
     let parts = usize::try_from(parts).unwrap_or(usize::MAX).max(1);
     Tiling::new(y, usize::MAX, grid.channels.div_ceil(parts).next_multiple_of(step))
 }

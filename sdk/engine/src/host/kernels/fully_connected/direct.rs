@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::host::kernels::epilogue::Requant;
 use crate::host::kernels::gemm::amx::TileProduct;
-use crate::host::kernels::gemm::product::{Left, Product, Weights, tiling};
+use crate::host::kernels::gemm::product::{CLAIM, Left, Product, Weights, tiling};
 use crate::host::kernels::gemm::tile::{self, Tiles};
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
@@ -22,19 +22,30 @@ struct FullyConnected {
     rows: usize,
 }
 
+/// With claims of the usual size, weights packed under the kernel's own name.
 pub(super) fn build(
     step: &Lowering<'_>,
-    mut kernel: &'static str,
+    kernel: &'static str,
+    tiles: &'static Tiles,
+) -> Result<Planned, Error> {
+    build_with(step, kernel, tiles, CLAIM)
+}
+
+/// `packing` is the name of the kernel whose packed weights it shares; `claim` the multiply-accumulates of a tile.
+pub(super) fn build_with(
+    step: &Lowering<'_>,
+    mut packing: &'static str,
     mut tiles: &'static Tiles,
+    claim: u64,
 ) -> Result<Planned, Error> {
     let Op::FullyConnected(bounds) = step.node.op else {
         return Err(Error::internal(&step.node.name, "planned as FullyConnected"));
     };
     let (length, rows) = (step.inputs[0].row_stride(), step.output.grid.rows);
     if tiles.level == CpuLevel::Amx && !TileProduct::pays(&left(length), rows) {
-        (kernel, tiles) = ("fully_connected/avx512vnni", &tile::AVX512VNNI);
+        (packing, tiles) = ("fully_connected/avx512vnni", &tile::AVX512VNNI);
     }
-    let product = step.packed(kernel, || {
+    let product = step.packed(packing, || {
         let missing = || Error::internal(&step.node.name, "lacks its weights");
         let weights = step.graph.constant_bytes(step.node.inputs[1]).ok_or_else(missing)?;
         let weights: &[i8] = bytemuck::cast_slice(weights);
@@ -43,7 +54,7 @@ pub(super) fn build(
         let weights = Weights { outputs, groups: 1, runs: 1, length: k, weight };
         Ok(Product::new(tiles, &weights, &Requant::new(step, bounds)?))
     })?;
-    let tiling = tiling(step.output, step.macs, tiles, true);
+    let tiling = tiling(step.output, step.macs, tiles, true, claim);
     let rows = tiling.region(0).rows.len();
     Ok(Planned { work: Box::new(FullyConnected { product, length, rows }), tiling })
 }

@@ -237,16 +237,26 @@ impl Left<'_> {
 
 /// Multiply-accumulates worth a claim: some 5 microseconds with AVX512-VNNI, 15 with AVX2. Claims of 20 microseconds are no
 /// faster on one thread, and leave a second one idle in half of a small network's layers.
-const TILE_MACS: u64 = 1_200_000;
-/// The same for tiles of AMX, 8 times as fast.
-const AMX_TILE_MACS: u64 = 8 * TILE_MACS;
+pub(crate) const CLAIM: u64 = 1_200_000;
+/// What kernels named `small-claims` and `large-claims` take at once: more tiles for several threads to share, or fewer
+/// reads of the image (AVX2 widens it anew for every tile).
+pub(crate) const SMALL_CLAIM: u64 = CLAIM / 4;
+pub(crate) const LARGE_CLAIM: u64 = CLAIM * 4;
+/// How much more tiles of AMX take at once, which are 8 times as fast.
+const AMX_CLAIMS: u64 = 8;
 /// Rows of the left matrix that a tile should have, where the image has them: each block's weights serve them all.
 const TILE_ROWS: usize = 4 * MAX_ROWS;
 
-/// Cuts an output into tiles for [`Product::run`].
-pub(crate) fn tiling(layout: &Layout, macs: u64, tiles: &Tiles, may_cut_channels: bool) -> Tiling {
+/// Cuts an output into tiles of some `claim` multiply-accumulates for [`Product::run`].
+pub(crate) fn tiling(
+    layout: &Layout,
+    macs: u64,
+    tiles: &Tiles,
+    may_cut_channels: bool,
+    claim: u64,
+) -> Tiling {
     let step = if tiles.level == CpuLevel::Amx { BLOCK } else { tiles.widths[0].channels };
-    let tile_macs = if tiles.level == CpuLevel::Amx { AMX_TILE_MACS } else { TILE_MACS };
+    let tile_macs = if tiles.level == CpuLevel::Amx { AMX_CLAIMS * claim } else { claim };
     let grid = layout.grid;
     let lines = (grid.images as u64 * grid.rows as u64).max(1);
     let least = TILE_ROWS.div_ceil(grid.columns.max(1)).min(grid.rows.max(1));

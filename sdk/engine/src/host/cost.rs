@@ -1,0 +1,117 @@
+//! What a step costs, predicted from its geometry: the choice where nothing was measured, and what a measurement is held
+//! against.
+//!
+//! A product takes the longer of multiplying and writing results, where rows or channels are few also of reading weights:
+//! `macs / rate + outputs * epilogue + weights / bandwidth`. A depthwise convolution adds up what it interleaves, multiplies
+//! and writes, per output. The constants are fitted to `cargo xtask hwbench` (docs/engine.md has the residuals); a CPU on
+//! which they are off by a factor common to all is predicted wrongly in seconds and rightly in what is faster.
+
+use super::cpu::CpuLevel;
+use super::kernels::Kernel;
+use crate::plan::Lowering;
+
+/// Nanoseconds per unit of work at one level, on one core.
+struct Rates {
+    /// A multiply-accumulate of a product, padding of registers included.
+    mac: f64,
+    /// An output's rounding, packing and storing.
+    output: f64,
+    /// A byte of weights that does not stay in the first cache.
+    weight: f64,
+    /// A byte of a depthwise convolution's input, interleaved.
+    interleaved: f64,
+    /// A byte of any other step.
+    byte: f64,
+}
+
+/// Claiming a tile and filling its halo.
+const CLAIM_NS: f64 = 120.0;
+/// Multiply-accumulates of a claim where the kernel's name does not say otherwise; only their ratio matters here.
+const CLAIM_MACS: f64 = 1.2e6;
+/// Half registers take twice the instructions for the same work; on CPUs that split 512-bit ones they cost no more.
+const NARROW: f64 = 1.04;
+
+/// Seconds that `kernel` is expected to take for a step on `threads` threads.
+pub(crate) fn predict(kernel: &Kernel, step: &Lowering<'_>, threads: usize) -> f64 {
+    let rates = rates(kernel.level);
+    let alone = match kernel.operation {
+        "conv" | "fully_connected" => product(&rates, kernel, step),
+        "depthwise" => depthwise(&rates, kernel, step),
+        _ => rates.byte * (step.output.bytes().unwrap_or(usize::MAX) as f64 + input_bytes(step)),
+    };
+    let tiles = claims(kernel, step.macs);
+    1e-9 * (alone * share(tiles, threads) + CLAIM_NS * (tiles as f64 / threads as f64))
+}
+
+/// The part of all work that the busiest of `threads` threads does if `tiles` equal tiles are shared out.
+pub(crate) fn share(tiles: usize, threads: usize) -> f64 {
+    let (tiles, threads) = (tiles.max(1), threads.max(1));
+    tiles.div_ceil(threads) as f64 / tiles as f64
+}
+
+fn claims(kernel: &Kernel, macs: u64) -> usize {
+    let claim = match kernel.variant() {
+        "small-claims" => CLAIM_MACS / 4.0,
+        "large-claims" => CLAIM_MACS * 4.0,
+        _ => CLAIM_MACS,
+    };
+    (macs as f64 / claim).max(1.0) as usize
+}
+
+fn width(kernel: &Kernel) -> f64 {
+    if kernel.variant() == "narrow" { NARROW } else { 1.0 }
+}
+
+fn product(rates: &Rates, kernel: &Kernel, step: &Lowering<'_>) -> f64 {
+    let outputs = elements(step);
+    let weights = step.node.inputs.get(1).map_or(0, |&id| step.shapes.of(id).iter().product::<usize>());
+    // Products come in steps of four bytes.
+    let depth = step.macs as f64 / outputs.max(1.0);
+    let padding = (depth / 4.0).ceil() * 4.0 / depth.max(1.0);
+    let multiplying = step.macs as f64 * padding * rates.mac * width(kernel);
+    multiplying + outputs * rates.output + weights as f64 * rates.weight
+}
+
+fn depthwise(rates: &Rates, kernel: &Kernel, step: &Lowering<'_>) -> f64 {
+    let outputs = elements(step);
+    let taps = step.macs as f64 / outputs.max(1.0);
+    // Four rows at a time, of which some have no weights.
+    let padded = (taps / 3.0).ceil() * 4.0;
+    let multiplying = outputs * padded * rates.mac * width(kernel);
+    multiplying + outputs * rates.output + input_bytes(step) * rates.interleaved
+}
+
+fn elements(step: &Lowering<'_>) -> f64 {
+    step.output.shape.iter().map(|&n| n as f64).product()
+}
+
+fn input_bytes(step: &Lowering<'_>) -> f64 {
+    step.inputs.iter().map(|layout| layout.bytes().unwrap_or(usize::MAX) as f64).sum()
+}
+
+fn rates(level: CpuLevel) -> Rates {
+    let rates = |mac, output, weight, interleaved, byte| Rates { mac, output, weight, interleaved, byte };
+    match level {
+        CpuLevel::Scalar => rates(0.074, 0.5, 0.05, 1.0, 0.5),
+        CpuLevel::Avx2 => rates(0.0115, 0.1, 0.03, 0.06, 0.06),
+        // Not measured: AVX-VNNI multiplies like AVX-512 on half the width and rounds like AVX2.
+        CpuLevel::AvxVnni => rates(0.0075, 0.09, 0.03, 0.05, 0.06),
+        CpuLevel::Avx512Vnni => rates(0.0048, 0.07, 0.03, 0.03, 0.04),
+        // Measured on another machine, whose AVX-512 is as fast: multiplying is free beside rounding.
+        CpuLevel::Amx => rates(0.0006, 0.05, 0.03, 0.03, 0.04),
+        CpuLevel::Neon => rates(0.02, 0.15, 0.05, 0.1, 0.1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_tiles_leave_threads_idle() {
+        assert_eq!(share(1, 4), 1.0);
+        assert_eq!(share(4, 4), 0.25);
+        assert_eq!(share(5, 4), 0.4);
+        assert_eq!(share(0, 0), 1.0);
+    }
+}
