@@ -117,10 +117,11 @@ fn print(report: &Report) -> Result<()> {
     report.app.as_ref().map_or(Ok(()), print_app)
 }
 
-/// One row an operation, with its variants.
+/// One row an operation, with its levels.
 fn kernels(kernels: &[KernelInfo]) -> Vec<[String; 2]> {
     let mut rows: Vec<[String; 2]> = Vec::new();
-    for kernel in kernels {
+    let mut seen = BTreeSet::new();
+    for kernel in kernels.iter().filter(|kernel| seen.insert((kernel.operation, kernel.level))) {
         let operation = format!("  {}", kernel.operation);
         let variant = if kernel.supported { kernel.level.to_string() } else { format!("({})", kernel.level) };
         match rows.last_mut().filter(|[name, _]| *name == operation) {
