@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tilemark_model::{Tensor, ValueId};
+use tilemark_model::{Data, Tensor, ValueId};
 
 use crate::compiled::Compiled;
 use crate::error::Error;
 use crate::host::executor::Executor;
 use crate::host::memory::Memory;
+use crate::host::ports;
+use crate::host::vectorize::Vectorizer;
 use crate::plan::Plan;
 
 /// Runs one inference at a time. Make one per thread that runs; they share their weights.
@@ -52,9 +54,32 @@ impl Session {
     /// # Errors
     /// [`Error::Model`] if the inputs do not fit; those of [`Session::prepare`].
     pub fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
+        let mut outputs = Vec::new();
+        self.run_into(inputs, &mut outputs)?;
+        Ok(outputs)
+    }
+
+    /// Like [`Session::run`], into the memory of earlier outputs: `outputs` may hold anything before, and holds the
+    /// graph's outputs afterwards. From the second run with the same shapes and the same `outputs` on, nothing is
+    /// allocated, unless a step runs on the reference interpreter or an output is of a type without arithmetic
+    /// (neither an 8-bit nor an `i32`, `i64` or `f32` tensor).
+    ///
+    /// ```
+    /// # fn demo(mut session: tilemark_engine::Session, frames: Vec<tilemark_model::Tensor>) -> Result<(), tilemark_engine::Error> {
+    /// let mut outputs = Vec::new();
+    /// for frame in &frames {
+    ///     session.run_into(std::slice::from_ref(frame), &mut outputs)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Session::run`]; `outputs` are of no use then.
+    pub fn run_into(&mut self, inputs: &[Tensor], outputs: &mut Vec<Tensor>) -> Result<(), Error> {
         let plan = self.load(inputs)?;
         self.executor.run(&plan, 0..plan.all_steps().len(), &mut self.memory)?;
-        self.finish(&plan, |_, _| ())
+        self.finish(&plan, outputs, |_, _| ())
     }
 
     /// Like [`Session::run`], and shows `observe` every value that exists in memory, inputs first, as soon as it is
@@ -76,7 +101,9 @@ impl Session {
             self.executor.run(&plan, i..i + 1, &mut self.memory)?;
             observe(step.value, &self.read(&plan, step.value)?);
         }
-        self.finish(&plan, observe)
+        let mut outputs = Vec::new();
+        self.finish(&plan, &mut outputs, observe)?;
+        Ok(outputs)
     }
 
     /// Like [`Session::run`], and says how long each step of [`Session::plan`] took. Steps run one by one, so their sum is
@@ -93,7 +120,8 @@ impl Session {
             times.push(start.elapsed());
         }
         let mut start = Instant::now();
-        let outputs = self.finish(&plan, |_, _| {
+        let mut outputs = Vec::new();
+        self.finish(&plan, &mut outputs, |_, _| {
             times.push(start.elapsed());
             start = Instant::now();
         })?;
@@ -111,15 +139,11 @@ impl Session {
             None => self.prepare(&inputs.iter().map(|tensor| tensor.shape().to_vec()).collect::<Vec<_>>())?,
         };
         let graph = self.compiled.graph();
+        let vectorizer = Vectorizer::new(self.compiled.level());
         for (port, tensor) in graph.inputs.iter().zip(inputs) {
             let missing = || Error::internal(&port.name, "has no place in memory");
             let slot = plan.slot(port.value).ok_or_else(missing)?;
-            let bytes = self.memory.slice_mut(slot.range());
-            if tensor.dtype() == slot.layout.dtype {
-                slot.layout.store(tensor, bytes, slot.fill)?;
-            } else {
-                slot.layout.store(&graph.accept(port, tensor.clone())?, bytes, slot.fill)?;
-            }
+            ports::store(graph, port, tensor, slot, self.memory.slice_mut(slot.range()), vectorizer)?;
         }
         Ok(plan)
     }
@@ -134,21 +158,44 @@ impl Session {
     }
 
     /// Runs the host tail, shows `observe` what it writes, and collects the outputs.
-    fn finish(&mut self, plan: &Plan, observe: impl FnMut(ValueId, &Tensor)) -> Result<Vec<Tensor>, Error> {
+    fn finish(
+        &mut self,
+        plan: &Plan,
+        outputs: &mut Vec<Tensor>,
+        observe: impl FnMut(ValueId, &Tensor),
+    ) -> Result<(), Error> {
         let graph = Arc::clone(self.compiled.graph());
         let late = plan.tail().run(&graph, plan.shapes(), |value| self.read(plan, value), observe)?;
-        let output = |value: ValueId| match late.get(&value) {
-            Some(tensor) => Ok(tensor.clone()),
-            None => self.read(plan, value),
-        };
-        graph.outputs.iter().map(|port| port.value).map(output).collect()
+        outputs.truncate(graph.outputs.len());
+        for (i, port) in graph.outputs.iter().enumerate() {
+            match (outputs.get_mut(i), late.get(&port.value)) {
+                (Some(output), None) => {
+                    output.rebuild(|shape, spare| self.read_into(plan, port.value, shape, spare))?;
+                }
+                (Some(output), Some(tensor)) => output.clone_from(tensor),
+                (None, None) => outputs.push(self.read(plan, port.value)?),
+                (None, Some(tensor)) => outputs.push(tensor.clone()),
+            }
+        }
+        Ok(())
     }
 
     fn read(&mut self, plan: &Plan, value: ValueId) -> Result<Tensor, Error> {
+        self.read_into(plan, value, Vec::new(), Data::U8(Vec::new()))
+    }
+
+    /// Reads a value into the memory of another tensor's shape and elements.
+    fn read_into(
+        &mut self,
+        plan: &Plan,
+        value: ValueId,
+        shape: Vec<usize>,
+        spare: Data,
+    ) -> Result<Tensor, Error> {
         let graph = self.compiled.graph();
         let missing = || Error::internal(&graph.value(value).name, "was never computed");
         match plan.slot(value) {
-            Some(slot) => slot.layout.load(self.memory.slice_mut(slot.range())),
+            Some(slot) => slot.layout.load_into(self.memory.slice_mut(slot.range()), shape, spare),
             None => plan.shapes().known(value).cloned().or_else(|| graph.constant(value)).ok_or_else(missing),
         }
     }

@@ -99,6 +99,18 @@ fn inputs_are_taken_in_the_declared_type_too() {
 }
 
 #[test]
+fn outputs_of_any_kind_can_be_reused() {
+    let mut session = Compiled::new(network([1; 4]), &device(1)).unwrap().session().unwrap();
+    let nothing = || Tensor::f32([0], vec![]).unwrap();
+    let mut outputs = vec![nothing(), nothing(), nothing()];
+    for batch in [2, 1, 3] {
+        let inputs = [photo(batch, batch)];
+        session.run_into(&inputs, &mut outputs).unwrap();
+        assert_eq!(outputs, session.run(&inputs).unwrap(), "batch {batch}");
+    }
+}
+
+#[test]
 fn a_plan_explains_itself() {
     let compiled = Compiled::new(network([0, 1, 2, 3]), &device(1)).unwrap();
     let plan = compiled.plan(&[vec![2, 3, 6, 6]]).unwrap();

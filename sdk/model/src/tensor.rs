@@ -261,6 +261,22 @@ impl Tensor {
         self.data
     }
 
+    /// Becomes the tensor that `make` builds, perhaps in the memory of this one's shape and elements, which it is given.
+    ///
+    /// # Errors
+    /// Those of `make`; this is a tensor without elements then.
+    pub fn rebuild<E>(&mut self, make: impl FnOnce(Vec<usize>, Data) -> Result<Self, E>) -> Result<(), E> {
+        let data = std::mem::replace(&mut self.data, Data::U8(Vec::new()));
+        match make(std::mem::take(&mut self.shape), data) {
+            Ok(tensor) => *self = tensor,
+            Err(error) => {
+                self.shape = vec![0];
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
     /// The element type.
     pub fn dtype(&self) -> DType {
         self.data.dtype()
@@ -386,6 +402,15 @@ pub fn element_count(shape: &[usize]) -> Result<usize, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tensor_stays_whole_when_it_cannot_be_rebuilt() {
+        let mut tensor = Tensor::u8([2], vec![3, 4]).unwrap();
+        tensor.rebuild(|shape, data| Tensor::new([shape[0], 1], data)).unwrap();
+        assert_eq!(tensor, Tensor::u8([2, 1], vec![3, 4]).unwrap());
+        assert_eq!(tensor.rebuild(|_, data| Tensor::new([5], data)).unwrap_err().code(), "TM0213");
+        assert_eq!(tensor, Tensor::u8([0], vec![]).unwrap());
+    }
 
     #[test]
     fn shape_and_length_must_agree() {

@@ -1,4 +1,5 @@
-//! Runs a plan's steps: one broadcast per inference, tiles claimed from a counter per step, no fork and join inside.
+//! Runs a plan's steps: threads start together once per inference, tiles are claimed from a counter per step, no fork
+//! and join inside.
 //!
 //! A step ends when its tiles are done, not when every thread has arrived, so a thread that the system wakes late
 //! delays nobody unless it holds a tile.
@@ -7,6 +8,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::crew::Crew;
 use super::memory::Memory;
 use crate::error::Error;
 use crate::plan::{Plan, Step};
@@ -14,10 +16,9 @@ use crate::plan::{Plan, Step};
 /// Rounds of the waiting loop before a thread offers its core to others: some 50 microseconds.
 const SPINS: usize = 1000;
 
-/// Threads with their working memory. One per session, never rayon's global pool.
+/// Threads with their working memory, one set per session.
 pub(crate) struct Executor {
-    /// `None` for one thread, which is the caller's.
-    pool: Option<rayon::ThreadPool>,
+    crew: Crew,
     scratch: Vec<Mutex<Memory>>,
     counters: Vec<Counter>,
 }
@@ -34,15 +35,8 @@ impl Executor {
     /// # Errors
     /// [`Error::NoThreads`] if the system gives none.
     pub(crate) fn new(threads: usize) -> Result<Self, Error> {
-        let pool = (threads > 1)
-            .then(|| {
-                let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
-                builder.thread_name(|i| format!("tilemark-{i}")).build()
-            })
-            .transpose()
-            .map_err(|error| Error::NoThreads { threads, reason: error.to_string() })?;
         let scratch = (0..threads).map(|_| Memory::new(0).map(Mutex::new)).collect::<Result<_, _>>()?;
-        Ok(Self { pool, scratch, counters: Vec::new() })
+        Ok(Self { crew: Crew::new(threads)?, scratch, counters: Vec::new() })
     }
 
     /// Makes the memory that `plan` needs, so that running it allocates nothing.
@@ -81,12 +75,7 @@ impl Executor {
             let bytes = scratch.len();
             walk.run(scratch.slice_mut(0..bytes));
         };
-        match &self.pool {
-            None => work(0),
-            Some(pool) => {
-                pool.broadcast(|context| work(context.index()));
-            }
-        }
+        self.crew.run(&work);
         walk.error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 }

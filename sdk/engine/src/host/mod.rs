@@ -4,11 +4,13 @@
 pub(crate) mod amx;
 pub(crate) mod cost;
 pub(crate) mod cpu;
+mod crew;
 pub(crate) mod executor;
 pub(crate) mod fallback;
 pub(crate) mod kernels;
 pub(crate) mod memory;
 mod peak;
+pub(crate) mod ports;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod simd;
 pub(crate) mod vectorize;

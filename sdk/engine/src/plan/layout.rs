@@ -172,17 +172,36 @@ impl Layout {
     /// # Errors
     /// None for a layout made from inferred shapes.
     pub(crate) fn load(&self, bytes: &[u8]) -> Result<Tensor, Error> {
-        let data = match self.dtype {
-            DType::U8 => Data::U8(self.gather(bytes)),
-            DType::I8 => {
-                Data::I8(self.gather(bytes).into_iter().map(|byte: u8| (byte ^ 0x80) as i8).collect())
-            }
-            DType::I32 => Data::I32(self.gather(bytemuck::cast_slice(bytes))),
-            DType::I64 => Data::I64(self.gather(bytemuck::cast_slice(bytes))),
-            DType::F32 => Data::F32(self.gather(bytemuck::cast_slice(bytes))),
-            other => Data::Coded(Coded::new(other, self.gather_coded(bytes))?),
+        self.load_into(bytes, Vec::new(), Data::U8(Vec::new()))
+    }
+
+    /// [`Layout::load`] into the memory of another tensor's shape and elements, which spares allocations if it had
+    /// this type and as many elements.
+    ///
+    /// # Errors
+    /// Those of [`Layout::load`].
+    pub(crate) fn load_into(
+        &self,
+        bytes: &[u8],
+        mut shape: Vec<usize>,
+        spare: Data,
+    ) -> Result<Tensor, Error> {
+        let data = match (self.dtype, spare) {
+            (DType::U8, Data::U8(spare)) => Data::U8(self.gather(bytes, spare)),
+            (DType::U8, _) => Data::U8(self.gather(bytes, Vec::new())),
+            (DType::I8, Data::I8(spare)) => Data::I8(self.gather_signed(bytes, spare)),
+            (DType::I8, _) => Data::I8(self.gather_signed(bytes, Vec::new())),
+            (DType::I32, Data::I32(spare)) => Data::I32(self.gather(bytemuck::cast_slice(bytes), spare)),
+            (DType::I32, _) => Data::I32(self.gather(bytemuck::cast_slice(bytes), Vec::new())),
+            (DType::I64, Data::I64(spare)) => Data::I64(self.gather(bytemuck::cast_slice(bytes), spare)),
+            (DType::I64, _) => Data::I64(self.gather(bytemuck::cast_slice(bytes), Vec::new())),
+            (DType::F32, Data::F32(spare)) => Data::F32(self.gather(bytemuck::cast_slice(bytes), spare)),
+            (DType::F32, _) => Data::F32(self.gather(bytemuck::cast_slice(bytes), Vec::new())),
+            (other, _) => Data::Coded(Coded::new(other, self.gather_coded(bytes))?),
         };
-        Ok(Tensor::new(self.shape.clone(), data)?)
+        shape.clear();
+        shape.extend_from_slice(&self.shape);
+        Ok(Tensor::new(shape, data)?)
     }
 
     /// Calls `visit` with image, row and the element offset of the row's first pixel.
@@ -210,21 +229,30 @@ impl Layout {
         });
     }
 
-    fn gather<T: Copy + Default>(&self, buffer: &[T]) -> Vec<T> {
+    /// The elements in row-major order, in the memory of `spare`.
+    fn gather<T: Copy + Default>(&self, buffer: &[T], spare: Vec<T>) -> Vec<T> {
         let Grid { images, rows, columns, channels } = self.grid;
-        let mut elements = vec![T::default(); images * rows * columns * channels];
+        let (count, mut elements) = (images * rows * columns * channels, spare);
+        elements.clear();
         if self.is_plain() {
-            elements.copy_from_slice(&buffer[..images * rows * columns * channels]);
+            elements.extend_from_slice(&buffer[..count]);
             return elements;
         }
+        elements.resize(count, T::default());
         self.rows(|image, row, at| {
+            let pixels = &buffer[at..at + columns * channels];
             for channel in 0..channels {
                 let line = &mut elements[((image * channels + channel) * rows + row) * columns..][..columns];
-                for (x, element) in line.iter_mut().enumerate() {
-                    *element = buffer[at + x * channels + channel];
-                }
+                let pixels = pixels.chunks_exact(channels);
+                line.iter_mut().zip(pixels).for_each(|(element, pixel)| *element = pixel[channel]);
             }
         });
+        elements
+    }
+
+    fn gather_signed(&self, bytes: &[u8], spare: Vec<i8>) -> Vec<i8> {
+        let mut elements: Vec<i8> = self.gather(bytemuck::cast_slice(bytes), spare);
+        elements.iter_mut().for_each(|element| *element ^= i8::MIN);
         elements
     }
 
@@ -246,10 +274,10 @@ impl Layout {
         where
             [u8; N]: Default,
         {
-            layout.gather::<[u8; N]>(buffer.as_chunks().0).into_flattened()
+            layout.gather::<[u8; N]>(buffer.as_chunks().0, Vec::new()).into_flattened()
         }
         match self.dtype.size() {
-            1 => self.gather(buffer),
+            1 => self.gather(buffer, Vec::new()),
             2 => words::<2>(self, buffer),
             4 => words::<4>(self, buffer),
             _ => words::<8>(self, buffer),

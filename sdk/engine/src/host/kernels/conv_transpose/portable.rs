@@ -14,6 +14,9 @@ use crate::host::memory::{Inputs, Tile, View};
 use crate::host::vectorize::{Loop, Vectorizer};
 use crate::plan::{Lowering, Tiling};
 
+/// Rows that meet in one output row and are remembered, so that the next output row need not turn them again.
+const HELD: usize = 8;
+
 struct ConvTranspose {
     weights: Arc<Weights>,
     /// For every output row the kernel's and the input's rows that meet there.
@@ -123,13 +126,15 @@ impl Work for ConvTranspose {
         let scratch: &mut [f32] = bytemuck::cast_slice_mut(&mut scratch[..self.scratch_bytes()]);
         let (planes, sums) = scratch.split_at_mut(self.height * self.channels * self.columns);
         // Which input row lies in which part of `planes`, one part for each of the kernel's rows that meet.
-        let mut held = vec![None; self.height];
+        let mut held = [None; HELD];
         for (image, row) in tile.region().clone().lines() {
             for (part, &(_, input)) in self.rows[row].iter().enumerate() {
-                if held[part] != Some((image, input)) {
+                if held.get(part) != Some(&Some((image, input))) {
                     let planes = &mut planes[part * self.channels * self.columns..];
                     self.vectorizer.run(Turn { line: line(&x, image, input), planes, step: self });
-                    held[part] = Some((image, input));
+                    if let Some(held) = held.get_mut(part) {
+                        *held = Some((image, input));
+                    }
                 }
             }
             let y = bytemuck::cast_slice_mut(tile.row(image, row));

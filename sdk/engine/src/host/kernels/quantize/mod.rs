@@ -4,4 +4,6 @@ mod portable;
 
 use super::{Kernel, per_level};
 
+pub(crate) use portable::Quantizer;
+
 pub(crate) const KERNELS: &[Kernel] = per_level!("quantize", portable::build);

@@ -1,5 +1,7 @@
 //! The contract's division, then the epilogue's clamp and rounding, in a loop that vectorizes.
 
+use tilemark_model::{Graph, ValueId};
+
 use crate::error::Error;
 use crate::host::kernels::epilogue::{Clamp, clamp};
 use crate::host::kernels::{Planned, Work};
@@ -7,32 +9,47 @@ use crate::host::memory::{Inputs, Tile};
 use crate::host::vectorize::{Loop, Vectorizer};
 use crate::plan::{Lowering, Tiling};
 
-struct Quantize {
+/// f32 to the stored bytes of one quantized value.
+#[derive(Clone, Copy)]
+pub(crate) struct Quantizer {
     scale: f32,
     clamp: Clamp,
     vectorizer: Vectorizer,
 }
 
+impl Quantizer {
+    /// For the elements of `value`.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if it is not quantized.
+    pub(crate) fn new(graph: &Graph, value: ValueId, vectorizer: Vectorizer) -> Result<Self, Error> {
+        Ok(Self { scale: graph.quant(value)?.scale, clamp: clamp(graph, value, None)?, vectorizer })
+    }
+
+    /// Quantizes as many elements as both have.
+    #[inline]
+    pub(crate) fn line(&self, x: &[f32], y: &mut [u8]) {
+        self.vectorizer.run(Line { step: self, x, y });
+    }
+}
+
 pub(super) fn build(step: &Lowering<'_>, vectorizer: Vectorizer) -> Result<Planned, Error> {
-    let Lowering { graph, node, .. } = *step;
-    let scale = graph.quant(node.output)?.scale;
-    let work = Box::new(Quantize { scale, clamp: clamp(graph, node.output, None)?, vectorizer });
+    let work = Box::new(Quantizer::new(step.graph, step.node.output, vectorizer)?);
     Ok(Planned { work, tiling: Tiling::by_rows(step.output, 0) })
 }
 
-impl Work for Quantize {
+impl Work for Quantizer {
     fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, _: &mut [u8]) -> Result<(), Error> {
         let x = inputs.view(0);
         for (image, row) in tile.region().clone().lines() {
-            let x = bytemuck::cast_slice(x.row(image, row));
-            self.vectorizer.run(Line { step: self, x, y: tile.row(image, row) });
+            self.line(bytemuck::cast_slice(x.row(image, row)), tile.row(image, row));
         }
         Ok(())
     }
 }
 
 struct Line<'a> {
-    step: &'a Quantize,
+    step: &'a Quantizer,
     x: &'a [f32],
     y: &'a mut [u8],
 }
@@ -40,7 +57,7 @@ struct Line<'a> {
 impl Loop for Line<'_> {
     #[inline(always)]
     fn run(self) {
-        let Quantize { scale, clamp, .. } = *self.step;
+        let Quantizer { scale, clamp, .. } = *self.step;
         for (y, &real) in self.y.iter_mut().zip(self.x) {
             let steps = real / scale;
             *y = clamp.round(if steps.is_nan() { 0.0 } else { steps });
