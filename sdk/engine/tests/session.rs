@@ -76,6 +76,56 @@ fn sessions_move_between_threads_and_share_what_is_compiled() {
     );
 }
 
+/// `[N,5,6,3]` turned to channels second -> padded 3x3 convolution -> turned back -> flattened: as converters from
+/// TensorFlow write it. The turned input, the turned result and its flattened form are outputs too.
+fn channels_last() -> Graph {
+    let mut draft = Draft::default();
+    let quant = Some(Quant { scale: 0.5, zero_point: 3 });
+    let x = draft.activation("x", DType::I8, quant);
+    let turned = draft.activation("turned", DType::I8, quant);
+    draft.node("turn", Op::Transpose { perm: vec![0, 3, 1, 2] }, vec![x], turned);
+    let weights = Data::I8((0..4 * 3 * 9).map(|i| (i * 37 % 255 - 127) as i8).collect());
+    let w = draft.constant("w", Tensor::new([4, 3, 3, 3], weights).unwrap());
+    let b = draft.constant("b", Tensor::new([4], Data::I32(vec![5, -5, 900, 0])).unwrap());
+    let m = draft.constant("m", Tensor::f32([4], vec![0.01, 0.02, 0.005, 0.5]).unwrap());
+    let y = draft.activation("y", DType::I8, quant);
+    let pads = Pads::Explicit([1, 1, 1, 1]);
+    let window = Window { kernel: [3, 3], strides: [1, 1], dilations: [1, 1], pads };
+    let bounds = Bounds { lo: -128, hi: 127 };
+    draft.node("conv", Op::Conv(Conv { window, groups: 1 }, bounds), vec![turned, w, b, m], y);
+    let back = draft.activation("back", DType::I8, quant);
+    draft.node("turn back", Op::Transpose { perm: vec![0, 2, 3, 1] }, vec![y], back);
+    let flat = draft.activation("flat", DType::I8, quant);
+    draft.node("flatten", Op::Flatten { axis: 1 }, vec![back], flat);
+    let dims = |shape: &[usize]| {
+        let fixed = shape.iter().map(|&n| Dim::Fixed(n));
+        std::iter::once(Dim::Dynamic("batch".into())).chain(fixed).collect()
+    };
+    draft.inputs.push(Port { name: "x".into(), value: x, dtype: DType::F32, shape: dims(&[5, 6, 3]) });
+    for (value, shape) in [(turned, &[3, 5, 6][..]), (back, &[5, 6, 4]), (flat, &[120])] {
+        draft.outputs.push(Port { name: "y".into(), value, dtype: DType::I8, shape: dims(shape) });
+    }
+    draft.freeze().unwrap()
+}
+
+#[test]
+fn turning_channels_at_the_edges_of_a_graph_moves_nothing() {
+    let graph = channels_last();
+    for (level, batch) in [(CpuLevel::Scalar, 1), (CpuLevel::Scalar, 2), (Device::host().level().unwrap(), 3)]
+    {
+        let reals = (0..batch * 90).map(|i| (i * 29 % 251) as f32 * 0.5 - 60.0).collect();
+        let reals = Tensor::f32([batch, 5, 6, 3], reals).unwrap();
+        let accepted = graph.accept(&graph.inputs[0], reals.clone()).unwrap();
+        let expected = reference::run(&graph, vec![accepted.clone()]).unwrap();
+        let compiled = Compiled::new(graph.clone(), &Device::host().with_level(level)).unwrap();
+        let mut session = compiled.session().unwrap();
+        assert_eq!(session.run(&[reals]).unwrap(), expected);
+        assert_eq!(session.run(&[accepted]).unwrap(), expected);
+        let kernels = session.plan().unwrap().steps().map(|step| step.kernel.clone());
+        assert_eq!(kernels.filter(|kernel| kernel == "alias").count(), 3);
+    }
+}
+
 #[test]
 fn only_so_many_plans_are_kept() {
     let compiled = Compiled::new(network([1; 4]), &device(1)).unwrap();

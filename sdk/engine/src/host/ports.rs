@@ -6,7 +6,7 @@ use tilemark_model::{DType, Data, Graph, Port, Tensor};
 use super::kernels::quantize::Quantizer;
 use super::vectorize::{Loop, Vectorizer};
 use crate::error::Error;
-use crate::plan::{Grid, Halo, Layout, Slot};
+use crate::plan::{Grid, Halo, Layout, Order, Slot};
 
 /// Columns of a line that are interleaved at once.
 const CHUNK: usize = 256;
@@ -75,9 +75,13 @@ fn scatter<T: Copy + Default>(
     let mut lines = [[T::default(); CHUNK]; GROUP];
     for (image, row) in (0..images).flat_map(|image| (0..rows).map(move |row| (image, row))) {
         let at = layout.offset(image, row, 0) / size_of::<T>();
+        let pixels = &mut buffer[at..at + columns * channels];
+        if layout.order == Order::Own {
+            read((image * rows + row) * pixels.len(), pixels);
+            continue;
+        }
         let line = |channel: usize| ((image * channels + channel) * rows + row) * columns;
-        let pixels = buffer[at..at + columns * channels].chunks_mut(CHUNK * channels);
-        for (i, pixels) in pixels.enumerate() {
+        for (i, pixels) in pixels.chunks_mut(CHUNK * channels).enumerate() {
             let count = pixels.len() / channels;
             for first in (0..channels).step_by(GROUP) {
                 let group = GROUP.min(channels - first);
@@ -164,14 +168,17 @@ mod tests {
             &[3],
         ];
         let types = [(DType::U8, 17), (DType::I8, -3), (DType::F32, 0)];
-        for (shape, (dtype, zero)) in shapes.iter().flat_map(|&shape| types.map(|t| (shape, t))) {
+        let cases = shapes.iter().flat_map(|&shape| types.map(|t| (shape, t)));
+        let orders = [Order::ChannelsLast, Order::Own];
+        for ((shape, (dtype, zero)), order) in cases.flat_map(|case| orders.map(|order| (case, order))) {
             let graph = graph(dtype, zero, shape);
             let port = &graph.inputs[0];
             let special = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.185, 0.555, -0.0, 1e30, -1e30];
             let real = |i: usize| special.get(i).copied().unwrap_or((i * 37 % 311) as f32 * 0.5 - 77.0);
             let reals = Tensor::f32(shape, (0..shape.iter().product()).map(real).collect()).unwrap();
             let accepted = graph.accept(port, reals.clone()).unwrap();
-            let layout = Layout::new(shape, dtype, if shape.len() == 4 { halo } else { Halo::default() });
+            let layout = Layout::new(shape, dtype, if shape.len() == 4 { halo } else { Halo::default() })
+                .in_order(order);
             let slot = Slot { offset: 0, bytes: layout.bytes().unwrap(), layout, fill: 200 };
             let buffer = |fill: u64| vec![fill; slot.bytes.div_ceil(8)]; // aligned for f32
             let mut expected = buffer(1);

@@ -8,6 +8,16 @@ use crate::limits::MAX_ARENA_BYTES;
 /// Readable bytes after every buffer, so that vector kernels may load past its end.
 pub(crate) const READ_SLACK: usize = 256;
 
+/// How the axes of a rank-4 value lie in memory.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Order {
+    /// The axes are `[N,C,H,W]`, and the channels come last in memory.
+    #[default]
+    ChannelsLast,
+    /// The axes are `[N,H,W,C]`, and memory has the same order.
+    Own,
+}
+
 /// A value's extents in memory order. A rank-4 value is `images x rows x columns x channels`; any other one image of
 /// one column, its last axis the channels and all others the rows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,6 +57,7 @@ impl Halo {
 pub(crate) struct Layout {
     pub(crate) shape: Vec<usize>,
     pub(crate) dtype: DType,
+    pub(crate) order: Order,
     pub(crate) grid: Grid,
     pub(crate) halo: Halo,
 }
@@ -60,13 +71,23 @@ impl Layout {
                 Grid { images: 1, rows: outer.iter().product(), columns: 1, channels }
             }
         };
-        Self { shape: shape.to_vec(), dtype, grid, halo }
+        Self { shape: shape.to_vec(), dtype, order: Order::ChannelsLast, grid, halo }
+    }
+
+    /// The layout of the same value in another order, if it has four axes.
+    pub(crate) fn in_order(mut self, order: Order) -> Self {
+        if let ([images, rows, columns, channels], Order::Own) = (&self.shape[..], order) {
+            self.grid = Grid { images: *images, rows: *rows, columns: *columns, channels: *channels };
+            self.order = order;
+        }
+        self
     }
 
     /// Whether memory order is the model's own row-major order.
     pub(crate) fn is_plain(&self) -> bool {
         let Grid { rows, columns, channels, .. } = self.grid;
-        self.halo == Halo::default() && (self.shape.len() != 4 || channels == 1 || rows * columns == 1)
+        let is_in_order = self.shape.len() != 4 || self.order == Order::Own;
+        self.halo == Halo::default() && (is_in_order || channels == 1 || rows * columns == 1)
     }
 
     /// Whether both name the same elements in the same order of bytes, so that one buffer serves for both.
@@ -78,7 +99,12 @@ impl Layout {
     pub(crate) fn strides(&self) -> Vec<usize> {
         let size = self.dtype.size();
         if self.shape.len() == 4 {
-            return vec![self.image_stride() / size, 1, self.row_stride() / size, self.grid.channels];
+            let (image, row, column) =
+                (self.image_stride() / size, self.row_stride() / size, self.grid.channels);
+            return match self.order {
+                Order::ChannelsLast => vec![image, 1, row, column],
+                Order::Own => vec![image, row, column, 1],
+            };
         }
         let mut strides = vec![1; self.shape.len()];
         for axis in (1..self.shape.len()).rev() {
@@ -89,7 +115,10 @@ impl Layout {
 
     /// The shape's axes in memory order, the outermost first.
     pub(crate) fn memory_axes(&self) -> Vec<usize> {
-        if self.shape.len() == 4 { vec![0, 2, 3, 1] } else { (0..self.shape.len()).collect() }
+        match self.order {
+            Order::ChannelsLast if self.shape.len() == 4 => vec![0, 2, 3, 1],
+            _ => (0..self.shape.len()).collect(),
+        }
     }
 
     /// Elements before the first one: the halo above and left of it.
@@ -220,6 +249,11 @@ impl Layout {
         }
         let Grid { rows, columns, channels, .. } = self.grid;
         self.rows(|image, row, at| {
+            if self.order == Order::Own {
+                let line = columns * channels;
+                buffer[at..at + line].copy_from_slice(&elements[(image * rows + row) * line..][..line]);
+                return;
+            }
             for channel in 0..channels {
                 let line = &elements[((image * channels + channel) * rows + row) * columns..][..columns];
                 for (x, &element) in line.iter().enumerate() {
@@ -241,6 +275,10 @@ impl Layout {
         elements.resize(count, T::default());
         self.rows(|image, row, at| {
             let pixels = &buffer[at..at + columns * channels];
+            if self.order == Order::Own {
+                elements[(image * rows + row) * pixels.len()..][..pixels.len()].copy_from_slice(pixels);
+                return;
+            }
             for channel in 0..channels {
                 let line = &mut elements[((image * channels + channel) * rows + row) * columns..][..columns];
                 let pixels = pixels.chunks_exact(channels);
@@ -319,8 +357,9 @@ mod tests {
             {
                 let halos =
                     if shape.len() == 4 { vec![halo, Halo::default()] } else { vec![Halo::default()] };
-                for halo in halos {
-                    let layout = Layout::new(shape, dtype, halo);
+                let orders = [Order::ChannelsLast, Order::Own];
+                for (halo, order) in halos.into_iter().flat_map(|halo| orders.map(|order| (halo, order))) {
+                    let layout = Layout::new(shape, dtype, halo).in_order(order);
                     let mut words = vec![0u64; layout.bytes().unwrap().div_ceil(8)];
                     let bytes = bytemuck::cast_slice_mut::<u64, u8>(&mut words);
                     let tensor = ramp(shape, dtype);
@@ -347,6 +386,7 @@ mod tests {
         assert!(plain(&[2, 1, 3, 3]).same_bytes(&plain(&[2, 9])));
         assert!(!plain(&[2, 5, 2, 1]).same_bytes(&plain(&[2, 10])));
         assert!(plain(&[2, 5, 2, 1]).same_bytes(&plain(&[2, 5, 2, 1])));
+        assert!(plain(&[2, 5, 2, 3]).in_order(Order::Own).same_bytes(&plain(&[2, 30])));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tilemark_model::{Graph, Node, Op, Shapes, Tensor, ValueId, shape};
 
 use super::arena::{Arena, Lifetime};
+use super::axis_order;
 use super::choose::{Choice, activations};
 use super::fusion::Fusion;
 use super::layout::{Halo, Layout};
@@ -181,7 +182,20 @@ impl<'a> Lower<'a> {
                 halos[input] = halos[input].union(halo);
             }
         }
-        let layout = |id: ValueId| Layout::new(shapes.of(id), graph.value(id).dtype, halos[id.index()]);
+        let orders = axis_order::of_values(graph, &order, &choices);
+        for &i in &order {
+            let node = &graph.nodes[i];
+            let [input, output] = [node.inputs.first().map_or(0, |id| id.index()), node.output.index()];
+            // Where bytes are shared so are halos.
+            if axis_order::is_alias(node, orders[input], orders[output]) {
+                halos[input] = halos[input].union(halos[output]);
+                halos[output] = halos[input];
+            }
+        }
+        let layout = |id: ValueId| {
+            let plain = Layout::new(shapes.of(id), graph.value(id).dtype, halos[id.index()]);
+            plain.in_order(orders[id.index()])
+        };
         let mut layouts = vec![None; graph.values.len()];
         let written = order.iter().map(|&i| output(graph, &fusion, i));
         for id in graph.inputs.iter().map(|port| port.value).chain(written) {
@@ -190,7 +204,10 @@ impl<'a> Lower<'a> {
         for &i in &order {
             let node = &graph.nodes[i];
             let same = || layout(node.inputs[0]).same_bytes(&layout(node.output));
-            if matches!(choices[i], Choice::Alias) && !same() {
+            let [from, to] = [node.inputs[0], node.output].map(|id| (orders[id.index()], halos[id.index()]));
+            if axis_order::is_alias(node, from.0, to.0) && from.1 == to.1 {
+                choices[i] = Choice::Alias;
+            } else if matches!(choices[i], Choice::Alias) && !same() {
                 choices[i] = Choice::moved(graph, node, &shapes);
             }
         }

@@ -5,6 +5,7 @@
 //! `tail` (what waits for values), `explain` (what it all came to). `tune` times kernels for `pick`.
 
 mod arena;
+mod axis_order;
 mod choose;
 mod explain;
 mod fusion;
@@ -24,7 +25,7 @@ use crate::host::kernels::Work;
 
 pub(crate) use arena::ALIGN;
 pub use explain::StepInfo;
-pub(crate) use layout::{Grid, Halo, Layout, READ_SLACK};
+pub(crate) use layout::{Grid, Halo, Layout, Order, READ_SLACK};
 pub(crate) use lower::{Lowering, PackedWeights, Source, stored_lowest, stored_table, stored_zero_point};
 pub use pick::Basis;
 pub(crate) use pick::{Pick, Picker};

@@ -1,13 +1,11 @@
-//! Runs of outputs whose inputs lie side by side, outputs in lanes. The products that meet in one output are added to the
-//! bias one by one: channel, then the kernel's taps in order.
+//! Runs of outputs whose inputs lie side by side, outputs in lanes.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use tilemark_model::Op;
-use tilemark_model::graph::FloatOp;
-use tilemark_model::reference::{Meetings, transposed_taps};
+use tilemark_model::reference::Meetings;
 
+use super::Run;
 use crate::error::Error;
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile, View};
@@ -30,14 +28,6 @@ struct ConvTranspose {
     vectorizer: Vectorizer,
 }
 
-/// Outputs of one row that the same columns of the kernel reach, in neighbouring columns of the input.
-struct Run {
-    /// The outputs' columns.
-    outputs: Vec<usize>,
-    /// Columns of the kernel, and of the input for the first output.
-    taps: Vec<(usize, usize)>,
-}
-
 struct Weights {
     /// Per output channel, input channel of its group, row and column.
     kernels: Vec<f32>,
@@ -48,17 +38,14 @@ struct Weights {
 }
 
 pub(super) fn build(step: &Lowering<'_>, vectorizer: Vectorizer) -> Result<Planned, Error> {
-    let inconsistent = || Error::internal(&step.node.name, "planned as a transposed convolution");
-    let Op::Float(FloatOp::ConvTranspose(conv)) = &step.node.op else { return Err(inconsistent()) };
+    let (rows, runs) = super::meetings(step)?;
     let grid = step.inputs[0].grid;
-    let taps = transposed_taps(conv, &[grid.rows, grid.columns]).ok_or_else(inconsistent)?;
-    let [rows, columns]: [Meetings; 2] = taps.try_into().map_err(|_| inconsistent())?;
-    let weights = step.packed("conv_transpose", || Weights::new(step, conv.groups))?;
+    let weights = step.packed("conv_transpose", || Weights::new(step, super::groups(step)))?;
     let work = Box::new(ConvTranspose {
         weights,
         height: rows.iter().map(Vec::len).max().unwrap_or(0),
         rows,
-        runs: runs(&columns),
+        runs,
         columns: grid.columns,
         channels: grid.channels,
         vectorizer,
@@ -96,24 +83,6 @@ impl Weights {
         let size = group_inputs * self.window[0] * self.window[1];
         (first..first + group_inputs, &self.kernels[output * size..][..size])
     }
-}
-
-/// Cuts a row of outputs into runs.
-fn runs(columns: &Meetings) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for (output, taps) in columns.iter().enumerate() {
-        let continues = |run: &Run| {
-            let n = run.outputs.len();
-            run.taps.len() == taps.len()
-                && run.taps.iter().zip(taps).all(|(a, b)| a.0 == b.0 && a.1 + n == b.1)
-        };
-        // Of each phase of the stride the last run may go on.
-        match runs.iter_mut().find(|run| continues(run)) {
-            Some(run) => run.outputs.push(output),
-            None => runs.push(Run { outputs: vec![output], taps: taps.clone() }),
-        }
-    }
-    runs
 }
 
 impl Work for ConvTranspose {
@@ -161,13 +130,29 @@ struct Turn<'a> {
     step: &'a ConvTranspose,
 }
 
+/// Pixels and channels that are turned at once.
+const SQUARE: usize = 4;
+
 impl Loop for Turn<'_> {
     #[inline(always)]
     fn run(self) {
         let ConvTranspose { channels, columns, .. } = *self.step;
+        let (whole, whole_columns) = (channels / SQUARE * SQUARE, columns / SQUARE * SQUARE);
+        for (i, pixels) in self.line.chunks_exact(SQUARE * channels).take(columns / SQUARE).enumerate() {
+            let [a, b, c, d] =
+                [0, 1, 2, 3].map(|i| pixels[i * channels..][..channels].as_chunks::<SQUARE>().0);
+            let planes = self.planes.chunks_exact_mut(SQUARE * columns);
+            for ((((a, b), c), d), planes) in a.iter().zip(b).zip(c).zip(d).zip(planes) {
+                for j in 0..SQUARE {
+                    let to = &mut planes[j * columns + i * SQUARE..][..SQUARE];
+                    to.copy_from_slice(&[a[j], b[j], c[j], d[j]]);
+                }
+            }
+        }
         for (channel, plane) in self.planes.chunks_exact_mut(columns).take(channels).enumerate() {
-            let values = self.line[channel..].iter().step_by(channels);
-            plane.iter_mut().zip(values).for_each(|(to, &from)| *to = from);
+            let first = if channel < whole { whole_columns } else { 0 };
+            let values = self.line[channel..].iter().step_by(channels).skip(first);
+            plane[first..].iter_mut().zip(values).for_each(|(to, &from)| *to = from);
         }
     }
 }
@@ -213,7 +198,7 @@ impl Loop for Row<'_> {
 }
 
 /// Products that are added to the sums together: in one pass over them, in order.
-const TERMS: usize = 8;
+const TERMS: usize = 4;
 
 /// Sums in the making.
 struct Sum<'a> {
@@ -230,14 +215,7 @@ impl<'a> Sum<'a> {
         self.count += 1;
         if self.count == TERMS {
             self.count = 0;
-            let n = self.sums.len();
-            let lines = self.waiting.map(|(line, _)| &line[..n]);
-            let weights = self.waiting.map(|(_, weight)| weight);
-            for (i, sum) in self.sums.iter_mut().enumerate() {
-                for (line, weight) in lines.iter().zip(weights) {
-                    *sum += line[i] * weight;
-                }
-            }
+            add_all(self.sums, self.waiting);
         }
     }
 
@@ -246,5 +224,15 @@ impl<'a> Sum<'a> {
         for (line, weight) in &self.waiting[..self.count] {
             self.sums.iter_mut().zip(*line).for_each(|(sum, x)| *sum += x * weight);
         }
+    }
+}
+
+/// Adds the products of the lines with their weights, line by line. A function of its own, so that LLVM knows that the
+/// sums are not among the lines.
+#[inline(always)]
+fn add_all(sums: &mut [f32], [a, b, c, d]: [(&[f32], f32); TERMS]) {
+    let lines = a.0.iter().zip(b.0).zip(c.0).zip(d.0);
+    for (sum, (((xa, xb), xc), xd)) in sums.iter_mut().zip(lines) {
+        *sum = *sum + xa * a.1 + xb * b.1 + xc * c.1 + xd * d.1;
     }
 }
