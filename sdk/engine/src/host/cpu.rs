@@ -53,6 +53,21 @@ impl CpuLevel {
         }
     }
 
+    /// The level with what its kernels found below it: NEON has no levels of its own, but its kernels multiply by what the
+    /// CPU offers, as `neon`, `neon+dotprod` or `neon+i8mm`. The name where there is nothing to find.
+    ///
+    /// ```
+    /// use tilemark_engine::CpuLevel;
+    /// assert_eq!(CpuLevel::Scalar.flavour(), "scalar");
+    /// ```
+    pub fn flavour(self) -> &'static str {
+        #[cfg(target_arch = "aarch64")]
+        if self == CpuLevel::Neon {
+            return super::simd::aarch64::Flavour::detected().name();
+        }
+        self.name()
+    }
+
     /// Why it cannot be used on this machine, whatever this build has; `None` if it can. In words, after the level's name
     /// and a colon.
     ///

@@ -201,7 +201,6 @@ impl Tile<'_> {
     ///
     /// # Panics
     /// If the image is not one of the region's.
-    #[cfg(target_arch = "x86_64")]
     pub(crate) fn raster(&mut self, image: usize) -> Raster<'_> {
         let Region { images, rows, channels } = &self.region;
         assert!(images.contains(&image) && !rows.is_empty());
@@ -220,7 +219,6 @@ impl Tile<'_> {
     }
 
     /// Calls `visit` with every run of consecutive bytes of the region.
-    #[cfg(target_arch = "x86_64")]
     pub(crate) fn runs(&mut self, mut visit: impl FnMut(&mut [u8])) {
         let columns = self.slot.layout.grid.columns;
         let has_whole_pixels = self.region.channels.len() == self.slot.layout.grid.channels;
@@ -292,7 +290,6 @@ impl Tile<'_> {
 }
 
 /// Addresses of a tile's pixels in one image of bytes. The memory is the tile's own as long as this lives.
-#[cfg(target_arch = "x86_64")]
 pub(crate) struct Raster<'a> {
     start: NonNull<u8>,
     /// Bytes between rows and between columns.
@@ -302,7 +299,6 @@ pub(crate) struct Raster<'a> {
     lifetime: PhantomData<&'a mut [u8]>,
 }
 
-#[cfg(target_arch = "x86_64")]
 impl Raster<'_> {
     /// Bytes from one column to the next.
     pub(crate) fn column_stride(&self) -> usize {

@@ -11,7 +11,6 @@ pub(crate) mod kernels;
 pub(crate) mod memory;
 mod peak;
 pub(crate) mod ports;
-#[cfg(target_arch = "x86_64")]
 pub(crate) mod simd;
 pub(crate) mod vectorize;
 

@@ -6,7 +6,6 @@
 )]
 
 use super::cpu::CpuLevel;
-#[cfg(target_arch = "x86_64")]
 pub(crate) use super::simd::Lookup;
 
 /// Work whose inner loops are worth vectorizing. Implementations mark `run` and all that it calls `#[inline(always)]`,
@@ -72,23 +71,6 @@ fn avx2(work: impl Loop) {
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512vl")]
 fn avx512(work: impl Loop) {
     work.run();
-}
-
-/// A table of 256 bytes, applied to many bytes at once.
-#[cfg(not(target_arch = "x86_64"))]
-#[derive(Clone, Debug)]
-pub(crate) struct Lookup(Box<[u8; 256]>);
-
-#[cfg(not(target_arch = "x86_64"))]
-impl Lookup {
-    pub(crate) fn new(table: [u8; 256], _: CpuLevel) -> Self {
-        Self(Box::new(table))
-    }
-
-    /// Replaces every byte by its entry.
-    pub(crate) fn apply(&self, bytes: &mut [u8]) {
-        bytes.iter_mut().for_each(|byte| *byte = self.0[usize::from(*byte)]);
-    }
 }
 
 #[cfg(test)]

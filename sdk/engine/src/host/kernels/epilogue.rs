@@ -4,7 +4,6 @@ use tilemark_model::Graph;
 use tilemark_model::graph::Bounds;
 
 use crate::error::Error;
-#[cfg(target_arch = "x86_64")]
 use crate::host::simd::Rounding;
 use crate::plan::{Lowering, stored_table, stored_zero_point};
 
@@ -39,7 +38,6 @@ impl Clamp {
     }
 
     /// The same for vector kernels.
-    #[cfg(target_arch = "x86_64")]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounds are bytes")]
     pub(crate) fn rounding(self, can_wrap: bool) -> Rounding {
         let byte = |bound: f32| (bound as i32 + self.zero_point) as u8;
@@ -94,20 +92,17 @@ impl Requant {
     }
 
     /// Bias, with the input's zero point folded in, and multiplier of one channel.
-    #[cfg(target_arch = "x86_64")]
     pub(crate) fn channel(&self, channel: usize) -> (i32, f32) {
         (self.bias[channel], self.multipliers[channel])
     }
 
     /// Bounds and zero point.
-    #[cfg(target_arch = "x86_64")]
     pub(crate) fn rounding(&self) -> Rounding {
         // The largest product there can be is 2^31 times the multiplier. Any real one is far below 1.
         self.clamp.rounding(self.multipliers.iter().any(|&multiplier| multiplier > 0.5))
     }
 
     /// The table that follows.
-    #[cfg(target_arch = "x86_64")]
     pub(crate) fn table(&self) -> Option<&[u8; 256]> {
         self.table.as_ref()
     }

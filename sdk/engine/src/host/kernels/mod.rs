@@ -95,6 +95,8 @@ macro_rules! per_level {
             per_level!(@variant $operation, $build, "avx2", Avx2),
             #[cfg(target_arch = "x86_64")]
             per_level!(@variant $operation, $build, "avx512vnni", Avx512Vnni),
+            #[cfg(target_arch = "aarch64")]
+            per_level!(@variant $operation, $build, "neon", Neon),
         ]
     };
     (@variant $operation:literal, $build:path, $name:literal, $level:ident) => {

@@ -1,4 +1,4 @@
-//! The vector registers of x86-64 as the integer kernels see them, so that one source serves every level.
+//! The vector registers of x86-64 and AArch64 as the integer kernels see them, so that one source serves every level.
 //!
 //! A kernel is written once over [`Vector`], all of it `#[inline(always)]`, and instantiated per level inside a function
 //! with that level's `#[target_feature]`: there the intrinsics become instructions and the vectors stay in registers.
@@ -8,18 +8,19 @@
 //! (a kernel is only picked at a level that the CPU was found to have), and pointers must be good for the bytes named.
 #![allow(unsafe_code, reason = "SIMD intrinsics on pointers that the drivers check tile by tile")]
 
-mod avx2;
-mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod aarch64;
 mod lookup;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86;
 
-pub(crate) use avx2::{Evex, Madd, Pairs, Vex, Ymm, widen};
-pub(crate) use avx512::Zmm;
 pub(crate) use lookup::Lookup;
 
 /// How products become bytes: `clamp(rint(f32(sum) * multiplier) + zero_point, lo, hi)`, all in stored bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rounding {
     /// Products are cut to this before they are rounded: from 2^31 on the conversion would wrap. Far above any byte.
+    #[cfg_attr(target_arch = "aarch64", allow(dead_code, reason = "its conversion saturates"))]
     ceiling: f32,
     zero_point: i16,
     lo: u8,
@@ -73,6 +74,10 @@ pub(crate) trait Vector {
     /// Products that [`Vector::dot`] adds per lane: four bytes', or two words'.
     const PRODUCTS: usize = 4;
 
+    /// What [`Vector::prepare`] subtracts from every byte, where products are of signed bytes. Whoever packs weights adds it
+    /// times their sum to the bias.
+    const SHIFT: i32 = 0;
+
     /// Packs the weights of one lane at its place in `[u8; WEIGHT_BYTES]`; those beyond [`Vector::PRODUCTS`] are ignored.
     fn pack_weights(lane: usize, weights: [i8; 4], packed: &mut [u8]);
 
@@ -88,7 +93,7 @@ pub(crate) trait Vector {
     unsafe fn weights(from: *const u8) -> Self::Weights;
     /// Adds the products of every lane, exactly.
     unsafe fn dot(sums: Self::Int, bytes: Self::Bytes, weights: Self::Weights) -> Self::Int;
-    /// Byte `j` of lane `i` of register `v` is byte [`Vector::channel`]`(v, i)` of `rows[j]`.
+    /// Byte `j` of lane `i` of register `v` is byte [`channel`]`(v, i)` of `rows[j]`.
     unsafe fn interleave(rows: [Self::Int; 4]) -> [Self::Int; 4];
     /// `LANES` numbers, at any alignment.
     unsafe fn floats(from: *const f32) -> Self::Float;
@@ -110,19 +115,16 @@ pub(crate) trait Vector {
     unsafe fn store(to: *mut u8, bytes: Self::Int, count: usize);
     /// Writes the first `count` bytes, at most all.
     unsafe fn store_half(to: *mut u8, bytes: Self::Half, count: usize);
+}
 
-    /// The channel in lane `i` of register `v` of four, such that interleaving and packing need no permutation.
-    fn channel(v: usize, i: usize) -> usize {
-        16 * (i / 4) + 4 * v + i % 4
-    }
-
-    /// The channel in lane `i` of register `v` of two.
-    fn pair_channel(v: usize, i: usize) -> usize {
-        8 * (i / 4) + 4 * v + i % 4
-    }
+/// The channel in lane `i` of register `v` of four, such that interleaving and packing need no permutation, in registers of
+/// any width.
+pub(crate) fn channel(v: usize, i: usize) -> usize {
+    16 * (i / 4) + 4 * v + i % 4
 }
 
 /// Registers of eight lanes, whose blocks may be one register of channels wide.
+#[cfg(target_arch = "x86_64")]
 pub(crate) trait Quarters: Vector {
     /// Takes apart what packing four rows of one register each has interleaved (`words[0]` of rows 0 and 1, `words[1]` of
     /// rows 2 and 3), and writes the first `count` bytes of each, at most `LANES`.
@@ -139,5 +141,16 @@ unsafe fn store_parts(to: *mut u8, from: *const u8, count: usize) {
             unsafe { std::ptr::copy_nonoverlapping(from.add(at), to.add(at), part) };
             at += part;
         }
+    }
+}
+
+/// Bytes to words, as many as both have: for tiles that multiply words, as those of AVX2 do.
+///
+/// # Safety
+/// On x86-64 the CPU has AVX2.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2"))]
+pub(crate) unsafe fn widen(bytes: &[u8], words: &mut [u16]) {
+    for (word, &byte) in words.iter_mut().zip(bytes) {
+        *word = byte.into();
     }
 }

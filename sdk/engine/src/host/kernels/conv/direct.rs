@@ -1,4 +1,4 @@
-//! Convolution as a matrix product whose left matrix is the image itself, for every x86-64 level.
+//! Convolution as a matrix product whose left matrix is the image itself.
 //!
 //! No row is gathered: all outputs read their taps at the same offsets from their own first tap, and taps that lie side
 //! by side in the image (all channels of a window's row) are one run. So a first layer of three channels needs no
@@ -8,11 +8,15 @@ use std::sync::Arc;
 
 use super::{Geometry, attributes, weights};
 use crate::error::Error;
+#[cfg(target_arch = "x86_64")]
 use crate::host::CpuLevel;
 use crate::host::kernels::epilogue::Requant;
+#[cfg(target_arch = "x86_64")]
 use crate::host::kernels::gemm::amx::TileProduct;
 use crate::host::kernels::gemm::product::{CLAIM, Left, Product, Weights, tiling};
-use crate::host::kernels::gemm::tile::{self, Tiles};
+use crate::host::kernels::gemm::tiles::Tiles;
+#[cfg(target_arch = "x86_64")]
+use crate::host::kernels::gemm::x86;
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
 use crate::plan::Lowering;
@@ -47,8 +51,8 @@ pub(super) fn build(
 /// `packing` is the name of the kernel whose packed weights it shares; `claim` the multiply-accumulates of a tile.
 pub(super) fn build_with(
     step: &Lowering<'_>,
-    mut packing: &'static str,
-    mut tiles: &'static Tiles,
+    packing: &'static str,
+    tiles: &'static Tiles,
     claim: u64,
 ) -> Result<Planned, Error> {
     let (conv, bounds) = attributes(step)?;
@@ -62,9 +66,12 @@ pub(super) fn build_with(
     let length = taps_per_run * group_channels;
     let place =
         Place { geometry, runs, length, groups: conv.groups, group_channels, columns: y.grid.columns };
-    if tiles.level == CpuLevel::Amx && !TileProduct::pays(&place.left(), y.grid.rows) {
-        (packing, tiles) = ("conv/avx512vnni", &tile::AVX512VNNI);
-    }
+    #[cfg(target_arch = "x86_64")]
+    let (packing, tiles) = if tiles.level == CpuLevel::Amx && !TileProduct::pays(&place.left(), y.grid.rows) {
+        ("conv/avx512vnni", &x86::AVX512VNNI)
+    } else {
+        (packing, tiles)
+    };
     let product = step.packed(packing, || {
         let weight = |output: usize, run: usize, i: usize| {
             let (tap, channel) = (run * taps_per_run + i / group_channels, i % group_channels);

@@ -2,7 +2,6 @@
 //!
 //! Padding is in the input's halo: no kernel tests for an image's edge.
 
-#[cfg(target_arch = "x86_64")]
 mod direct;
 mod scalar;
 
@@ -11,10 +10,11 @@ use tilemark_model::graph::Window;
 use tilemark_model::shape::output_extent;
 
 use super::Kernel;
+#[cfg(target_arch = "aarch64")]
+use super::gemm::neon;
+use super::gemm::product::{LARGE_CLAIM, SMALL_CLAIM};
 #[cfg(target_arch = "x86_64")]
-use super::gemm::product::{CLAIM, LARGE_CLAIM, SMALL_CLAIM};
-#[cfg(target_arch = "x86_64")]
-use super::gemm::tile;
+use super::gemm::{product, x86};
 use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::plan::{Halo, Layout, Lowering};
@@ -26,91 +26,114 @@ pub(crate) const KERNELS: &[Kernel] = &[
         name: "conv/avx2",
         operation: "conv",
         level: CpuLevel::Avx2,
-        build: |step| direct::build(step, "conv/avx2", &tile::AVX2),
+        build: |step| direct::build(step, "conv/avx2", &x86::AVX2),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "conv/avxvnni",
         operation: "conv",
         level: CpuLevel::AvxVnni,
-        build: |step| direct::build(step, "conv/avxvnni", &tile::AVXVNNI),
+        build: |step| direct::build(step, "conv/avxvnni", &x86::AVXVNNI),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "conv/avx512vnni",
         operation: "conv",
         level: CpuLevel::Avx512Vnni,
-        build: |step| direct::build(step, "conv/avx512vnni", &tile::AVX512VNNI),
+        build: |step| direct::build(step, "conv/avx512vnni", &x86::AVX512VNNI),
+    },
+    #[cfg(target_arch = "aarch64")]
+    Kernel {
+        name: "conv/neon",
+        operation: "conv",
+        level: CpuLevel::Neon,
+        build: |step| direct::build(step, "conv/neon", neon::tiles()),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "conv/amx",
         operation: "conv",
         level: CpuLevel::Amx,
-        build: |step| direct::build(step, "conv/amx", &tile::AMX),
+        build: |step| direct::build(step, "conv/amx", &x86::AMX),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "conv/avx2:small-claims",
         operation: "conv",
         level: CpuLevel::Avx2,
-        build: |step| direct::build_with(step, "conv/avx2", &tile::AVX2, SMALL_CLAIM),
+        build: |step| direct::build_with(step, "conv/avx2", &x86::AVX2, SMALL_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "conv/avx2:large-claims",
         operation: "conv",
         level: CpuLevel::Avx2,
-        build: |step| direct::build_with(step, "conv/avx2", &tile::AVX2, LARGE_CLAIM),
+        build: |step| direct::build_with(step, "conv/avx2", &x86::AVX2, LARGE_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "conv/avxvnni:small-claims",
         operation: "conv",
         level: CpuLevel::AvxVnni,
-        build: |step| direct::build_with(step, "conv/avxvnni", &tile::AVXVNNI, SMALL_CLAIM),
+        build: |step| direct::build_with(step, "conv/avxvnni", &x86::AVXVNNI, SMALL_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "conv/avxvnni:large-claims",
         operation: "conv",
         level: CpuLevel::AvxVnni,
-        build: |step| direct::build_with(step, "conv/avxvnni", &tile::AVXVNNI, LARGE_CLAIM),
+        build: |step| direct::build_with(step, "conv/avxvnni", &x86::AVXVNNI, LARGE_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "conv/avx512vnni:small-claims",
         operation: "conv",
         level: CpuLevel::Avx512Vnni,
-        build: |step| direct::build_with(step, "conv/avx512vnni", &tile::AVX512VNNI, SMALL_CLAIM),
+        build: |step| direct::build_with(step, "conv/avx512vnni", &x86::AVX512VNNI, SMALL_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "conv/avx512vnni:large-claims",
         operation: "conv",
         level: CpuLevel::Avx512Vnni,
-        build: |step| direct::build_with(step, "conv/avx512vnni", &tile::AVX512VNNI, LARGE_CLAIM),
+        build: |step| direct::build_with(step, "conv/avx512vnni", &x86::AVX512VNNI, LARGE_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "conv/amx:small-claims",
         operation: "conv",
         level: CpuLevel::Amx,
-        build: |step| direct::build_with(step, "conv/amx", &tile::AMX, SMALL_CLAIM),
+        build: |step| direct::build_with(step, "conv/amx", &x86::AMX, SMALL_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "conv/amx:large-claims",
         operation: "conv",
         level: CpuLevel::Amx,
-        build: |step| direct::build_with(step, "conv/amx", &tile::AMX, LARGE_CLAIM),
+        build: |step| direct::build_with(step, "conv/amx", &x86::AMX, LARGE_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "conv/avx512vnni:narrow",
         operation: "conv",
         level: CpuLevel::Avx512Vnni,
-        build: |step| direct::build_with(step, "conv/avx512vnni:narrow", &tile::AVX512VNNI_NARROW, CLAIM),
+        build: |step| {
+            direct::build_with(step, "conv/avx512vnni:narrow", &x86::AVX512VNNI_NARROW, product::CLAIM)
+        },
+    },
+    #[cfg(target_arch = "aarch64")]
+    Kernel {
+        name: "conv/neon:small-claims",
+        operation: "conv",
+        level: CpuLevel::Neon,
+        build: |step| direct::build_with(step, "conv/neon", neon::tiles(), SMALL_CLAIM),
+    },
+    #[cfg(target_arch = "aarch64")]
+    Kernel {
+        name: "conv/neon:large-claims",
+        operation: "conv",
+        level: CpuLevel::Neon,
+        build: |step| direct::build_with(step, "conv/neon", neon::tiles(), LARGE_CLAIM),
     },
 ];
 

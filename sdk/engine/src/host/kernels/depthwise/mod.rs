@@ -1,9 +1,7 @@
 //! Quantized depthwise convolution: every channel has its own window and feeds one output channel.
 
 mod scalar;
-#[cfg(target_arch = "x86_64")]
 mod strip;
-#[cfg(target_arch = "x86_64")]
 mod vertical;
 
 use tilemark_model::graph::Conv;
@@ -75,6 +73,20 @@ pub(crate) const KERNELS: &[Kernel] = &[
                 vertical::CLAIM,
             )
         },
+    },
+    #[cfg(target_arch = "aarch64")]
+    Kernel {
+        name: "depthwise/neon",
+        operation: "depthwise",
+        level: CpuLevel::Neon,
+        build: |step| vertical::build(step, "depthwise/neon", strip::neon()),
+    },
+    #[cfg(target_arch = "aarch64")]
+    Kernel {
+        name: "depthwise/neon:large-claims",
+        operation: "depthwise",
+        level: CpuLevel::Neon,
+        build: |step| vertical::build_with(step, "depthwise/neon", strip::neon(), vertical::LARGE_CLAIM),
     },
 ];
 

@@ -7,7 +7,11 @@
 #![allow(unsafe_code, reason = "vector loads and stores at computed addresses")]
 
 use crate::host::CpuLevel;
-use crate::host::simd::{Evex, Madd, Rounding, Vector, Vex, Ymm, Zmm};
+#[cfg(target_arch = "aarch64")]
+use crate::host::simd::aarch64::{Flavour, Mull, Neon, Sdot, Usdot};
+#[cfg(target_arch = "x86_64")]
+use crate::host::simd::x86::{Evex, Madd, Vex, Ymm, Zmm};
+use crate::host::simd::{Rounding, Vector};
 
 /// Most output rows that share an interleave.
 pub(crate) const MAX_ROWS: usize = 4;
@@ -62,6 +66,8 @@ pub(crate) struct Width {
     pub(crate) channels: usize,
     /// Bytes of one register's weights.
     pub(crate) register: usize,
+    /// What the kernels subtract from every byte of the image: packing adds it times the weights to the bias.
+    pub(crate) shift: i32,
     /// For one, two and four rows: any window.
     pub(crate) any: [StripKernel; 3],
     /// For one, two and four rows: any window at stride 1, where a register holds several neighbouring pixels whole.
@@ -79,13 +85,30 @@ pub(crate) struct Strips {
     pub(crate) widths: &'static [Width],
 }
 
+#[cfg(target_arch = "x86_64")]
 pub(crate) static AVX512VNNI: Strips =
     Strips { level: CpuLevel::Avx512Vnni, widths: &[zmm::WIDTH, ymm_evex::WIDTH] };
 /// Half registers: for channels that leave much of a wide strip empty.
+#[cfg(target_arch = "x86_64")]
 pub(crate) static AVX512VNNI_NARROW: Strips =
     Strips { level: CpuLevel::Avx512Vnni, widths: &[ymm_evex::WIDTH] };
+#[cfg(target_arch = "x86_64")]
 pub(crate) static AVXVNNI: Strips = Strips { level: CpuLevel::AvxVnni, widths: &[ymm_vex::WIDTH] };
+#[cfg(target_arch = "x86_64")]
 pub(crate) static AVX2: Strips = Strips { level: CpuLevel::Avx2, widths: &[ymm_madd::WIDTH] };
+
+/// The strips of this CPU's flavour.
+#[cfg(target_arch = "aarch64")]
+pub(crate) fn neon() -> &'static Strips {
+    static PLAIN: Strips = Strips { level: CpuLevel::Neon, widths: &[neon_mull::WIDTH] };
+    static DOTPROD: Strips = Strips { level: CpuLevel::Neon, widths: &[neon_sdot::WIDTH] };
+    static I8MM: Strips = Strips { level: CpuLevel::Neon, widths: &[neon_usdot::WIDTH] };
+    match Flavour::detected() {
+        Flavour::Plain => &PLAIN,
+        Flavour::DotProd => &DOTPROD,
+        Flavour::I8mm => &I8MM,
+    }
+}
 
 /// Four rows of one column of the first quad, interleaved.
 ///
@@ -302,6 +325,7 @@ macro_rules! width {
             pub(super) const WIDTH: Width = Width {
                 channels: 4 * <$vector>::LANES,
                 register: <$vector>::WEIGHT_BYTES,
+                shift: <$vector>::SHIFT,
                 any: [any_of::<1>, any_of::<2>, any_of::<4>],
                 folded: [folded_of::<1>, folded_of::<2>, folded_of::<4>],
                 three: [[three_of::<1, 1>, three_of::<1, 2>], [three_of::<2, 1>, three_of::<2, 2>]],
@@ -329,7 +353,17 @@ macro_rules! width {
     };
 }
 
+#[cfg(target_arch = "x86_64")]
 width!(zmm, Zmm, "avx512f,avx512bw,avx512vl,avx512vnni");
+#[cfg(target_arch = "x86_64")]
 width!(ymm_evex, Ymm<Evex>, "avx512f,avx512bw,avx512vl,avx512vnni");
+#[cfg(target_arch = "x86_64")]
 width!(ymm_vex, Ymm<Vex>, "avx2,fma,avxvnni");
+#[cfg(target_arch = "x86_64")]
 width!(ymm_madd, Ymm<Madd>, "avx2,fma");
+#[cfg(target_arch = "aarch64")]
+width!(neon_mull, Neon<Mull>, "neon");
+#[cfg(target_arch = "aarch64")]
+width!(neon_sdot, Neon<Sdot>, "neon,dotprod");
+#[cfg(target_arch = "aarch64")]
+width!(neon_usdot, Neon<Usdot>, "neon,i8mm");

@@ -1,4 +1,4 @@
-//! Depthwise convolution by vertical interleaving, for every x86-64 level: packed weights and the walk over strips.
+//! Depthwise convolution by vertical interleaving: packed weights and the walk over strips.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::host::kernels::conv::{Geometry, attributes, weights};
 use crate::host::kernels::epilogue::Requant;
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
-use crate::host::simd::{CacheLine, Lookup, Rounding, Vector, Zmm};
+use crate::host::simd::{self, CacheLine, Lookup, Rounding};
 use crate::plan::{Layout, Lowering, Tiling};
 
 /// Columns of the input that are interleaved at once where the window is not wider: they stay in the first cache.
@@ -195,9 +195,9 @@ impl Packed {
         requant: &Requant,
     ) {
         let lanes = width.channels / 4;
-        // Any type's `channel` says the same. The channels of a pixel may come several times.
+        // The channels of a pixel may come several times.
         let channel = |v: usize, lane: usize| {
-            let i = Zmm::channel(v, lane);
+            let i = simd::channel(v, lane);
             if i < pixels * channels.len() { channels.start + i % channels.len() } else { usize::MAX }
         };
         let strip = PackedStrip {
@@ -207,14 +207,19 @@ impl Packed {
             weights: self.weights.len(),
             lanes: self.bias.len(),
         };
+        let [height, taps] = shape.kernel;
+        let sum = |channel: usize| -> i32 {
+            weights[channel * height * taps..][..height * taps].iter().map(|&weight| i32::from(weight)).sum()
+        };
         for (v, lane) in (0..4).flat_map(|v| (0..lanes).map(move |lane| (v, lane))) {
             let channel = channel(v, lane);
             let (bias, multiplier) =
                 if channels.contains(&channel) { requant.channel(channel) } else { (0, 1.0) };
-            self.bias.push(bias);
+            let sum = if channels.contains(&channel) { sum(channel) } else { 0 };
+            // In range again when the products are in, however it wraps here.
+            self.bias.push(bias.wrapping_add(width.shift.wrapping_mul(sum)));
             self.multipliers.push(multiplier);
         }
-        let [height, taps] = shape.kernel;
         let Sharing { rows, quads } = shape.sharing;
         let mut bytes = vec![0u8; quads * taps * rows * 4 * width.register];
         for (i, register) in bytes.chunks_exact_mut(width.register).enumerate() {

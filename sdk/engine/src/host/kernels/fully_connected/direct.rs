@@ -1,15 +1,19 @@
-//! Fully connected layer for every x86-64 level: the input's rows are the left matrix as they lie.
+//! Fully connected layer: the input's rows are the left matrix as they lie.
 
 use std::sync::Arc;
 
 use tilemark_model::Op;
 
 use crate::error::Error;
+#[cfg(target_arch = "x86_64")]
 use crate::host::CpuLevel;
 use crate::host::kernels::epilogue::Requant;
+#[cfg(target_arch = "x86_64")]
 use crate::host::kernels::gemm::amx::TileProduct;
 use crate::host::kernels::gemm::product::{CLAIM, Left, Product, Weights, tiling};
-use crate::host::kernels::gemm::tile::{self, Tiles};
+use crate::host::kernels::gemm::tiles::Tiles;
+#[cfg(target_arch = "x86_64")]
+use crate::host::kernels::gemm::x86;
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
 use crate::plan::Lowering;
@@ -34,17 +38,21 @@ pub(super) fn build(
 /// `packing` is the name of the kernel whose packed weights it shares; `claim` the multiply-accumulates of a tile.
 pub(super) fn build_with(
     step: &Lowering<'_>,
-    mut packing: &'static str,
-    mut tiles: &'static Tiles,
+    packing: &'static str,
+    tiles: &'static Tiles,
     claim: u64,
 ) -> Result<Planned, Error> {
     let Op::FullyConnected(bounds) = step.node.op else {
         return Err(Error::internal(&step.node.name, "planned as FullyConnected"));
     };
-    let (length, rows) = (step.inputs[0].row_stride(), step.output.grid.rows);
-    if tiles.level == CpuLevel::Amx && !TileProduct::pays(&left(length), rows) {
-        (packing, tiles) = ("fully_connected/avx512vnni", &tile::AVX512VNNI);
-    }
+    let length = step.inputs[0].row_stride();
+    #[cfg(target_arch = "x86_64")]
+    let (packing, tiles) =
+        if tiles.level == CpuLevel::Amx && !TileProduct::pays(&left(length), step.output.grid.rows) {
+            ("fully_connected/avx512vnni", &x86::AVX512VNNI)
+        } else {
+            (packing, tiles)
+        };
     let product = step.packed(packing, || {
         let missing = || Error::internal(&step.node.name, "lacks its weights");
         let weights = step.graph.constant_bytes(step.node.inputs[1]).ok_or_else(missing)?;

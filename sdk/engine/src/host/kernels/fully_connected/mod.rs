@@ -1,14 +1,14 @@
 //! Quantized matrix product with constant weights: `[..., K]` times `[N, K]` transposed.
 
-#[cfg(target_arch = "x86_64")]
 mod direct;
 mod scalar;
 
 use super::Kernel;
+#[cfg(target_arch = "aarch64")]
+use super::gemm::neon;
+use super::gemm::product::{LARGE_CLAIM, SMALL_CLAIM};
 #[cfg(target_arch = "x86_64")]
-use super::gemm::product::{CLAIM, LARGE_CLAIM, SMALL_CLAIM};
-#[cfg(target_arch = "x86_64")]
-use super::gemm::tile;
+use super::gemm::{product, x86};
 use crate::host::CpuLevel;
 
 pub(crate) const KERNELS: &[Kernel] = &[
@@ -23,84 +23,91 @@ pub(crate) const KERNELS: &[Kernel] = &[
         name: "fully_connected/avx2",
         operation: "fully_connected",
         level: CpuLevel::Avx2,
-        build: |step| direct::build(step, "fully_connected/avx2", &tile::AVX2),
+        build: |step| direct::build(step, "fully_connected/avx2", &x86::AVX2),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "fully_connected/avxvnni",
         operation: "fully_connected",
         level: CpuLevel::AvxVnni,
-        build: |step| direct::build(step, "fully_connected/avxvnni", &tile::AVXVNNI),
+        build: |step| direct::build(step, "fully_connected/avxvnni", &x86::AVXVNNI),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "fully_connected/avx512vnni",
         operation: "fully_connected",
         level: CpuLevel::Avx512Vnni,
-        build: |step| direct::build(step, "fully_connected/avx512vnni", &tile::AVX512VNNI),
+        build: |step| direct::build(step, "fully_connected/avx512vnni", &x86::AVX512VNNI),
+    },
+    #[cfg(target_arch = "aarch64")]
+    Kernel {
+        name: "fully_connected/neon",
+        operation: "fully_connected",
+        level: CpuLevel::Neon,
+        build: |step| direct::build(step, "fully_connected/neon", neon::tiles()),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "fully_connected/amx",
         operation: "fully_connected",
         level: CpuLevel::Amx,
-        build: |step| direct::build(step, "fully_connected/amx", &tile::AMX),
+        build: |step| direct::build(step, "fully_connected/amx", &x86::AMX),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "fully_connected/avx2:small-claims",
         operation: "fully_connected",
         level: CpuLevel::Avx2,
-        build: |step| direct::build_with(step, "fully_connected/avx2", &tile::AVX2, SMALL_CLAIM),
+        build: |step| direct::build_with(step, "fully_connected/avx2", &x86::AVX2, SMALL_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "fully_connected/avx2:large-claims",
         operation: "fully_connected",
         level: CpuLevel::Avx2,
-        build: |step| direct::build_with(step, "fully_connected/avx2", &tile::AVX2, LARGE_CLAIM),
+        build: |step| direct::build_with(step, "fully_connected/avx2", &x86::AVX2, LARGE_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "fully_connected/avxvnni:small-claims",
         operation: "fully_connected",
         level: CpuLevel::AvxVnni,
-        build: |step| direct::build_with(step, "fully_connected/avxvnni", &tile::AVXVNNI, SMALL_CLAIM),
+        build: |step| direct::build_with(step, "fully_connected/avxvnni", &x86::AVXVNNI, SMALL_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "fully_connected/avxvnni:large-claims",
         operation: "fully_connected",
         level: CpuLevel::AvxVnni,
-        build: |step| direct::build_with(step, "fully_connected/avxvnni", &tile::AVXVNNI, LARGE_CLAIM),
+        build: |step| direct::build_with(step, "fully_connected/avxvnni", &x86::AVXVNNI, LARGE_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "fully_connected/avx512vnni:small-claims",
         operation: "fully_connected",
         level: CpuLevel::Avx512Vnni,
-        build: |step| direct::build_with(step, "fully_connected/avx512vnni", &tile::AVX512VNNI, SMALL_CLAIM),
+        build: |step| direct::build_with(step, "fully_connected/avx512vnni", &x86::AVX512VNNI, SMALL_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "fully_connected/avx512vnni:large-claims",
         operation: "fully_connected",
         level: CpuLevel::Avx512Vnni,
-        build: |step| direct::build_with(step, "fully_connected/avx512vnni", &tile::AVX512VNNI, LARGE_CLAIM),
+        build: |step| direct::build_with(step, "fully_connected/avx512vnni", &x86::AVX512VNNI, LARGE_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "fully_connected/amx:small-claims",
         operation: "fully_connected",
         level: CpuLevel::Amx,
-        build: |step| direct::build_with(step, "fully_connected/amx", &tile::AMX, SMALL_CLAIM),
+        build: |step| direct::build_with(step, "fully_connected/amx", &x86::AMX, SMALL_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
         name: "fully_connected/amx:large-claims",
         operation: "fully_connected",
         level: CpuLevel::Amx,
-        build: |step| direct::build_with(step, "fully_connected/amx", &tile::AMX, LARGE_CLAIM),
+        build: |step| direct::build_with(step, "fully_connected/amx", &x86::AMX, LARGE_CLAIM),
     },
     #[cfg(target_arch = "x86_64")]
     Kernel {
@@ -108,7 +115,26 @@ pub(crate) const KERNELS: &[Kernel] = &[
         operation: "fully_connected",
         level: CpuLevel::Avx512Vnni,
         build: |step| {
-            direct::build_with(step, "fully_connected/avx512vnni:narrow", &tile::AVX512VNNI_NARROW, CLAIM)
+            direct::build_with(
+                step,
+                "fully_connected/avx512vnni:narrow",
+                &x86::AVX512VNNI_NARROW,
+                product::CLAIM,
+            )
         },
+    },
+    #[cfg(target_arch = "aarch64")]
+    Kernel {
+        name: "fully_connected/neon:small-claims",
+        operation: "fully_connected",
+        level: CpuLevel::Neon,
+        build: |step| direct::build_with(step, "fully_connected/neon", neon::tiles(), SMALL_CLAIM),
+    },
+    #[cfg(target_arch = "aarch64")]
+    Kernel {
+        name: "fully_connected/neon:large-claims",
+        operation: "fully_connected",
+        level: CpuLevel::Neon,
+        build: |step| direct::build_with(step, "fully_connected/neon", neon::tiles(), LARGE_CLAIM),
     },
 ];

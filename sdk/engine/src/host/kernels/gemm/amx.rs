@@ -9,18 +9,18 @@
 
 use std::ops::Range;
 
-use super::product::{Left, Weights};
+use super::product::{AMX_BLOCK as BLOCK, Left, Weights};
+use super::x86::pair_channel;
 use crate::host::amx::tiles::{Configured, MAX_ROWS, ROW_BYTES, Shape};
 use crate::host::kernels::epilogue::Requant;
 use crate::host::memory::{Raster, Tile};
-use crate::host::simd::{CacheLine, Rounding, Vector, Zmm};
+use crate::host::simd::x86::Zmm;
+use crate::host::simd::{self, CacheLine, Rounding, Vector};
 
 /// Channels of a tile.
 const LANES: usize = 16;
 /// Bytes of a tile of weights.
 const TILE_BYTES: usize = 16 * ROW_BYTES;
-/// Channels of a whole block.
-pub(crate) const BLOCK: usize = 4 * LANES;
 /// Rows that the largest shape has.
 const MOST_ROWS: usize = 4 * MAX_ROWS;
 
@@ -290,7 +290,7 @@ fn shape(tiles: usize, runs: usize, length: usize) -> Shape {
 
 /// The channel in a lane of a tile of a block, such that packing needs no permutation of four tiles, and one of two.
 fn channel(tiles: usize, tile: usize, lane: usize) -> usize {
-    if tiles == 4 { Zmm::channel(tile, lane) } else { Zmm::pair_channel(tile, lane) }
+    if tiles == 4 { simd::channel(tile, lane) } else { pair_channel(tile, lane) }
 }
 
 /// Sums of the largest shape's rows.

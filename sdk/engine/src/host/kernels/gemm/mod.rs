@@ -4,8 +4,10 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod amx;
-#[cfg(target_arch = "x86_64")]
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
 pub(crate) mod product;
 pub(crate) mod scalar;
+pub(crate) mod tiles;
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod tile;
+pub(crate) mod x86;

@@ -1,4 +1,4 @@
-//! Packed weights and the walk over register tiles, for every x86-64 level.
+//! Packed weights and the walk over register tiles.
 //!
 //! Within a claimed tile the blocks of channels are the outer loop: a block's weights stay in the first cache while the
 //! rows of the left matrix pass. Rows are cut evenly: 49 rows become 13 + 12 + 12 + 12, not 14 + 14 + 14 + 7.
@@ -6,8 +6,9 @@
 
 use std::ops::Range;
 
-use super::amx::{BLOCK, TileProduct};
-use super::tile::{Job, MAX_ROWS, Tiles, Width};
+#[cfg(target_arch = "x86_64")]
+use super::amx::TileProduct;
+use super::tiles::{Job, MAX_ROWS, Tiles, Width};
 use crate::host::CpuLevel;
 use crate::host::kernels::epilogue::Requant;
 use crate::host::memory::Tile;
@@ -20,6 +21,7 @@ pub(crate) struct Product {
     weights: Vec<CacheLine>,
     blocks: Vec<Block>,
     /// Takes the place of the blocks where it pays.
+    #[cfg(target_arch = "x86_64")]
     tiles: Option<TileProduct>,
     /// Bias with the input's zero point folded in, and multipliers, in the order of each block's lanes.
     bias: Vec<i32>,
@@ -54,6 +56,14 @@ pub(crate) struct Weights<F> {
     pub(crate) weight: F,
 }
 
+impl<F: Fn(usize, usize, usize) -> i8> Weights<F> {
+    /// The sum of an output's weights, which wraps.
+    fn sum(&self, output: usize) -> i32 {
+        let places = (0..self.runs).flat_map(|run| (0..self.length).map(move |i| (run, i)));
+        places.fold(0, |sum: i32, (run, i)| sum.wrapping_add((self.weight)(output, run, i).into()))
+    }
+}
+
 impl Product {
     /// Packs weights for `tiles`.
     pub(crate) fn new<F: Fn(usize, usize, usize) -> i8>(
@@ -65,6 +75,7 @@ impl Product {
         let mut product = Self {
             weights: Vec::new(),
             blocks: Vec::new(),
+            #[cfg(target_arch = "x86_64")]
             tiles: by_tiles.then(|| TileProduct::new(weights, requant)),
             bias: Vec::new(),
             multipliers: Vec::new(),
@@ -105,7 +116,9 @@ impl Product {
         for channel in lanes {
             let (bias, multiplier) =
                 if channels.contains(&channel) { requant.channel(channel) } else { (0, 1.0) };
-            self.bias.push(bias);
+            let sum = if width.shift != 0 && channels.contains(&channel) { weights.sum(channel) } else { 0 };
+            // In range again when the products are in, however it wraps here.
+            self.bias.push(bias.wrapping_add(width.shift.wrapping_mul(sum)));
             self.multipliers.push(multiplier);
         }
         let bytes = weights.runs * self.steps * width.step_bytes;
@@ -144,6 +157,7 @@ impl Product {
                 unsafe { widen(&x[..end], &mut words[..end]) };
                 x = &scratch[..2 * end];
             }
+            #[cfg(target_arch = "x86_64")]
             if let Some(tiles) = &self.tiles {
                 tiles.run(x, left, image, tile);
             }
@@ -242,6 +256,8 @@ pub(crate) const CLAIM: u64 = 1_200_000;
 /// reads of the image (AVX2 widens it anew for every tile).
 pub(crate) const SMALL_CLAIM: u64 = CLAIM / 4;
 pub(crate) const LARGE_CLAIM: u64 = CLAIM * 4;
+/// Channels of a whole block of AMX.
+pub(super) const AMX_BLOCK: usize = 64;
 /// How much more tiles of AMX take at once, which are 8 times as fast.
 const AMX_CLAIMS: u64 = 8;
 /// Rows of the left matrix that a tile should have, where the image has them: each block's weights serve them all.
@@ -255,7 +271,7 @@ pub(crate) fn tiling(
     may_cut_channels: bool,
     claim: u64,
 ) -> Tiling {
-    let step = if tiles.level == CpuLevel::Amx { BLOCK } else { tiles.widths[0].channels };
+    let step = if tiles.level == CpuLevel::Amx { AMX_BLOCK } else { tiles.widths[0].channels };
     let tile_macs = if tiles.level == CpuLevel::Amx { AMX_CLAIMS * claim } else { claim };
     let grid = layout.grid;
     let lines = (grid.images as u64 * grid.rows as u64).max(1);

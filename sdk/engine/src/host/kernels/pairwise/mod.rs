@@ -22,4 +22,11 @@ pub(crate) const KERNELS: &[Kernel] = &[
         level: CpuLevel::Avx512Vnni,
         build: |step| portable::build(step, CpuLevel::Avx512Vnni),
     },
+    #[cfg(target_arch = "aarch64")]
+    Kernel {
+        name: "pairwise/neon",
+        operation: "pairwise",
+        level: CpuLevel::Neon,
+        build: |step| portable::build(step, CpuLevel::Neon),
+    },
 ];

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Rounding, Vector};
+use crate::host::simd::{Rounding, Vector};
 
 /// 512-bit registers: AVX512-F, -BW and -VNNI.
 pub(crate) struct Zmm;

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
-use super::{Quarters, Rounding, Vector, store_parts};
+use crate::host::simd::{Quarters, Rounding, Vector, store_parts};
 
 /// 256-bit registers: AVX2, and what the dot step needs.
 pub(crate) struct Ymm<D>(PhantomData<D>);
@@ -26,7 +26,7 @@ pub(crate) struct Evex;
 pub(crate) struct Vex;
 /// Two `vpmaddwd` on 16-bit halves. Not `vpmaddubsw`, whose 16-bit pair sums saturate.
 pub(crate) struct Madd;
-/// One `vpmaddwd` on bytes that [`widen`] made words: spares the split in two, where the same bytes serve many channels.
+/// One `vpmaddwd` on bytes that [`crate::host::simd::widen`] made words: spares the split in two, where the same bytes serve many channels.
 pub(crate) struct Pairs;
 
 macro_rules! dot_by_vpdpbusd {
@@ -123,14 +123,6 @@ impl Dot for Pairs {
     #[inline(always)]
     unsafe fn dot(sums: __m256i, words: __m256i, weights: __m256i) -> __m256i {
         unsafe { _mm256_add_epi32(sums, _mm256_madd_epi16(words, weights)) }
-    }
-}
-
-/// Bytes to words, as many as both have.
-#[target_feature(enable = "avx2")]
-pub(crate) fn widen(bytes: &[u8], words: &mut [u16]) {
-    for (word, &byte) in words.iter_mut().zip(bytes) {
-        *word = byte.into();
     }
 }
 
