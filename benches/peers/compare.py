@@ -1,6 +1,6 @@
 """Times Tilemark and its peers on the same ONNX files; started by `cargo xtask peers`, which installs what it needs.
 
-    python compare.py PEER_BINARY MODELS [--page FILE] [--networks A,B] [--threads 1,2] [--batch 1] [--cpu LEVEL]
+    python compare.py PEER_BINARY MODELS TWINS [--page FILE] [--networks A,B] [--threads 1,2] [--batch 1] [--cpu LEVEL]
 
 Each runtime is a process of its own on the same cores, and waits for a line with a number of calls. Two ways to take turns:
 - steady: bursts of a second or so, one runtime after the other, several rounds; the median and minimum over all calls;
@@ -30,8 +30,10 @@ CONTENDERS = [
     ("OpenVINO", "qdq-s8s8"),
     ("OpenVINO", "qdq-s8s8-asymmetric"),
     ("OpenVINO", "float"),
+    ("LiteRT", "int8"),
+    ("LiteRT", "float"),
 ]
-# What holds a runtime to the instructions of a level. ONNX Runtime has no such switch.
+# What holds a runtime to the instructions of a level. ONNX Runtime and LiteRT have no such switch.
 LEVELS = {
     "avx2": {"TILEMARK_CPU": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
     "avx512vnni": {"TILEMARK_CPU": "avx512vnni", "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI"},
@@ -41,9 +43,10 @@ LEVELS = {
 class Worker:
     """A runtime with a loaded network, in a process of its own."""
 
-    def __init__(self, runtime, form, args, folder, batch, threads):
+    def __init__(self, runtime, form, file, args, batch, threads):
         self.runtime, self.form = runtime, form
-        files = [str(folder / f"{form}.onnx"), str(folder / "evaluation/0000.npy"), str(batch), str(threads)]
+        picture = Path(args.models) / file.parent.name / "evaluation/0000.npy"
+        files = [str(file), str(picture), str(batch), str(threads)]
         program = [args.peer] if runtime == OURS else [
             sys.executable, str(HERE / "worker.py"), runtime.lower().replace(" ", "")]
         self.process = subprocess.Popen(
@@ -84,13 +87,16 @@ def measure(workers, args):
 
 def compare(network, batch, threads, args):
     """Rows of (runtime, form, steady minimum, steady median, cold median), and what could not run."""
-    folder = Path(args.models) / network
     workers, failures = [], []
     for runtime, form in CONTENDERS:
-        if not (folder / f"{form}.onnx").is_file():
+        if runtime == "LiteRT":
+            file = Path(args.twins) / network / f"{form}-{batch}.tflite"
+        else:
+            file = Path(args.models) / network / f"{form}.onnx"
+        if not file.is_file():
             continue
         try:
-            workers.append(Worker(runtime, form, args, folder, batch, threads))
+            workers.append(Worker(runtime, form, file, args, batch, threads))
         except RuntimeError as error:
             failures.append(str(error))
     measure(workers, args)
@@ -135,6 +141,7 @@ def parse():
     parser = argparse.ArgumentParser()
     parser.add_argument("peer")
     parser.add_argument("models")
+    parser.add_argument("twins")
     parser.add_argument("--page", type=Path)
     parser.add_argument("--networks", default=",".join(NETWORKS))
     parser.add_argument("--threads", default="1,2")

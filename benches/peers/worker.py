@@ -1,4 +1,4 @@
-"""ONNX Runtime or OpenVINO as a worker of compare.py: worker.py RUNTIME MODEL.onnx INPUT.npy BATCH THREADS.
+"""ONNX Runtime, OpenVINO or LiteRT as a worker of compare.py: worker.py RUNTIME MODEL INPUT.npy BATCH THREADS.
 
 Says "ready VERSION" once it can run; then, for each line with a number of calls, answers with the nanoseconds of each.
 """
@@ -30,11 +30,33 @@ def openvino(path, image, threads):
     return ov.__version__.split("-")[0], lambda: request.infer({0: image}, share_inputs=True, share_outputs=True)
 
 
+def litert(path, image, threads):
+    import ai_edge_litert
+    from ai_edge_litert.interpreter import Interpreter
+    # XNNPACK is its default delegate.
+    interpreter = Interpreter(model_path=path, num_threads=threads)
+    interpreter.allocate_tensors()
+    entry = interpreter.get_input_details()[0]
+    if list(entry["shape"]) != list(image.shape):
+        image = np.ascontiguousarray(image.transpose(0, 2, 3, 1))
+    if entry["dtype"] == np.int8:
+        scale, zero_point = entry["quantization"]
+        image = np.clip(np.rint(image / scale) + zero_point, -128, 127).astype(np.int8)
+    exits = [output["index"] for output in interpreter.get_output_details()]
+
+    def run():
+        interpreter.set_tensor(entry["index"], image)
+        interpreter.invoke()
+        return [interpreter.get_tensor(index) for index in exits]
+
+    return ai_edge_litert.__version__, run
+
+
 def main():
     runtime, path, image, batch, threads = sys.argv[1:]
     image = np.load(image)
     image = np.ascontiguousarray(np.repeat(image, int(batch), axis=0))
-    version, run = {"onnxruntime": onnxruntime, "openvino": openvino}[runtime](path, image, int(threads))
+    version, run = {"onnxruntime": onnxruntime, "openvino": openvino, "litert": litert}[runtime](path, image, int(threads))
     run()
     print("ready", version, flush=True)
     for line in sys.stdin:
