@@ -8,6 +8,8 @@ use std::io::Read as _;
 use std::ops::Range;
 use std::path::Path;
 
+use bytes::Bytes;
+
 use crate::envelope::{Envelope, PayloadType};
 use crate::header::{HEADER_BYTES, Header};
 use crate::limits::{BLOB_ALIGNMENT, MAX_BUNDLE_BYTES};
@@ -241,7 +243,7 @@ impl Authentic {
             Ok(ranges) => {
                 self.verdict.note(FactKind::GoldenReplayed, false, "not run: it needs a device");
                 let Self { bytes, header, envelope, manifest, verdict, .. } = self;
-                Ok(Bundle { bytes, header, envelope, manifest, ranges, verdict })
+                Ok(Bundle { bytes: bytes.into(), header, envelope, manifest, ranges, verdict })
             }
             Err(error) => Err(Refused::new(error, self.verdict)),
         }
@@ -274,7 +276,7 @@ impl Authentic {
 /// A verified bundle: the manifest is signed by trusted keys, and every blob is the one that the manifest names.
 #[derive(Debug)]
 pub struct Bundle {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     header: Header,
     envelope: Envelope,
     manifest: Manifest,
@@ -316,6 +318,14 @@ impl Bundle {
             let more = if self.ranges.len() > names.len() { ", …" } else { "" };
             Error::NoSuchBlob { name: crate::name::excerpt(name), available: names.join(", ") + more }
         })
+    }
+
+    /// Like [`Bundle::blob`], sharing the bundle's memory.
+    ///
+    /// # Errors
+    /// As [`Bundle::blob`].
+    pub fn shared_blob(&self, name: &str) -> Result<Bytes> {
+        Ok(self.bytes.slice_ref(self.blob(name)?))
     }
 
     /// Names and bytes of all blobs, in file order.

@@ -27,7 +27,7 @@ pub(crate) fn encode_pipeline(spec: &Spec) -> Result<Vec<u8>, Error> {
 
 pub(crate) fn read_graph(bundle: &Bundle) -> Result<Graph, Error> {
     let graph: Graph = codec::decode(bundle.blob(GRAPH)?)?;
-    Ok(graph.with_weights(bundle.blob(WEIGHTS)?.into())?)
+    Ok(graph.with_weights(bundle.shared_blob(WEIGHTS)?)?)
 }
 
 pub(crate) fn read_pipeline(bundle: &Bundle) -> Result<Spec, Error> {

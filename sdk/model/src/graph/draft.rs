@@ -2,7 +2,6 @@
 //! freely; [`Draft::freeze`] drops what nothing uses, orders the nodes and packs the constants.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Arc;
 
 use super::{CONSTANT_ALIGN, Constant, GRAPH_SCHEMA, Graph, Node, Op, Port, Value, ValueId};
 use crate::error::Error;
@@ -211,7 +210,7 @@ impl Draft {
             outputs,
             weights: super::Weights::default(),
         };
-        graph.with_weights(Arc::from(weights))
+        graph.with_weights(weights)
     }
 }
 

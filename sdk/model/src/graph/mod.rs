@@ -13,8 +13,7 @@ mod op;
 mod spatial;
 mod validate;
 
-use std::sync::Arc;
-
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -107,7 +106,7 @@ pub struct Port {
 
 /// Bytes of all constants, shared by everything made from one graph.
 #[derive(Clone, Default)]
-pub struct Weights(Arc<[u8]>);
+pub struct Weights(Bytes);
 
 impl std::fmt::Debug for Weights {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -135,19 +134,20 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Attaches the weights blob to a graph that was decoded without it, and checks the whole.
+    /// Attaches the weights blob to a graph that was decoded without it, and checks the whole. The bytes may be a part of
+    /// something larger, such as a bundle: they are shared, not copied.
     ///
     /// # Errors
     /// [`Error::InvalidGraph`] for anything a well-formed graph cannot have; after this, every index, type and
     /// constant range in the graph can be relied on.
-    pub fn with_weights(mut self, weights: Arc<[u8]>) -> Result<Self, Error> {
-        self.weights = Weights(weights);
+    pub fn with_weights(mut self, weights: impl Into<Bytes>) -> Result<Self, Error> {
+        self.weights = Weights(weights.into());
         validate::check(&self)?;
         Ok(self)
     }
 
     /// The bytes of all constants.
-    pub fn weights(&self) -> &Arc<[u8]> {
+    pub fn weights(&self) -> &Bytes {
         &self.weights.0
     }
 

@@ -32,7 +32,7 @@ pub fn onnx(bytes: &[u8]) -> End {
     };
     let Ok(record) = codec::encode(&graph) else { return End::Costly };
     let again: Graph = codec::decode(&record).expect("an imported graph is read again");
-    let again = again.with_weights(Arc::clone(graph.weights())).expect("an imported graph is valid");
+    let again = again.with_weights(graph.weights().clone()).expect("an imported graph is valid");
     assert_eq!(codec::encode(&again).ok().as_ref(), Some(&record), "reading a graph changed it");
     run(again)
 }
@@ -49,7 +49,7 @@ pub fn graph(bytes: &[u8]) -> End {
         Some(record),
         "a record that is not canonical was read"
     );
-    match graph.with_weights(weights.into()) {
+    match graph.with_weights(weights.to_vec()) {
         Ok(graph) => run(graph),
         Err(_) => End::Refused,
     }

@@ -75,12 +75,14 @@ impl Requant {
     pub(crate) fn new(step: &Lowering<'_>, bounds: Bounds) -> Result<Self, Error> {
         let Lowering { graph, node, .. } = *step;
         let missing = || Error::internal(&node.name, "lacks its weights");
-        let [weights, bias, multipliers] = [1, 2, 3].map(|i| graph.constant(node.inputs[i]));
-        let (weights, bias) = (weights.ok_or_else(missing)?.widened()?, bias.ok_or_else(missing)?.widened()?);
+        let weights = graph.constant_bytes(node.inputs[1]).ok_or_else(missing)?;
+        let [bias, multipliers] = [2, 3].map(|i| graph.constant(node.inputs[i]));
+        let bias = bias.ok_or_else(missing)?.widened()?;
         let zero = stored_zero_point(graph, node.inputs[0])?;
         let per_channel = weights.len() / bias.len();
         let folded = bias.iter().enumerate().map(|(o, &bias)| {
-            let sum: i32 = weights[o * per_channel..][..per_channel].iter().sum();
+            let weights = &weights[o * per_channel..][..per_channel];
+            let sum: i32 = weights.iter().map(|&weight| i32::from(weight.cast_signed())).sum();
             bias.wrapping_sub(zero.wrapping_mul(sum)) // in range: checked when the graph was loaded
         });
         Ok(Self {
