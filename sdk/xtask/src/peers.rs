@@ -42,7 +42,13 @@ pub(crate) fn run(wanted: &Peers) -> Result<()> {
     ]))?;
     let peer = crate::target().join("release").join(format!("peer{}", std::env::consts::EXE_SUFFIX));
     let mut compare = Command::new(python);
-    compare.arg("-B").arg(SCRIPT).arg(peer).arg(crate::target().join("models")).arg(twins).args(&wanted.options);
+    compare
+        .arg("-B")
+        .arg(SCRIPT)
+        .arg(peer)
+        .arg(crate::target().join("models"))
+        .arg(twins)
+        .args(&wanted.options);
     if let Some(page) = &wanted.page {
         compare.arg("--page").arg(std::path::absolute(page).context("cannot find this folder")?);
     }

@@ -1,6 +1,5 @@
 //! Worked examples: small enough to compute by hand, chosen so that a wrong order, sign, edge or axis shows.
 
-
 use super::run;
 use crate::graph::{
     Bounds, Conv, Dim, Draft, FloatOp, Graph, MatMul, Op, Pads, Pool, Port, ReduceOp, Window,
