@@ -1,13 +1,21 @@
 //! What the suites share: short measurements, the tagger, and bytes without a pattern.
 
+pub mod layer;
+pub mod networks;
+
+use std::collections::BTreeSet;
+use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use criterion::Criterion;
+use criterion::{Criterion, Throughput};
 use tilemark::pack::Package;
 use tilemark::{Algorithm, App, SigningKey, Trust, Untrusted};
+use tilemark_engine::{Compiled, Device};
 
-/// Criterion with so little time per benchmark that all suites together stay below three minutes. For a number that is to
+use crate::layer::Layer;
+
+/// Criterion with so little time per benchmark that all suites together stay below five minutes. For a number that is to
 /// be published give more: `cargo bench -p tilemark-benches --bench models -- --measurement-time 10`.
 #[must_use]
 pub fn criterion() -> Criterion {
@@ -67,6 +75,26 @@ pub fn bytes(n: usize) -> impl Iterator<Item = u8> {
 /// Thread counts worth measuring here: one, and all.
 #[must_use]
 pub fn thread_counts() -> Vec<usize> {
-    let all = tilemark::Device::host().threads();
+    let all = Device::host().threads();
     if all == 1 { vec![1] } else { vec![1, all] }
+}
+
+/// Measures layers on one thread, in multiply-accumulates a second. Times contain what every inference pays around a layer:
+/// storing the input and reading the output.
+///
+/// # Panics
+/// If a layer does not run.
+pub fn bench_layers(criterion: &mut Criterion, name: &str, layers: impl IntoIterator<Item = Layer>) {
+    let device = Device::host().with_threads(1).expect("one thread is possible");
+    let mut group = criterion.benchmark_group(name);
+    let mut seen = BTreeSet::new();
+    for layer in layers.into_iter().filter(|layer| seen.insert(layer.name())) {
+        let input = [layer.input()];
+        let compiled = Compiled::new(layer.graph(), &device).expect("the host compiles it");
+        let mut session = compiled.session().expect("there is memory");
+        let plan = session.prepare(&[input[0].shape().to_vec()]).expect("a plan");
+        group.throughput(Throughput::Elements(plan.macs()));
+        group.bench_function(layer.name(), |b| b.iter(|| session.run(black_box(&input)).expect("it runs")));
+    }
+    group.finish();
 }

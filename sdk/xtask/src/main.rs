@@ -3,6 +3,7 @@
 
 mod compare;
 mod expected;
+mod hwbench;
 mod models;
 mod onnx_tests;
 mod peers;
@@ -29,6 +30,8 @@ enum Task {
     Models(models::Models),
     /// Times Tilemark beside ONNX Runtime and OpenVINO on those models (needs Python and the network).
     Peers(peers::Peers),
+    /// Times every kernel on the layers of real networks; fails if a plan's choice is over 10 % slower than the best.
+    Hwbench(hwbench::Hwbench),
     /// Writes docs/benchmarks/quantize.md: `tilemark quantize` beside ONNX Runtime's quantizer.
     CompareQuantizers(compare::Compare),
 }
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Task::OnnxTests => onnx_tests::run().map(|()| true),
         Task::Models(wanted) => models::run(&wanted).map(|()| true),
         Task::Peers(wanted) => peers::run(&wanted).map(|()| true),
+        Task::Hwbench(wanted) => hwbench::run(&wanted).map(|()| true),
         Task::CompareQuantizers(wanted) => compare::run(&wanted).map(|()| true),
     };
     match done {
