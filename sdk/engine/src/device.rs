@@ -101,6 +101,21 @@ impl Device {
         cpuinfo.lines().find_map(model).unwrap_or_else(|| format!("{} CPU", std::env::consts::ARCH))
     }
 
+    /// What tells this processor from others, as far as speed goes: name, family, model and stepping where the system
+    /// says so, and the levels that it runs.
+    pub fn cpu(&self) -> String {
+        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let field = |name: &str| {
+            let value =
+                |line: &str| Some(line.strip_prefix(name)?.trim_start().strip_prefix(':')?.trim().to_owned());
+            cpuinfo.lines().find_map(value).unwrap_or_default()
+        };
+        let numbers = ["vendor_id", "cpu family", "model", "stepping"].map(field).join(" ");
+        let levels: Vec<_> =
+            CpuLevel::ALL.iter().filter(|level| level.is_supported()).map(|level| level.name()).collect();
+        format!("{} ({numbers}; {})", self.name(), levels.join(" "))
+    }
+
     /// What drives it, with version.
     pub fn driver(&self) -> String {
         let level = self.level().map_or_else(|error| error.to_string(), |level| format!("level {level}"));
@@ -112,7 +127,10 @@ impl Device {
         let threads = self.threads();
         let plural = if threads == 1 { "" } else { "s" };
         let level = self.level().map_or_else(|error| error.to_string(), |level| level.to_string());
-        format!("host ({}, level {level}, {threads} thread{plural})", self.name())
+        let cores = available();
+        let over =
+            if threads > cores { format!(" on {cores}, which the process may use") } else { String::new() };
+        format!("host ({}, level {level}, {threads} thread{plural}{over})", self.name())
     }
 
     /// Why the host uses the level that it uses.
@@ -128,7 +146,6 @@ impl Device {
 
     /// Threads of a session: as asked for, else as many as the process's affinity and cgroup quota allow.
     pub fn threads(&self) -> usize {
-        let available = || std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         self.threads.unwrap_or_else(available)
     }
 
@@ -155,6 +172,11 @@ impl Device {
             None => CpuLevel::from_environment(),
         }
     }
+}
+
+/// Threads that affinity and cgroup quota leave to the process.
+fn available() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS)
 }
 
 impl FromStr for Device {
@@ -192,5 +214,12 @@ mod tests {
         assert_eq!(Device::host().with_threads(MAX_THREADS + 1).unwrap_err().code(), "TM0402");
         assert_eq!(Device::host().with_threads(3).map(|device| device.threads()), Ok(3));
         assert!(Device::host().threads() >= 1);
+    }
+
+    #[test]
+    fn more_threads_than_cores_are_allowed_and_named() {
+        let named = |threads| Device::host().with_threads(threads).unwrap().description();
+        assert!(named(MAX_THREADS).contains(&format!("{MAX_THREADS} threads on {}", available())));
+        assert!(!named(1).contains(" on "), "{}", named(1));
     }
 }

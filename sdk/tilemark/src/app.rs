@@ -14,8 +14,10 @@ use crate::golden::{self, Golden, Replay};
 use crate::home::Home;
 use crate::input::Input;
 use crate::session::Session;
+use crate::tuning::TuningCache;
 
-/// Opens, verifies and loads a bundle. Keeps the rollback floor of its app in [`Home::from_env`].
+/// Opens, verifies and loads a bundle. Keeps the rollback floor of its app in [`Home::from_env`], and there what its sessions
+/// measure of kernels.
 ///
 /// # Errors
 /// [`Error::Refused`] with the whole verdict if the bundle is not authentic or not trusted; nothing in it was parsed
@@ -31,13 +33,14 @@ pub fn open(path: impl AsRef<Path>, trust: &Trust) -> Result<App, Error> {
 pub fn open_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result<App, Error> {
     let untrusted = Untrusted::from_path(path).map_err(Refused::from).map_err(Error::refused)?;
     let bundle = untrusted.verify_with(trust, &home.floors()?).map_err(Error::refused)?;
-    App::from_bundle(bundle)
+    Ok(App::from_bundle(bundle)?.with_tuning(home.tuning()))
 }
 
 /// An app whose bundle was verified: graph and pipeline loaded and checked, ready to make sessions. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct App {
     parts: Arc<Parts>,
+    tuning: Option<TuningCache>,
 }
 
 #[derive(Debug)]
@@ -60,9 +63,17 @@ impl App {
         let spec = contents::read_pipeline(&bundle)?;
         let pipeline = Pipeline::new(spec, interface, &contents::read_resources(&bundle))?;
         let golden = golden::read(&bundle)?;
-        let app = Self { parts: Arc::new(Parts { bundle, graph: Arc::new(graph), pipeline, golden }) };
+        let parts = Parts { bundle, graph: Arc::new(graph), pipeline, golden };
+        let app = Self { parts: Arc::new(parts), tuning: None };
         app.check_macs()?;
         Ok(app)
+    }
+
+    /// The same app, whose kernels are timed on this machine once and chosen by what `cache` has from then on. Without it, as
+    /// for an app that is not opened from a file, they are chosen by prediction. Results are the same.
+    #[must_use]
+    pub fn with_tuning(self, cache: TuningCache) -> Self {
+        Self { tuning: Some(cache), ..self }
     }
 
     /// Compiles the app for a device.
@@ -79,7 +90,13 @@ impl App {
     /// # Errors
     /// Those of [`App::session`].
     pub fn compile(&self, device: &Device) -> Result<CompiledApp, Error> {
-        let compiled = Compiled::new(self.parts.graph.clone(), device)?;
+        let graph = self.parts.graph.clone();
+        let compiled = match &self.tuning {
+            Some(cache) => {
+                Compiled::tuned(graph, device, Arc::new(cache.store(self.graph_digest(), device)))?
+            }
+            None => Compiled::new(graph, device)?,
+        };
         let arena = compiled.plan(&shape::declared(&self.parts.graph, 1))?.arena_bytes() as u64;
         self.check_ceiling("bytes of activations", arena, self.manifest().limits.max_arena_bytes)?;
         Ok(CompiledApp { app: self.clone(), compiled })
@@ -136,6 +153,13 @@ impl App {
     /// The declared stages around it.
     pub fn pipeline(&self) -> &Pipeline {
         &self.parts.pipeline
+    }
+
+    /// The SHA-256 of the encoded graph, which knows every shape and no weight.
+    fn graph_digest(&self) -> Digest {
+        let blobs = &self.manifest().blobs;
+        let graph = blobs.iter().find(|blob| blob.name == contents::GRAPH);
+        graph.map_or(self.identity(), |blob| blob.sha256)
     }
 
     pub(crate) fn golden(&self) -> &[Golden] {

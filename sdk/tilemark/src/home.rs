@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use tilemark_bundle::Floors;
 
 use crate::error::Error;
+use crate::tuning::TuningCache;
 
-/// The state directory: rollback floors today; tuning caches and grants later.
+/// The state directory: rollback floors and measurements of kernels today; grants later.
 #[derive(Clone, Debug)]
 pub struct Home(PathBuf);
 
@@ -39,6 +40,11 @@ impl Home {
         let probe = self.0.join(format!(".probe.{}", std::process::id()));
         let written = std::fs::create_dir_all(&self.0).and_then(|()| std::fs::write(&probe, b""));
         written.and_then(|()| std::fs::remove_file(&probe)).is_ok()
+    }
+
+    /// What was measured of kernels on this machine. Losing it costs the time to measure again.
+    pub fn tuning(&self) -> TuningCache {
+        TuningCache::at(self.0.join("tuning"))
     }
 
     /// The highest release of each app that this machine has accepted.

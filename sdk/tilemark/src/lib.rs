@@ -39,6 +39,7 @@ mod output;
 pub mod pack;
 pub mod quantize;
 mod session;
+mod tuning;
 
 pub use app::{App, Choice, CompiledApp, open, open_with};
 pub use error::{CODES, Error, ErrorKind};
@@ -48,12 +49,15 @@ pub use input::Input;
 pub use known_answer::known_answer;
 pub use output::{Milliseconds, Output};
 pub use session::Session;
+pub use tuning::{TuningCache, TuningState};
 
 pub use tilemark_bundle::{
     Algorithm, Bundle, Digest, Fact, FactKind, KeyId, Manifest, PublicKey, Refused, SigningKey, Trust,
     Untrusted, Verdict,
 };
-pub use tilemark_engine::{CpuLevel, Device, KernelInfo, Plan, StepInfo, all_kernels, peak_macs_per_second};
+pub use tilemark_engine::{
+    Basis, CpuLevel, Device, KernelInfo, Plan, StepInfo, Tuning, all_kernels, peak_macs_per_second,
+};
 pub use tilemark_model::{DType, Data, Graph, Quant, Tensor};
 pub use tilemark_pipeline::{Image, Label, Outcome, npy};
 

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use tilemark::{App, CpuLevel, Device, Home, KernelInfo, Replay, all_kernels};
+use tilemark::{App, CpuLevel, Device, Home, KernelInfo, Replay, Tuning, TuningState, all_kernels};
 
 use crate::args::Doctor;
 use crate::failure::{Failure, Result};
@@ -18,10 +18,20 @@ struct Report {
     levels: Vec<Level>,
     home: String,
     home_usable: bool,
+    tuning: Measurements,
     devices: Vec<Row>,
     kernels: Vec<KernelInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<Checkup>,
+}
+
+/// How kernels are timed, and what is kept of it.
+#[derive(Serialize)]
+struct Measurements {
+    /// Milliseconds that timing may take for an app; `None` if it is off.
+    budget_ms: Option<f64>,
+    #[serde(flatten)]
+    kept: TuningState,
 }
 
 /// A level of the host.
@@ -60,6 +70,7 @@ struct Chosen {
 pub(crate) fn run(args: &Doctor) -> Result<()> {
     let home = Home::from_env()?;
     let level = Device::host().level().map_err(tilemark::Error::from)?;
+    let tuning = Device::host().tuning().map_err(tilemark::Error::from)?;
     let app = match &args.bundle {
         None => None,
         Some(bundle) => Some(checkup(&tilemark::open(bundle, &files::trust(args.trust.as_deref())?)?)?),
@@ -71,6 +82,7 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
         levels: CpuLevel::ALL.into_iter().map(|other| Level::of(other, level)).collect(),
         home: home.path().display().to_string(),
         home_usable: home.is_usable(),
+        tuning: Measurements::new(tuning, home.tuning().state()),
         devices: devices::list(),
         kernels: all_kernels().collect(),
         app,
@@ -106,6 +118,7 @@ fn print(report: &Report) -> Result<()> {
     text::line(format_args!("tilemark   {}", report.version))?;
     let state = if report.home_usable { "usable" } else { "NOT WRITABLE: rollback floors cannot be kept" };
     text::line(format_args!("state      {}, {state}", report.home))?;
+    text::line(format_args!("tuning     {}", report.tuning))?;
     text::line(format_args!("cpu level  {}, {}", report.cpu_level, report.cpu_level_why))?;
     let levels: Vec<_> =
         report.levels.iter().map(|l| [format!("  {}", l.level), l.state().to_owned()]).collect();
@@ -146,6 +159,35 @@ fn print_app(app: &Checkup) -> Result<()> {
     };
     let rows: Vec<_> = std::iter::once(head).chain(app.chosen.iter().map(row)).collect();
     text::table(&rows, &[1, 2])
+}
+
+impl Measurements {
+    fn new(tuning: Tuning, kept: TuningState) -> Self {
+        let budget_ms = match tuning {
+            Tuning::Off => None,
+            Tuning::Within(budget) => Some(1e3 * budget.as_secs_f64()),
+        };
+        Self { budget_ms, kept }
+    }
+}
+
+impl std::fmt::Display for Measurements {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { budget_ms, kept } = self;
+        let TuningState { models, layers, unusable, .. } = kept;
+        match budget_ms {
+            None => return f.write_str("off (TILEMARK_TUNE): kernels are chosen by prediction"),
+            Some(_) if !kept.is_writable => {
+                let folder = kept.folder.display();
+                return write!(f, "NOT KEPT, {folder} cannot be written: kernels are chosen by prediction");
+            }
+            Some(ms) => write!(f, "{} layers of {} plans measured, {ms} ms for a new one", layers, models)?,
+        }
+        if *unusable > 0 {
+            write!(f, "; {unusable} files of other versions or damaged are not used")?;
+        }
+        write!(f, "; {}", kept.folder.display())
+    }
 }
 
 impl Level {

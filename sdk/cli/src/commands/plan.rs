@@ -1,5 +1,5 @@
 use serde::Serialize;
-use tilemark::StepInfo;
+use tilemark::{Device, StepInfo, peak_macs_per_second};
 
 use crate::args::Plan;
 use crate::failure::Result;
@@ -9,10 +9,24 @@ use crate::text;
 #[derive(Serialize)]
 struct Report {
     device: String,
+    threads: usize,
     macs: u64,
     integer_macs: u64,
     arena_bytes: usize,
-    steps: Vec<StepInfo>,
+    /// Integer multiply-accumulates that the threads reach together when nothing else takes time; `None` for a level
+    /// without vector instructions.
+    peak_macs_per_second: Option<f64>,
+    /// Sum of what the kernels are predicted to take, without the steps that no kernel runs.
+    predicted_ms: f64,
+    steps: Vec<Step>,
+}
+
+#[derive(Serialize)]
+struct Step {
+    #[serde(flatten)]
+    info: StepInfo,
+    /// What part of the peak the step reaches in the measured time, else in the predicted one.
+    share_of_peak: Option<f64>,
 }
 
 /// Shows every step: what, with which kernel, and why.
@@ -20,42 +34,102 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
     let (app, device) = super::open(&args.on)?;
     let mut session = app.session(device.clone())?;
     let plan = session.plan()?;
+    let peak = peak(&device)?;
     let report = Report {
         device: device.id(),
+        threads: device.threads(),
         macs: plan.macs(),
         integer_macs: plan.integer_macs(),
         arena_bytes: plan.arena_bytes(),
-        steps: plan.steps().cloned().collect(),
+        peak_macs_per_second: peak,
+        predicted_ms: plan.steps().filter_map(|step| step.predicted_ms).sum(),
+        steps: plan.steps().map(|info| Step::new(info.clone(), peak)).collect(),
     };
     if args.json { text::json(&report) } else { print(&report) }
 }
 
-fn print(report: &Report) -> Result<()> {
-    let head = ["node", "op", "output", "MACs", "bytes", "kernel", "why"].map(str::to_owned);
-    let mut rows = vec![head];
-    for step in &report.steps {
-        let op = if step.fused.is_empty() {
-            step.op.clone()
-        } else {
-            format!("{} + {}", step.op, step.fused.join(" + "))
-        };
-        let shape = step.shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x");
-        rows.push([
-            step.node.clone(),
-            op,
-            shape,
-            text::count(step.macs),
-            text::bytes(step.bytes),
-            step.kernel.clone(),
-            step.why.clone(),
-        ]);
+/// What the threads of a device reach together at most; 20 ms of work.
+pub(super) fn peak(device: &Device) -> Result<Option<f64>> {
+    let one_core = peak_macs_per_second(device.level().map_err(tilemark::Error::from)?);
+    Ok(one_core.map(|peak| peak * device.threads() as f64))
+}
+
+impl Step {
+    fn new(info: StepInfo, peak: Option<f64>) -> Self {
+        let ms = info.measured_ms.or(info.predicted_ms).filter(|&ms| ms > 0.0);
+        let counts = info.macs > 0 && !info.float;
+        let share = |(ms, peak): (f64, f64)| 1e3 * info.macs as f64 / ms / peak;
+        let share_of_peak = ms.zip(peak).filter(|_| counts).map(share);
+        Self { info, share_of_peak }
     }
-    text::table(&rows, &[3, 4])?;
+
+    fn row(&self) -> [String; 12] {
+        let info = &self.info;
+        let op = match info.fused.as_slice() {
+            [] => info.op.clone(),
+            fused => format!("{} + {}", info.op, fused.join(" + ")),
+        };
+        [
+            info.node.clone(),
+            op,
+            by(&info.shape),
+            text::count(info.macs),
+            text::bytes(info.bytes),
+            info.kernel.clone(),
+            info.variant.clone(),
+            if info.tiles > 0 { format!("{} of {}", info.tiles, by(&info.tile)) } else { String::new() },
+            microseconds(info.predicted_ms),
+            microseconds(info.measured_ms),
+            self.share_of_peak.map_or(String::new(), |share| format!("{:.0}%", 100.0 * share)),
+            why(info),
+        ]
+    }
+}
+
+/// Why an operation's kernels take it, and what this one of them was chosen by.
+fn why(info: &StepInfo) -> String {
+    use tilemark::Basis;
+    let basis = match info.basis {
+        Some(Basis::Measured) => "; fastest when timed",
+        Some(Basis::Predicted) => "; fastest by prediction",
+        Some(Basis::Forced) => "; asked for",
+        _ => "",
+    };
+    format!("{}{basis}", info.why)
+}
+
+fn by(extents: &[usize]) -> String {
+    extents.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
+}
+
+pub(super) fn microseconds(ms: Option<f64>) -> String {
+    ms.map_or(String::new(), |ms| format!("{:.1} us", 1e3 * ms))
+}
+
+fn print(report: &Report) -> Result<()> {
+    let head = [
+        "node",
+        "op",
+        "output",
+        "MACs",
+        "bytes",
+        "kernel",
+        "variant",
+        "tiles",
+        "predicted",
+        "measured",
+        "of peak",
+        "why",
+    ];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(report.steps.iter().map(Step::row));
+    text::table(&rows, &[3, 4, 8, 9, 10])?;
     let share = 100.0 * report.integer_macs as f64 / report.macs.max(1) as f64;
     text::line(format_args!(
-        "{} steps, {} MACs ({share:.1}% integer), {} of activations",
+        "{} steps, {} MACs ({share:.1}% integer), {:.2} ms predicted, {} of activations",
         report.steps.len(),
         text::count(report.macs),
+        report.predicted_ms,
         text::bytes(report.arena_bytes as u64),
     ))
 }

@@ -1,6 +1,6 @@
 //! Devices, plans, measurements, examinations.
 
-use crate::workshop::{Workshop, sample};
+use crate::workshop::{Ran, Workshop, sample};
 
 #[test]
 fn devices_are_listed_with_the_known_answer() {
@@ -54,6 +54,7 @@ fn threads_are_as_many_as_asked_for() {
         shop.tilemark(&format!("{line} --threads 0")).fails(2, "TM0402");
         shop.tilemark(&format!("{line} --threads 100000")).fails(2, "TM0402");
         assert_eq!(shop.tilemark(&format!("{line} --threads 3 --json")).ok().json()["threads"], 3);
+        shop.tilemark(&format!("{line} --threads 600")).ok().prints("600 threads on ");
     }
     assert_eq!(shop.tilemark("bench tiny.tmk --trust vendor.pub --threads many").code, 2);
 }
@@ -64,10 +65,92 @@ fn a_plan_explains_every_step() {
     let shown = shop.tilemark("plan tiny.tmk --trust vendor.pub").ok();
     assert!(shown.stdout.starts_with("node"), "{}", shown.stdout);
     assert!(shown.stdout.trim_end().ends_with("of activations"), "{}", shown.stdout);
+    shown.prints("predicted").prints("measured").prints("usual");
     let json = shop.tilemark("plan tiny.tmk --trust vendor.pub --json").ok().json();
     assert_eq!((json["device"].as_str(), json["macs"].as_u64()), (Some("host"), Some(6932)));
     let steps = json["steps"].as_array().unwrap();
     assert!(steps.len() >= 3 && steps.iter().all(|step| !step["why"].as_str().unwrap().is_empty()));
+    let conv = steps.iter().find(|step| step["kernel"].as_str().unwrap().starts_with("conv/")).unwrap();
+    assert!(conv["predicted_ms"].as_f64().unwrap() > 0.0 && conv["bytes"].as_u64().unwrap() > 0);
+    assert!(!conv["variant"].as_str().unwrap().is_empty());
+    assert_eq!(conv["tile"].as_array().unwrap().len(), 3);
+    assert!(conv["tiles"].as_u64().unwrap() > 0);
+    for key in ["basis", "measured_ms", "share_of_peak", "fused", "float", "tail", "op", "shape", "macs"] {
+        assert!(conv.get(key).is_some(), "{key}");
+    }
+    assert!(json["predicted_ms"].as_f64().unwrap() > 0.0 && json["threads"].as_u64().unwrap() > 0);
+    assert!(json.get("peak_macs_per_second").is_some());
+}
+
+/// What doctor says of the measurements.
+fn tuning(shop: &Workshop) -> serde_json::Value {
+    shop.tilemark("doctor --json").ok().json()["tuning"].clone()
+}
+
+/// How each kernel of the tiny app was chosen.
+fn bases(shop: &Workshop) -> Vec<String> {
+    let plan = shop.tilemark("plan tiny.tmk --trust vendor.pub --device host --json").ok().json();
+    let steps = plan["steps"].as_array().unwrap();
+    steps.iter().filter_map(|step| Some(step["basis"].as_str()?.to_owned())).collect()
+}
+
+#[test]
+fn measurements_are_kept_told_and_rebuilt_when_damaged() {
+    let shop = Workshop::with_tiny();
+    assert_eq!(
+        (tuning(&shop)["models"].as_u64(), tuning(&shop)["budget_ms"].as_f64()),
+        (Some(0), Some(150.0))
+    );
+    let first = bases(&shop);
+    if !first.iter().any(|basis| basis == "measured") {
+        println!("skipped: this CPU's level has one kernel for each step, there is nothing to time");
+        return;
+    }
+    let kept = tuning(&shop);
+    assert_eq!((kept["models"].as_u64(), kept["unusable"].as_u64()), (Some(1), Some(0)));
+    assert_eq!(bases(&shop), first);
+    let folder = shop.path("home").join("tuning");
+    let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    for bytes in [b"".as_slice(), b"TILEMARK", &[0; 1 << 20]] {
+        std::fs::write(&file, bytes).unwrap();
+        assert_eq!(tuning(&shop)["unusable"].as_u64(), Some(1));
+        shop.tilemark("doctor").ok().prints("are not used");
+        assert_eq!(bases(&shop), first, "a damaged file of {} bytes", bytes.len());
+        assert_eq!(
+            (tuning(&shop)["models"].as_u64(), tuning(&shop)["unusable"].as_u64()),
+            (Some(1), Some(0))
+        );
+    }
+}
+
+#[test]
+fn processes_that_measure_at_once_give_the_same_results() {
+    let shop = Workshop::with_tiny();
+    let line = format!("run tiny.tmk --trust vendor.pub --device host --json {}", sample("coffee.png"));
+    let children: Vec<_> =
+        (0..4).map(|_| shop.command(&line).stdout(std::process::Stdio::piped()).spawn().unwrap()).collect();
+    let results: Vec<_> = children
+        .into_iter()
+        .map(|child| Ran::new(&line, child.wait_with_output().unwrap()).ok().json()["results"].clone())
+        .collect();
+    assert!(results.iter().all(|result| *result == results[0]), "{results:?}");
+    let kept = tuning(&shop);
+    assert_eq!(kept["unusable"].as_u64(), Some(0), "{kept}");
+    assert!(kept["models"].as_u64().unwrap() <= 1, "{kept}");
+}
+
+#[test]
+fn tilemark_tune_is_obeyed_or_refused() {
+    let shop = Workshop::with_tiny();
+    let plan = "plan tiny.tmk --trust vendor.pub --device host --json";
+    for word in ["off", "0"] {
+        let untimed = shop.tilemark_with(("TILEMARK_TUNE", word), plan).ok().json();
+        assert!(untimed["steps"].as_array().unwrap().iter().all(|step| step["measured_ms"].is_null()));
+    }
+    assert_eq!(tuning(&shop)["models"].as_u64(), Some(0));
+    shop.tilemark_with(("TILEMARK_TUNE", "off"), "doctor").ok().prints("by prediction");
+    shop.tilemark_with(("TILEMARK_TUNE", "fast"), "doctor").fails(2, "TM0410").says("fast");
+    shop.tilemark_with(("TILEMARK_TUNE", "fast"), plan).fails_in_json(2, "TM0410");
 }
 
 #[test]
@@ -118,4 +201,5 @@ fn state_that_cannot_be_kept_is_told_and_stops_nothing() {
     let home = shop.path("occupied").join("home").display().to_string();
     let doctor = shop.tilemark_with(("TILEMARK_HOME", &home), "doctor").ok();
     assert!(doctor.stdout.contains("NOT WRITABLE"), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("NOT KEPT"), "{}", doctor.stdout);
 }

@@ -1,10 +1,10 @@
 //! What a step costs, predicted from its geometry: the choice where nothing was measured, and what a measurement is held
 //! against.
 //!
-//! A product takes the longer of multiplying and writing results, where rows or channels are few also of reading weights:
-//! `macs / rate + outputs * epilogue + weights / bandwidth`. A depthwise convolution adds up what it interleaves, multiplies
-//! and writes, per output. The constants are fitted to `cargo xtask hwbench` (docs/engine.md has the residuals); a CPU on
-//! which they are off by a factor common to all is predicted wrongly in seconds and rightly in what is faster.
+//! A product multiplies, writes results and reads weights, a depthwise convolution multiplies and interleaves, everything else
+//! moves bytes; the parts are added up. The constants are fitted to `cargo xtask hwbench` on a Zen 4 core at 3.7 GHz
+//! (docs/engine.md says how well). On a CPU on which all are off by one factor, seconds are predicted wrongly, and what is
+//! faster rightly.
 
 use super::cpu::CpuLevel;
 use super::kernels::Kernel;
@@ -18,6 +18,8 @@ struct Rates {
     output: f64,
     /// A byte of weights that does not stay in the first cache.
     weight: f64,
+    /// A tap of a depthwise convolution's output, rounding included.
+    tap: f64,
     /// A byte of a depthwise convolution's input, interleaved.
     interleaved: f64,
     /// A byte of any other step.
@@ -28,15 +30,13 @@ struct Rates {
 const CLAIM_NS: f64 = 120.0;
 /// Multiply-accumulates of a claim where the kernel's name does not say otherwise; only their ratio matters here.
 const CLAIM_MACS: f64 = 1.2e6;
-/// Half registers take twice the instructions for the same work; on CPUs that split 512-bit ones they cost no more.
-const NARROW: f64 = 1.04;
 
 /// Seconds that `kernel` is expected to take for a step on `threads` threads.
 pub(crate) fn predict(kernel: &Kernel, step: &Lowering<'_>, threads: usize) -> f64 {
     let rates = rates(kernel.level);
     let alone = match kernel.operation {
-        "conv" | "fully_connected" => product(&rates, kernel, step),
-        "depthwise" => depthwise(&rates, kernel, step),
+        "conv" | "fully_connected" => product(&rates, step),
+        "depthwise" => depthwise(&rates, step),
         _ => rates.byte * (step.output.bytes().unwrap_or(usize::MAX) as f64 + input_bytes(step)),
     };
     let tiles = claims(kernel, step.macs);
@@ -58,27 +58,22 @@ fn claims(kernel: &Kernel, macs: u64) -> usize {
     (macs as f64 / claim).max(1.0) as usize
 }
 
-fn width(kernel: &Kernel) -> f64 {
-    if kernel.variant() == "narrow" { NARROW } else { 1.0 }
-}
-
-fn product(rates: &Rates, kernel: &Kernel, step: &Lowering<'_>) -> f64 {
+fn product(rates: &Rates, step: &Lowering<'_>) -> f64 {
     let outputs = elements(step);
     let weights = step.node.inputs.get(1).map_or(0, |&id| step.shapes.of(id).iter().product::<usize>());
     // Products come in steps of four bytes.
     let depth = step.macs as f64 / outputs.max(1.0);
     let padding = (depth / 4.0).ceil() * 4.0 / depth.max(1.0);
-    let multiplying = step.macs as f64 * padding * rates.mac * width(kernel);
+    let multiplying = step.macs as f64 * padding * rates.mac;
     multiplying + outputs * rates.output + weights as f64 * rates.weight
 }
 
-fn depthwise(rates: &Rates, kernel: &Kernel, step: &Lowering<'_>) -> f64 {
+fn depthwise(rates: &Rates, step: &Lowering<'_>) -> f64 {
     let outputs = elements(step);
-    let taps = step.macs as f64 / outputs.max(1.0);
-    // Four rows at a time, of which some have no weights.
-    let padded = (taps / 3.0).ceil() * 4.0;
-    let multiplying = outputs * padded * rates.mac * width(kernel);
-    multiplying + outputs * rates.output + input_bytes(step) * rates.interleaved
+    let window = step.node.inputs.get(1).map_or(&[][..], |&id| step.shapes.of(id));
+    // Vertical taps come in quads, of which some have no weights.
+    let taps = if let &[_, _, height, width] = window { height.next_multiple_of(4) * width } else { 0 };
+    outputs * taps as f64 * rates.tap + input_bytes(step) * rates.interleaved
 }
 
 fn elements(step: &Lowering<'_>) -> f64 {
@@ -90,16 +85,18 @@ fn input_bytes(step: &Lowering<'_>) -> f64 {
 }
 
 fn rates(level: CpuLevel) -> Rates {
-    let rates = |mac, output, weight, interleaved, byte| Rates { mac, output, weight, interleaved, byte };
+    let rates =
+        |mac, output, weight, tap, interleaved, byte| Rates { mac, output, weight, tap, interleaved, byte };
     match level {
-        CpuLevel::Scalar => rates(0.074, 0.5, 0.05, 1.0, 0.5),
-        CpuLevel::Avx2 => rates(0.0115, 0.1, 0.03, 0.06, 0.06),
+        CpuLevel::Scalar => rates(0.074, 0.5, 0.05, 0.1, 0.5, 0.5),
+        CpuLevel::Avx2 => rates(0.0113, 0.1, 0.025, 0.0175, 0.06, 0.06),
         // Not measured: AVX-VNNI multiplies like AVX-512 on half the width and rounds like AVX2.
-        CpuLevel::AvxVnni => rates(0.0075, 0.09, 0.03, 0.05, 0.06),
-        CpuLevel::Avx512Vnni => rates(0.0048, 0.07, 0.03, 0.03, 0.04),
-        // Measured on another machine, whose AVX-512 is as fast: multiplying is free beside rounding.
-        CpuLevel::Amx => rates(0.0006, 0.05, 0.03, 0.03, 0.04),
-        CpuLevel::Neon => rates(0.02, 0.15, 0.05, 0.1, 0.1),
+        CpuLevel::AvxVnni => rates(0.0075, 0.09, 0.025, 0.012, 0.05, 0.06),
+        CpuLevel::Avx512Vnni => rates(0.0043, 0.07, 0.025, 0.0076, 0.036, 0.04),
+        // Not measured: tiles multiply 8 times as fast as AVX512-VNNI, which does the rest.
+        CpuLevel::Amx => rates(0.0006, 0.05, 0.025, 0.0076, 0.036, 0.04),
+        // Not measured.
+        CpuLevel::Neon => rates(0.02, 0.15, 0.05, 0.03, 0.1, 0.1),
     }
 }
 

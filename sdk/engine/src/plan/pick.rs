@@ -72,7 +72,7 @@ impl Picker<'_> {
             return pick(at_best().next()?, Basis::Only, None, Vec::new());
         }
         if let Some(measured) = self.record.get(layer)
-            && let Some(kernel) = included().find(|kernel| kernel.name == measured.kernel)
+            && let Some(kernel) = named(kernels, self.level, &measured.kernel)
         {
             return pick(kernel, Basis::Measured, Some(1e-9 * measured.nanoseconds as f64), Vec::new());
         }
@@ -87,6 +87,11 @@ impl Picker<'_> {
     }
 }
 
+/// The kernel of this name among those that a step can have at `level`. Names come from a file, so any text may be asked for.
+fn named(kernels: &'static [Kernel], level: CpuLevel, name: &str) -> Option<&'static Kernel> {
+    kernels.iter().find(|kernel| kernel.name == name && level.includes(kernel.level))
+}
+
 /// A number for the geometry of a step: what it computes, on which layouts. That two geometries share one is as unlikely as it
 /// is harmless: results do not depend on the choice.
 fn layer(step: &Lowering<'_>) -> u64 {
@@ -95,4 +100,30 @@ fn layer(step: &Lowering<'_>) -> u64 {
     let weights = step.node.inputs.get(1).map(|&id| step.shapes.of(id));
     format!("{:?} {weights:?} {:?} {}", step.inputs, step.output, step.table.is_some()).hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::kernels::conv;
+
+    #[test]
+    fn a_record_names_only_kernels_that_the_step_can_have() {
+        let found = |level, name| named(conv::KERNELS, level, name).map(|kernel| kernel.name);
+        assert_eq!(found(CpuLevel::Scalar, "conv/scalar"), Some("conv/scalar"));
+        for name in
+            ["", "conv", "conv/scalar:", "conv/scalar:narrow", "depthwise/scalar", "conv/none", "conv/avx2"]
+        {
+            assert_eq!(found(CpuLevel::Scalar, name), None, "{name}");
+        }
+    }
+
+    /// The choice rests on names: one that two kernels had, or that hid a level, would be a wrong choice.
+    #[test]
+    fn kernels_of_one_operation_have_names_of_their_own() {
+        for (i, kernel) in conv::KERNELS.iter().enumerate() {
+            assert!(conv::KERNELS[..i].iter().all(|other| other.name != kernel.name), "{}", kernel.name);
+            assert_eq!(kernel.family(), format!("{}/{}", kernel.operation, kernel.level));
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! How long each step of a model takes, and how near that is to what the cores can do.
 
 use serde::Serialize;
-use tilemark::{Device, Input, Session, StepInfo, peak_macs_per_second};
+use tilemark::{Device, Input, Session, StepInfo};
 
+use crate::commands::plan;
 use crate::failure::Result;
 use crate::text;
 
@@ -36,20 +37,30 @@ impl Layers {
                 *fastest = fastest.min(1e3 * time.as_secs_f64());
             }
         }
-        let one_core = peak_macs_per_second(device.level().map_err(tilemark::Error::from)?);
         Ok(Self {
-            peak_macs_per_second: one_core.map(|peak| peak * device.threads() as f64),
+            peak_macs_per_second: plan::peak(device)?,
             ms: fastest.iter().sum(),
             steps: infos.into_iter().zip(fastest).map(|(info, ms)| Step { info, ms }).collect(),
         })
     }
 
     pub(super) fn print(&self) -> Result<()> {
-        let head = ["node", "output", "kernel", "time", "share", "MACs", "MACs/s", "of peak"];
+        let head = [
+            "node",
+            "output",
+            "kernel",
+            "variant",
+            "time",
+            "predicted",
+            "share",
+            "MACs",
+            "MACs/s",
+            "of peak",
+        ];
         let mut rows = vec![head.map(str::to_owned)];
         rows.extend(self.steps.iter().map(|step| self.row(step)));
         text::line("")?;
-        text::table(&rows, &[3, 4, 5, 6, 7])?;
+        text::table(&rows, &[4, 5, 6, 7, 8, 9])?;
         let macs: u64 = self.steps.iter().map(|step| step.info.macs).sum();
         let rate = per_second(macs, self.ms);
         text::line(format_args!(
@@ -61,7 +72,7 @@ impl Layers {
         ))
     }
 
-    fn row(&self, step: &Step) -> [String; 8] {
+    fn row(&self, step: &Step) -> [String; 10] {
         let info = &step.info;
         let rate = per_second(info.macs, step.ms);
         let counted = info.macs > 0;
@@ -70,7 +81,9 @@ impl Layers {
             info.node.clone(),
             info.shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x"),
             info.kernel.clone(),
-            format!("{:.1} us", 1e3 * step.ms),
+            info.variant.clone(),
+            plan::microseconds(Some(step.ms)),
+            plan::microseconds(info.predicted_ms),
             format!("{:.1}%", 100.0 * step.ms / self.ms.max(f64::MIN_POSITIVE)),
             if counted { text::count(info.macs) } else { String::new() },
             if counted { text::count(rate as u64) } else { String::new() },

@@ -14,7 +14,7 @@ use super::Kernel;
 use super::gemm::neon;
 use super::gemm::product::{LARGE_CLAIM, SMALL_CLAIM};
 #[cfg(target_arch = "x86_64")]
-use super::gemm::{product, x86};
+use super::gemm::x86;
 use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::plan::{Halo, Layout, Lowering};
@@ -111,15 +111,6 @@ pub(crate) const KERNELS: &[Kernel] = &[
         operation: "conv",
         level: CpuLevel::Amx,
         build: |step| direct::build_with(step, "conv/amx", &x86::AMX, LARGE_CLAIM),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "conv/avx512vnni:narrow",
-        operation: "conv",
-        level: CpuLevel::Avx512Vnni,
-        build: |step| {
-            direct::build_with(step, "conv/avx512vnni:narrow", &x86::AVX512VNNI_NARROW, product::CLAIM)
-        },
     },
     #[cfg(target_arch = "aarch64")]
     Kernel {

@@ -60,20 +60,6 @@ pub(crate) const KERNELS: &[Kernel] = &[
             vertical::build_with(step, "depthwise/avx512vnni", &strip::AVX512VNNI, vertical::LARGE_CLAIM)
         },
     },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "depthwise/avx512vnni:narrow",
-        operation: "depthwise",
-        level: CpuLevel::Avx512Vnni,
-        build: |step| {
-            vertical::build_with(
-                step,
-                "depthwise/avx512vnni:narrow",
-                &strip::AVX512VNNI_NARROW,
-                vertical::CLAIM,
-            )
-        },
-    },
     #[cfg(target_arch = "aarch64")]
     Kernel {
         name: "depthwise/neon",

@@ -88,10 +88,6 @@ pub(crate) struct Strips {
 #[cfg(target_arch = "x86_64")]
 pub(crate) static AVX512VNNI: Strips =
     Strips { level: CpuLevel::Avx512Vnni, widths: &[zmm::WIDTH, ymm_evex::WIDTH] };
-/// Half registers: for channels that leave much of a wide strip empty.
-#[cfg(target_arch = "x86_64")]
-pub(crate) static AVX512VNNI_NARROW: Strips =
-    Strips { level: CpuLevel::Avx512Vnni, widths: &[ymm_evex::WIDTH] };
 #[cfg(target_arch = "x86_64")]
 pub(crate) static AVXVNNI: Strips = Strips { level: CpuLevel::AvxVnni, widths: &[ymm_vex::WIDTH] };
 #[cfg(target_arch = "x86_64")]

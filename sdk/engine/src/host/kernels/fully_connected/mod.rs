@@ -8,7 +8,7 @@ use super::Kernel;
 use super::gemm::neon;
 use super::gemm::product::{LARGE_CLAIM, SMALL_CLAIM};
 #[cfg(target_arch = "x86_64")]
-use super::gemm::{product, x86};
+use super::gemm::x86;
 use crate::host::CpuLevel;
 
 pub(crate) const KERNELS: &[Kernel] = &[
@@ -108,20 +108,6 @@ pub(crate) const KERNELS: &[Kernel] = &[
         operation: "fully_connected",
         level: CpuLevel::Amx,
         build: |step| direct::build_with(step, "fully_connected/amx", &x86::AMX, LARGE_CLAIM),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "fully_connected/avx512vnni:narrow",
-        operation: "fully_connected",
-        level: CpuLevel::Avx512Vnni,
-        build: |step| {
-            direct::build_with(
-                step,
-                "fully_connected/avx512vnni:narrow",
-                &x86::AVX512VNNI_NARROW,
-                product::CLAIM,
-            )
-        },
     },
     #[cfg(target_arch = "aarch64")]
     Kernel {

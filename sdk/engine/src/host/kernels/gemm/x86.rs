@@ -18,11 +18,6 @@ pub(crate) static AVX512VNNI: Tiles = Tiles {
 };
 /// Vectors, for what [`super::amx`] leaves to them.
 pub(crate) static AMX: Tiles = Tiles { level: CpuLevel::Amx, widths: AVX512VNNI.widths };
-/// Half registers: for layers whose channels or rows leave much of a wide block empty.
-pub(crate) static AVX512VNNI_NARROW: Tiles = Tiles {
-    level: CpuLevel::Avx512Vnni,
-    widths: &[double::<Ymm<Evex>>(&ymm_evex::KERNELS), single::<Ymm<Evex>>(&single_evex::KERNELS)],
-};
 pub(crate) static AVXVNNI: Tiles = Tiles {
     level: CpuLevel::AvxVnni,
     widths: &[double::<Ymm<Vex>>(&ymm_vex::KERNELS), single::<Ymm<Vex>>(&single_vex::KERNELS)],
