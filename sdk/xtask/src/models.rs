@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{python, steps};
 
@@ -80,6 +80,7 @@ pub(crate) fn check(wanted: &[String]) -> Result<()> {
     let folder = crate::target().join("models");
     let python = python::environment("models", PACKAGES)?;
     let oracle = crate::target().join("oracle");
+    let mut wrong = Vec::new();
     for network in made(&folder, wanted)? {
         // ONNX Runtime's tensors of one network are up to 300 MB, so they make room for the next one's.
         match std::fs::remove_dir_all(&oracle) {
@@ -91,10 +92,15 @@ pub(crate) fn check(wanted: &[String]) -> Result<()> {
         let mut test = steps::cargo();
         test.args(["test", "--quiet", "--locked", "-p", "tilemark-testkit", "--test", "networks"]);
         test.args(["--", "--ignored", "--nocapture"]);
-        steps::shell(test.env("TILEMARK_NETWORK", &network).env("TILEMARK_ORACLE", &oracle))
-            .with_context(|| format!("{} is not as it should be", network.display()))?;
+        if steps::shell(test.env("TILEMARK_NETWORK", &network).env("TILEMARK_ORACLE", &oracle)).is_err() {
+            wrong.push(network.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        }
     }
-    std::fs::remove_dir_all(&oracle).context("cannot clean up")
+    std::fs::remove_dir_all(&oracle).context("cannot clean up")?;
+    if !wrong.is_empty() {
+        bail!("not as they should be: {}; what is wrong is printed above, at each", wrong.join(", "));
+    }
+    Ok(())
 }
 
 /// The folders of the networks that are there, of the wanted ones if any are named.
