@@ -9,12 +9,14 @@ use tilemark_model::{Graph, Node, Op, Shapes, Tensor, ValueId, shape};
 use super::arena::{Arena, Lifetime};
 use super::axis_order;
 use super::choose::{Choice, activations};
-use super::fusion::Fusion;
+use super::fusion::{Epilogues, Fusion};
 use super::layout::{Halo, Layout};
 use super::pick::{Pick, Picker};
 use super::{Plan, Slot, Step, StepInfo, Tail, Tiling};
 use crate::error::Error;
+use crate::host::CpuLevel;
 use crate::host::fallback::{Fallback, Operand};
+use crate::host::kernels::pairwise::Residual;
 use crate::host::kernels::{Kernel, Planned, Work};
 use crate::limits::{MAX_PAIR_TABLES, MAX_SCRATCH_BYTES};
 
@@ -170,7 +172,8 @@ impl<'a> Lower<'a> {
             *choice =
                 Choice::Reference(format!("the graph has over {MAX_PAIR_TABLES} additions and products"));
         }
-        let fusion = Fusion::new(graph, |i| choices[i].takes_table(&graph.nodes[i]));
+        let kernels = Kernels { graph, shapes: &shapes, choices: &choices, level: source.picker.level };
+        let fusion = Fusion::new(graph, &kernels);
         // What follows from the shapes alone is computed already.
         let known = |i: usize| shapes.known(graph.nodes[i].output).is_some();
         let order: Vec<usize> =
@@ -197,7 +200,7 @@ impl<'a> Lower<'a> {
             plain.in_order(orders[id.index()])
         };
         let mut layouts = vec![None; graph.values.len()];
-        let written = order.iter().map(|&i| output(graph, &fusion, i));
+        let written = order.iter().map(|&i| fusion.ends_in(i, graph));
         for id in graph.inputs.iter().map(|port| port.value).chain(written) {
             layouts[id.index()] = Some(layout(id));
         }
@@ -231,10 +234,10 @@ impl<'a> Lower<'a> {
         }
         for (moment, &i) in (1..).zip(&self.order) {
             let node = &graph.nodes[i];
-            for buffer in activations(node).iter().filter_map(|id| buffer[id.index()]) {
+            for buffer in self.reads(i).filter_map(|id| buffer[id.index()]) {
                 lifetimes[buffer].last = moment;
             }
-            let written = output(graph, &self.fusion, i);
+            let written = self.fusion.ends_in(i, graph);
             buffer[written.index()] = match self.choices[i] {
                 Choice::Alias => buffer[node.inputs[0].index()],
                 _ => Some(create(written, moment, &mut lifetimes)?),
@@ -274,11 +277,11 @@ impl<'a> Lower<'a> {
     ) -> Result<Step, Error> {
         let graph = self.source.graph;
         let node = &graph.nodes[index];
-        let value = output(graph, &self.fusion, index);
+        let value = self.fusion.ends_in(index, graph);
         let slot = |id: ValueId| slots[id.index()].clone();
         let missing = || Error::internal(&node.name, "has no place for its result");
         let output = slot(value).ok_or_else(missing)?;
-        let inputs: Vec<Slot> = activations(node).iter().filter_map(|&id| slot(id)).collect();
+        let inputs: Vec<Slot> = self.reads(index).filter_map(slot).collect();
         let table = self.fusion.table_of[index].map(|table| &graph.nodes[table]);
         let macs = shape::macs(node, &self.shapes);
         let mut pick: Option<Pick> = None;
@@ -290,7 +293,7 @@ impl<'a> Lower<'a> {
                     graph,
                     node,
                     table,
-                    inputs: inputs.iter().map(|slot| slot.layout.clone()).collect(),
+                    inputs: activations(node).iter().filter_map(|&id| Some(slot(id)?.layout)).collect(),
                     output: &output.layout,
                     macs,
                     shapes: &self.shapes,
@@ -308,7 +311,10 @@ impl<'a> Lower<'a> {
                 (kernel.family(), why.clone(), Some((kernel.build)(&lowering)?))
             }
         };
-        let work = planned.map(|Planned { work, tiling }| (work, tiling));
+        let work = match planned {
+            Some(Planned { work, tiling }) => Some((self.with_sum(index, work)?, tiling)),
+            None => None,
+        };
         if work.is_some() {
             check_apart(&node.name, &inputs, &output)?;
         }
@@ -321,12 +327,35 @@ impl<'a> Lower<'a> {
             why,
             macs,
             bytes: self.traffic(node, &inputs, &output),
-            fused: table.iter().map(|node| node.name.clone()).collect(),
+            fused: self.fused(index).map(|node| node.name.clone()).collect(),
             float: is_float(&node.op),
             ..StepInfo::default()
         };
         let info = info.with_pick(pick.as_ref(), work.as_ref().map(|(_, tiling)| tiling));
         Ok(Step { info, value, inputs, output, pick, work })
+    }
+
+    /// What a node's step reads: its activations, and the other operand of an addition that is part of it.
+    fn reads(&self, index: usize) -> impl Iterator<Item = ValueId> {
+        let other = self.fusion.sum_of[index].map(|sum| sum.other);
+        activations(&self.source.graph.nodes[index]).iter().copied().chain(other)
+    }
+
+    /// The nodes that became part of a node's step, in order.
+    fn fused(&self, index: usize) -> impl Iterator<Item = &'a Node> {
+        let sum = self.fusion.sum_of[index].map(|sum| sum.node);
+        let tables = [Some(index), sum].map(|node| self.fusion.table_of[node?]);
+        let graph: &'a Graph = self.source.graph;
+        [tables[0], sum, tables[1]].into_iter().flatten().map(|node| &graph.nodes[node])
+    }
+
+    /// A node's work with the addition that is part of its step.
+    fn with_sum(&self, index: usize, work: Box<dyn Work>) -> Result<Box<dyn Work>, Error> {
+        let (graph, level) = (self.source.graph, self.source.picker.level);
+        let Some(sum) = self.fusion.sum_of[index] else { return Ok(work) };
+        let nodes =
+            [Some(sum.node), self.fusion.table_of[sum.node]].map(|node| node.map(|i| &graph.nodes[i]));
+        Ok(Box::new(Residual::new(work, graph, nodes, sum.is_second, level)?))
     }
 
     fn fallback(&self, index: usize, output: &Slot) -> Result<Planned, Error> {
@@ -362,9 +391,33 @@ pub(super) fn scratch_bytes(steps: &[Step]) -> usize {
     steps.iter().map(scratch).max().unwrap_or(0).saturating_add(63) & !63
 }
 
-/// The value that a node's step writes: its own, or that of the table that became part of it.
-fn output(graph: &Graph, fusion: &Fusion, node: usize) -> ValueId {
-    graph.nodes[fusion.table_of[node].unwrap_or(node)].output
+/// What fusion must know of the kernels.
+struct Kernels<'a> {
+    graph: &'a Graph,
+    shapes: &'a Shapes,
+    choices: &'a [Choice],
+    level: CpuLevel,
+}
+
+impl Epilogues for Kernels<'_> {
+    fn takes_table(&self, node: usize) -> bool {
+        self.choices[node].takes_table(&self.graph.nodes[node])
+    }
+
+    fn takes_sum(&self, node: usize, sum: usize) -> bool {
+        let [host, sum_node] = [node, sum].map(|i| &self.graph.nodes[i]);
+        let is_product = matches!(host.op, Op::Conv(..) | Op::FullyConnected(_));
+        let shape = self.shapes.of(sum_node.output);
+        let are_there = |id: &ValueId| {
+            self.shapes.of(*id) == shape
+                && self.graph.value(*id).constant.is_none()
+                && self.shapes.known(*id).is_none()
+        };
+        is_product
+            && [node, sum].iter().all(|&i| matches!(self.choices[i], Choice::Kernels(..)))
+            && sum_node.inputs.iter().all(are_there)
+            && Residual::applies(self.graph, sum_node, self.level)
+    }
 }
 
 pub(super) fn is_float(op: &Op) -> bool {

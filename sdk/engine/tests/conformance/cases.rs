@@ -4,7 +4,7 @@ use tilemark_model::graph::{Pads, Pool, Window};
 use tilemark_model::{DType, Quant};
 
 use super::build::{Builder, Built, Case, ConvSpec, Fill, Random, window};
-use super::{float, moving};
+use super::{float, moving, residual};
 
 /// Sizes around the edges of vectors and tiles.
 pub(crate) const EDGES: [usize; 12] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33];
@@ -18,7 +18,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Case>)> {
         ("conv", conv()),
         ("depthwise", depthwise()),
         ("fully_connected", fully_connected()),
-        ("pairwise", pairwise()),
+        ("pairwise", pairwise().into_iter().chain(residual::cases()).collect()),
         ("average_pool", pools(false)),
         ("max_pool", pools(true)),
         ("global_average_pool", global_average_pool()),

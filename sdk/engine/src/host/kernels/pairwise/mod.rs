@@ -1,10 +1,13 @@
 //! Quantized addition and multiplication of two values, either of which may broadcast or be a constant.
 
 mod portable;
+mod residual;
 mod scalar;
 
 use super::Kernel;
 use crate::host::CpuLevel;
+
+pub(crate) use residual::Residual;
 
 pub(crate) const KERNELS: &[Kernel] = &[
     Kernel { name: "pairwise/scalar", operation: "pairwise", level: CpuLevel::Scalar, build: scalar::build },
