@@ -7,6 +7,7 @@ use tilemark_model::Graph;
 
 use crate::device::Device;
 use crate::error::Error;
+use crate::fleet::Fleet;
 use crate::host::CpuLevel;
 use crate::limits::MAX_PLANS;
 use crate::plan::{PackedWeights, Picker, Plan, Source, tune};
@@ -159,6 +160,14 @@ impl Compiled {
     /// [`Error::NoThreads`] or [`Error::OutOfMemory`] if the system has none to give.
     pub fn session(&self) -> Result<Session, Error> {
         Session::new(self.clone())
+    }
+
+    /// One-thread sessions for all threads of the device: many requests at once.
+    ///
+    /// # Errors
+    /// Those of [`Compiled::session`].
+    pub fn fleet(&self) -> Result<Fleet, Error> {
+        Fleet::new(self)
     }
 }
 

@@ -9,6 +9,7 @@
 mod compiled;
 mod device;
 mod error;
+mod fleet;
 mod host;
 pub mod limits;
 mod plan;
@@ -18,6 +19,7 @@ mod tuning;
 pub use compiled::Compiled;
 pub use device::{Device, DeviceKind};
 pub use error::{CODES, Error};
+pub use fleet::Fleet;
 pub use host::{CpuLevel, KernelInfo, LEVEL_VARIABLE, all_kernels, peak_macs_per_second};
 pub use plan::{Basis, Plan, StepInfo};
 pub use session::Session;

@@ -23,7 +23,13 @@ pub struct Session {
 
 impl Session {
     pub(crate) fn new(compiled: Compiled) -> Result<Self, Error> {
-        let executor = Executor::new(compiled.device().threads())?;
+        let threads = compiled.device().threads();
+        Self::with_threads(compiled, threads)
+    }
+
+    /// A session with another number of threads than the device's.
+    pub(crate) fn with_threads(compiled: Compiled, threads: usize) -> Result<Self, Error> {
+        let executor = Executor::new(threads)?;
         Ok(Self { compiled, executor, memory: Memory::new(0)?, plan: None })
     }
 

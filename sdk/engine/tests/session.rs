@@ -149,6 +149,24 @@ fn inputs_are_taken_in_the_declared_type_too() {
 }
 
 #[test]
+fn a_fleet_answers_every_request_in_its_place() {
+    let graph = network([1; 4]);
+    for threads in [1, 3] {
+        let mut fleet = Compiled::new(graph.clone(), &device(threads)).unwrap().fleet().unwrap();
+        assert_eq!(fleet.width(), threads);
+        for count in [0, 1, 7, 20] {
+            let requests: Vec<Vec<Tensor>> = (0..count).map(|i| vec![photo(1 + i % 3, i)]).collect();
+            let expected: Vec<_> =
+                requests.iter().map(|inputs| reference::run(&graph, inputs.clone()).unwrap()).collect();
+            assert_eq!(fleet.run_many(&requests).unwrap(), expected, "{count} on {threads} threads");
+        }
+        let bad = [vec![photo(1, 1)], vec![Tensor::u8([1], vec![1]).unwrap()], vec![photo(1, 2)]];
+        assert_eq!(fleet.run_many(&bad).unwrap_err().code(), "TM0210");
+        assert_eq!(fleet.run_many(&bad[..1]).unwrap().len(), 1);
+    }
+}
+
+#[test]
 fn outputs_of_any_kind_can_be_reused() {
     let mut session = Compiled::new(network([1; 4]), &device(1)).unwrap().session().unwrap();
     let nothing = || Tensor::f32([0], vec![]).unwrap();

@@ -4,7 +4,7 @@
 pub(crate) mod amx;
 pub(crate) mod cost;
 pub(crate) mod cpu;
-mod crew;
+pub(crate) mod crew;
 pub(crate) mod executor;
 pub(crate) mod fallback;
 pub(crate) mod kernels;

@@ -3,6 +3,8 @@
 mod portable;
 mod residual;
 mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod simd;
 
 use super::Kernel;
 use crate::host::CpuLevel;

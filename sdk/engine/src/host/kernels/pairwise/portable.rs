@@ -5,6 +5,8 @@ use tilemark_model::numerics::{self, AddCoefficients};
 use tilemark_model::{Graph, Node, Op};
 
 use super::scalar;
+#[cfg(target_arch = "x86_64")]
+use super::simd::Combiner;
 use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::host::kernels::epilogue::nearest;
@@ -21,17 +23,20 @@ struct Pairwise {
 
 /// The function of two bytes.
 pub(super) struct Combination {
-    formula: Formula,
+    pub(super) formula: Formula,
     /// What a stored byte 0 stands for: of both operands and of the result.
-    lowest: [i32; 3],
+    pub(super) lowest: [i32; 3],
     /// Bounds of the result, in its own units.
-    bounds: [f32; 2],
+    pub(super) bounds: [f32; 2],
     table: Option<Lookup>,
     vectorizer: Vectorizer,
+    /// The same with instructions of its own, where there are some.
+    #[cfg(target_arch = "x86_64")]
+    combiner: Option<Combiner>,
 }
 
 #[derive(Clone, Copy)]
-enum Formula {
+pub(super) enum Formula {
     Add(AddCoefficients),
     Multiply { zeros: [i32; 2], multiplier: f32, zero: f32 },
 }
@@ -76,18 +81,40 @@ impl Combination {
             return Ok(None);
         };
         let table = table.map(|table| stored_table(graph, table)).transpose()?;
-        Ok(Some(Self {
+        #[cfg_attr(not(target_arch = "x86_64"), expect(unused_mut, reason = "the combiner is added below"))]
+        let mut combination = Self {
             formula,
             lowest: [node.inputs[0], node.inputs[1], node.output].map(|id| stored_lowest(graph, id)),
             bounds: [lo as f32, hi as f32],
             table: table.map(|table| Lookup::new(table, level)),
             vectorizer,
-        }))
+            #[cfg(target_arch = "x86_64")]
+            combiner: None,
+        };
+        #[cfg(target_arch = "x86_64")]
+        {
+            combination.combiner = Combiner::new(&combination, level);
+        }
+        Ok(Some(combination))
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn combiner(&self) -> Option<&Combiner> {
+        self.combiner.as_ref()
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn combiner(&self) -> Option<&std::convert::Infallible> {
+        None
     }
 
     /// Combines as many bytes as all have.
     fn line(&self, a: &[u8], b: &[u8], y: &mut [u8]) {
-        self.vectorizer.run(Line { step: self, a, b, y });
+        match self.combiner() {
+            #[cfg(target_arch = "x86_64")]
+            Some(combiner) => combiner.line(a, b, y),
+            _ => self.vectorizer.run(Line { step: self, a, b, y }),
+        }
         if let Some(table) = &self.table {
             table.apply(y);
         }
@@ -95,7 +122,11 @@ impl Combination {
 
     /// Combines the bytes of `y` with those of `other`; `y` is the second operand if `is_second` says so.
     pub(super) fn in_place(&self, y: &mut [u8], other: &[u8], is_second: bool) {
-        self.vectorizer.run(InPlace { step: self, y, other, is_second });
+        match self.combiner() {
+            #[cfg(target_arch = "x86_64")]
+            Some(combiner) => combiner.in_place(y, other, is_second),
+            _ => self.vectorizer.run(InPlace { step: self, y, other, is_second }),
+        }
         if let Some(table) = &self.table {
             table.apply(y);
         }
