@@ -10,6 +10,7 @@ use tilemark_pipeline::Pipeline;
 
 use crate::contents;
 use crate::error::Error;
+use crate::fleet::Fleet;
 use crate::golden::{self, Golden, Replay};
 use crate::home::Home;
 use crate::input::Input;
@@ -205,5 +206,13 @@ impl CompiledApp {
     /// [`Error::Engine`] if its threads cannot be started.
     pub fn session(&self) -> Result<Session, Error> {
         Ok(Session::new(self.app.clone(), self.compiled.session()?))
+    }
+
+    /// One-thread sessions for all threads of the device: many inputs at once.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] if its threads cannot be started.
+    pub fn fleet(&self) -> Result<Fleet, Error> {
+        Ok(Fleet::new(self.app.clone(), self.compiled.fleet()?))
     }
 }

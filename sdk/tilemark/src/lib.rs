@@ -31,6 +31,7 @@ mod app;
 mod batch;
 mod contents;
 mod error;
+mod fleet;
 mod golden;
 mod home;
 mod input;
@@ -43,6 +44,7 @@ mod tuning;
 
 pub use app::{App, Choice, CompiledApp, open, open_with};
 pub use error::{CODES, Error, ErrorKind};
+pub use fleet::Fleet;
 pub use golden::{Divergence, Replay};
 pub use home::Home;
 pub use input::Input;

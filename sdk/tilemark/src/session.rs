@@ -62,7 +62,7 @@ impl Session {
         let post = Instant::now();
         let mut results = Vec::with_capacity(count);
         for outputs in batch::split(&outputs, count)? {
-            results.push(self.finish(&outputs)?);
+            results.push(finish(&self.app, &outputs)?);
         }
         let end = Instant::now();
         let ms = Milliseconds { pre: share(start, infer), infer: share(infer, post), post: share(post, end) };
@@ -74,10 +74,7 @@ impl Session {
     /// # Errors
     /// [`Error::Pipeline`] if the input does not fit the app.
     pub fn prepare_input(&self, input: Input) -> Result<Vec<Tensor>, Error> {
-        Ok(match input.0 {
-            Kind::Image(image) => self.app.pipeline().pre_image(&image)?,
-            Kind::Tensors(tensors) => self.app.pipeline().interface().arrange(tensors)?,
-        })
+        prepare_input(&self.app, input)
     }
 
     /// Runs the model alone, for those who measure or have their own stages: tensors in the model's order; integers
@@ -129,19 +126,27 @@ impl Session {
         let infer = Instant::now();
         let outputs = self.engine.run(inputs)?;
         let post = Instant::now();
-        let (tensors, outcome) = self.finish(&outputs)?;
+        let (tensors, outcome) = finish(&self.app, &outputs)?;
         let ms = Milliseconds { pre, infer: ms(infer, post), post: ms(post, Instant::now()) };
         Ok(Output { outcome, tensors, ms })
     }
+}
 
-    /// Post-processing: the model's outputs by name, and what the pipeline makes of them.
-    fn finish(&self, outputs: &[Tensor]) -> Result<(BTreeMap<String, Tensor>, Outcome), Error> {
-        let graph = self.app.graph();
-        let declared = declared(graph, outputs)?;
-        let names = graph.outputs.iter().map(|port| port.name.clone());
-        let tensors = names.zip(declared.iter().cloned()).collect();
-        Ok((tensors, self.app.pipeline().post(declared)?))
-    }
+/// Pre-processing: the tensors that the model gets for an input.
+pub(crate) fn prepare_input(app: &App, input: Input) -> Result<Vec<Tensor>, Error> {
+    Ok(match input.0 {
+        Kind::Image(image) => app.pipeline().pre_image(&image)?,
+        Kind::Tensors(tensors) => app.pipeline().interface().arrange(tensors)?,
+    })
+}
+
+/// Post-processing: the model's outputs by name, and what the pipeline makes of them.
+pub(crate) fn finish(app: &App, outputs: &[Tensor]) -> Result<(BTreeMap<String, Tensor>, Outcome), Error> {
+    let graph = app.graph();
+    let declared = declared(graph, outputs)?;
+    let names = graph.outputs.iter().map(|port| port.name.clone());
+    let tensors = names.zip(declared.iter().cloned()).collect();
+    Ok((tensors, app.pipeline().post(declared)?))
 }
 
 fn ms(from: Instant, to: Instant) -> f64 {

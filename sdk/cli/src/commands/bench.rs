@@ -3,7 +3,7 @@ mod layers;
 use std::time::Instant;
 
 use serde::Serialize;
-use tilemark::Input;
+use tilemark::{App, Device, Fleet, Input, Output, Session};
 
 use self::layers::Layers;
 
@@ -37,7 +37,7 @@ struct Times {
 /// Measures the app on its first golden input, after a warm-up.
 pub(crate) fn run(args: &Bench) -> Result<()> {
     let (app, device) = super::open(&args.on)?;
-    let mut session = app.session(device.clone())?;
+    let mut runner = Runner::new(&app, &device, args.throughput)?;
     let sample = app.sample_input().ok_or(Failure::NothingToMeasure)?;
     let inputs: Vec<Input> = vec![sample; args.batch as usize];
     let progress = text::progress(u64::from(args.runs), "measuring");
@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     for run in 0..args.runs + warm_up(args.runs) {
         let call = inputs.clone();
         let start = Instant::now();
-        let outputs = session.run_batch(call)?;
+        let outputs = runner.run(call)?;
         let ms = start.elapsed().as_secs_f64() * 1e3;
         if run >= warm_up(args.runs) {
             whole.push(ms);
@@ -64,12 +64,38 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
         ms,
         model_ms: Times::of(model),
         images_per_second,
-        layers: args
-            .layers
-            .then(|| Layers::measure(&mut session, &inputs[0], args.runs, &device))
-            .transpose()?,
+        layers: match &mut runner {
+            Runner::Session(session) if args.layers => {
+                Some(Layers::measure(session, &inputs[0], args.runs, &device)?)
+            }
+            _ => None,
+        },
     };
     if args.json { text::json(&report) } else { print(&report, &device.description()) }
+}
+
+/// What runs the inputs of a call: all threads on one after the other, or one thread on each.
+enum Runner {
+    Session(Box<Session>),
+    Fleet(Fleet),
+}
+
+impl Runner {
+    fn new(app: &App, device: &Device, at_once: bool) -> Result<Self> {
+        let compiled = app.compile(device)?;
+        Ok(if at_once {
+            Self::Fleet(compiled.fleet()?)
+        } else {
+            Self::Session(Box::new(compiled.session()?))
+        })
+    }
+
+    fn run(&mut self, inputs: Vec<Input>) -> Result<Vec<Output>> {
+        Ok(match self {
+            Runner::Session(session) => session.run_batch(inputs)?,
+            Runner::Fleet(fleet) => fleet.run_many(inputs)?,
+        })
+    }
 }
 
 /// Calls before the first that counts: caches, page tables and clock speed settle.

@@ -30,8 +30,9 @@ impl Combiner {
     /// lie beyond all integers.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounds are bytes")]
     pub(super) fn new(of: &Combination, level: CpuLevel) -> Option<Self> {
-        let is_wide = level.includes(CpuLevel::Avx512Vnni) && CpuLevel::Avx512Vnni.is_supported();
-        if !is_wide && !(level.includes(CpuLevel::Avx2) && CpuLevel::Avx2.is_supported()) {
+        let has = |needed: CpuLevel| level.includes(needed) && needed.is_supported();
+        let is_wide = has(CpuLevel::Avx512Vnni);
+        if !is_wide && !has(CpuLevel::Avx2) {
             return None;
         }
         let (constants, largest) = match of.formula {
