@@ -26,10 +26,12 @@ struct Rates {
     byte: f64,
 }
 
-/// Claiming a tile and filling its halo.
-const CLAIM_NS: f64 = 120.0;
-/// Multiply-accumulates of a claim where the kernel's name does not say otherwise; only their ratio matters here.
-const CLAIM_MACS: f64 = 1.2e6;
+/// Claiming a tile, filling its halo, and what rows and channels that are cut more finely cost the kernel.
+const CLAIM_NS: f64 = 200.0;
+/// Multiply-accumulates of a usual claim of a product and of a depthwise convolution, and bytes of one of anything else.
+const CLAIM_MACS: u64 = 1_200_000;
+const DEPTHWISE_CLAIM_MACS: u64 = 400_000;
+const CLAIM_BYTES: usize = 32_768;
 
 /// Seconds that `kernel` is expected to take for a step on `threads` threads.
 pub(crate) fn predict(kernel: &Kernel, step: &Lowering<'_>, threads: usize) -> f64 {
@@ -39,23 +41,31 @@ pub(crate) fn predict(kernel: &Kernel, step: &Lowering<'_>, threads: usize) -> f
         "depthwise" => depthwise(&rates, step),
         _ => rates.byte * (step.output.bytes().unwrap_or(usize::MAX) as f64 + input_bytes(step)),
     };
-    let tiles = claims(kernel, step.macs);
+    let tiles = claims(kernel, step);
     1e-9 * (alone * share(tiles, threads) + CLAIM_NS * (tiles as f64 / threads as f64))
 }
 
-/// The part of all work that the busiest of `threads` threads does if `tiles` equal tiles are shared out.
+/// The part of one thread's time that `threads` threads need at most for `tiles` equal tiles, whichever of them is held up:
+/// an even share, and for all but one thread the wait for a last tile (Graham's bound on list scheduling, 1966).
 pub(crate) fn share(tiles: usize, threads: usize) -> f64 {
-    let (tiles, threads) = (tiles.max(1), threads.max(1));
-    tiles.div_ceil(threads) as f64 / tiles as f64
+    let (tiles, even) = (tiles.max(1) as f64, 1.0 / threads.max(1) as f64);
+    even + (1.0 - even) / tiles
 }
 
-fn claims(kernel: &Kernel, macs: u64) -> usize {
-    let claim = match kernel.variant() {
-        "small-claims" => CLAIM_MACS / 4.0,
-        "large-claims" => CLAIM_MACS * 4.0,
-        _ => CLAIM_MACS,
+/// Tiles that the kernel will cut, about.
+fn claims(kernel: &Kernel, step: &Lowering<'_>) -> usize {
+    let usual = match (kernel.operation, kernel.level) {
+        ("conv" | "fully_connected", CpuLevel::Amx) => 8 * CLAIM_MACS,
+        ("conv" | "fully_connected", _) => CLAIM_MACS,
+        ("depthwise", _) => DEPTHWISE_CLAIM_MACS,
+        _ => return step.output.bytes().unwrap_or(usize::MAX) / CLAIM_BYTES + 1,
     };
-    (macs as f64 / claim).max(1.0) as usize
+    let claim = match kernel.variant() {
+        "small-claims" => usual / 4,
+        "large-claims" => usual * 4,
+        _ => usual,
+    };
+    usize::try_from(step.macs / claim).unwrap_or(usize::MAX).max(1)
 }
 
 fn product(rates: &Rates, step: &Lowering<'_>) -> f64 {
@@ -107,8 +117,8 @@ mod tests {
     #[test]
     fn few_tiles_leave_threads_idle() {
         assert_eq!(share(1, 4), 1.0);
-        assert_eq!(share(4, 4), 0.25);
-        assert_eq!(share(5, 4), 0.4);
-        assert_eq!(share(0, 0), 1.0);
+        assert_eq!(share(3, 4), 0.5);
+        assert_eq!((share(1, 1), share(100, 1), share(0, 0)), (1.0, 1.0, 1.0));
+        assert!(share(8, 2) < share(2, 2) && share(2, 2) < share(1, 2));
     }
 }

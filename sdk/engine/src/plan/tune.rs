@@ -1,8 +1,8 @@
 //! Times the kernels that a plan could use and keeps the fastest of each layer.
 //!
 //! A layer is timed as a plan of its own whose steps are the rivals: same buffers, same executor, one thread. On several
-//! threads the time is scaled by what the busiest one does, which unlike a timing on all of them is no matter of chance on
-//! a busy machine. Rivals take turns, and the minimum of each counts.
+//! threads the time is scaled by how well the tiles can be shared out, which unlike a timing on all of them is no matter of
+//! chance on a busy machine. Rivals take turns, and the minimum of each counts.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
