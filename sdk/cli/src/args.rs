@@ -348,7 +348,7 @@ pub(crate) struct Bench {
     /// Calls measured
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) runs: u32,
-    /// Run the inputs of a call at once, each on one thread, instead of one after the other on all threads
+    /// Run the inputs of a call at once, each on one thread
     #[arg(long, conflicts_with = "layers")]
     pub(crate) throughput: bool,
     /// Also measure every step of the model, one by one
