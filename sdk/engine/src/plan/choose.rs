@@ -173,6 +173,11 @@ impl Context<'_> {
             FloatOp::ConvTranspose(conv) if conv.window.kernel.len() == 2 => {
                 self.kernels(kernels::conv_transpose::KERNELS, "f32, constant weights")
             }
+            FloatOp::Reduce { op, axes, .. }
+                if kernels::reduce::applies(*op, axes, &self.layout(0), &self.output()) =>
+            {
+                self.kernels(kernels::reduce::KERNELS, "f32, along lines")
+            }
             FloatOp::AveragePool(_) => self.kernels(kernels::average_pool::FLOAT_KERNELS, "f32"),
             FloatOp::Resize(_) if kernels::resize::applies(self.node, self.shapes) => {
                 self.kernels(kernels::resize::KERNELS, "f32, rows and columns")
@@ -189,12 +194,7 @@ impl Context<'_> {
 
     /// Moves elements by tables of places, or not at all.
     fn movement(&self) -> Choice {
-        let output = Layout::new(
-            self.shapes.of(self.node.output),
-            self.graph.value(self.node.output).dtype,
-            Halo::default(),
-        );
-        if kernels::movement::applies(self.graph, self.node, &self.layout(0), &output) {
+        if kernels::movement::applies(self.graph, self.node, &self.layout(0), &self.output()) {
             return self.kernels(kernels::movement::KERNELS, "moves elements");
         }
         Choice::Reference("no kernel for this form of the operation".into())
@@ -216,6 +216,11 @@ impl Context<'_> {
 
     fn layout(&self, i: usize) -> Layout {
         let id = self.node.inputs[i];
+        Layout::new(self.shapes.of(id), self.graph.value(id).dtype, Halo::default())
+    }
+
+    fn output(&self) -> Layout {
+        let id = self.node.output;
         Layout::new(self.shapes.of(id), self.graph.value(id).dtype, Halo::default())
     }
 

@@ -36,6 +36,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Case>)> {
         ("average_pool_f32", pools(false)),
         ("max_pool_f32", pools(true)),
         ("matmul", matmul()),
+        ("reduce", float::reduce()),
     ]
 }
 

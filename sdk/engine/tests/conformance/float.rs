@@ -1,7 +1,7 @@
 //! Adversarial vectors for f32 operations: special numbers, broadcasts, and sizes around registers.
 
 use tilemark_model::graph::{
-    AutoPad, BinaryOp, ConvTranspose, Coordinates, FloatOp, Interpolation, UnaryOp, WindowNd,
+    AutoPad, BinaryOp, ConvTranspose, Coordinates, FloatOp, Interpolation, ReduceOp, UnaryOp, WindowNd,
 };
 use tilemark_model::{DType, Op, Tensor};
 
@@ -131,6 +131,37 @@ pub(crate) fn softmax() -> Vec<Case> {
                 let y =
                     builder.node("p", Op::Float(FloatOp::Softmax { axis, to_end: false }), vec![x.id], &x);
                 cases.push(builder.finish(format!("axis {axis} of {shape:?} {fill:?}"), &[&y]));
+            }
+        }
+    }
+    cases
+}
+
+pub(crate) fn reduce() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for n in EDGES.into_iter().chain([63, 64, 65, 1000]) {
+        for (shape, axis, keep_dims) in [
+            (vec![3, n], -1, true),
+            (vec![2, 3, n], 2, false),
+            (vec![n], 0, true),
+            (vec![2, 2, 3, 2, n], -1, true),
+            (vec![2, 2, 3, 2, n], -1, false), // four axes are left
+            (vec![2, 3, 2, n], 3, true),
+            (vec![n, 3, 5], 1, true),
+        ] {
+            for op in [ReduceOp::Mean, ReduceOp::Sum, ReduceOp::Max] {
+                let mut builder = Builder::new(n as u64);
+                let x = builder.input(&shape, DType::F32, if n % 2 == 0 { Fill::Any } else { Fill::Highest });
+                let at = usize::try_from(axis).unwrap_or(shape.len() - 1);
+                let mut left = shape.clone();
+                left[at] = 1;
+                if !keep_dims {
+                    left.remove(at);
+                }
+                let reduce = FloatOp::Reduce { op, axes: vec![axis], keep_dims };
+                let y =
+                    builder.node("sum", Op::Float(reduce), vec![x.id], &Built { shape: left, ..x.clone() });
+                cases.push(builder.finish(format!("{op:?} along {axis} of {shape:?}"), &[&y]));
             }
         }
     }

@@ -9,6 +9,7 @@ pub(crate) mod binary;
 pub(crate) mod concat;
 pub(crate) mod conv;
 pub(crate) mod conv_transpose;
+mod copy;
 pub(crate) mod depthwise;
 pub(crate) mod dequantize;
 mod epilogue;
@@ -22,6 +23,7 @@ pub(crate) mod movement;
 mod operand;
 pub(crate) mod pairwise;
 pub(crate) mod quantize;
+pub(crate) mod reduce;
 pub(crate) mod resize;
 pub(crate) mod scale_shift;
 pub(crate) mod softmax;
@@ -61,7 +63,7 @@ pub fn all_kernels() -> impl Iterator<Item = KernelInfo> {
     })
 }
 
-const OPERATIONS: [&[Kernel]; 21] = [
+const OPERATIONS: [&[Kernel]; 22] = [
     conv::KERNELS,
     depthwise::KERNELS,
     fully_connected::KERNELS,
@@ -83,6 +85,7 @@ const OPERATIONS: [&[Kernel]; 21] = [
     average_pool::FLOAT_KERNELS,
     max_pool::FLOAT_KERNELS,
     matmul::KERNELS,
+    reduce::KERNELS,
 ];
 
 /// The variants of an operation whose portable loops are compiled for each level: `build` takes the step and a

@@ -1,6 +1,7 @@
 //! Portable concatenation. Any element type: only bytes move.
 
 use crate::error::Error;
+use crate::host::kernels::copy::copy;
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
 use crate::plan::{Lowering, Tiling};
@@ -24,7 +25,7 @@ impl Work for Concat {
                 let x = inputs.view(i);
                 let run = x.layout.column_stride();
                 let pixels = y.chunks_exact_mut(self.pixel).zip(x.row(image, row).chunks_exact(run));
-                pixels.for_each(|(y, x)| y[at..at + run].copy_from_slice(x));
+                pixels.for_each(|(y, x)| copy(x, &mut y[at..at + run]));
                 at += run;
             }
         }

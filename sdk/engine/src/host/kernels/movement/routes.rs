@@ -1,6 +1,7 @@
 //! Where the elements of one input go: for every place along an axis of the output, in memory order, the offset that it
 //! adds in the input.
 
+use crate::host::kernels::copy::copy;
 use crate::plan::Layout;
 
 /// What the places along one axis add to the offset in the input; `None` where the input has no element.
@@ -127,7 +128,7 @@ impl Innermost {
         match self {
             Innermost::Runs(runs) => {
                 for &[to, from, len] in runs {
-                    y[to..to + len].copy_from_slice(&x[at + from..][..len]);
+                    copy(&x[at + from..][..len], &mut y[to..to + len]);
                 }
             }
             Innermost::Each(places) => {
