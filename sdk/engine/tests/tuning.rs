@@ -70,8 +70,11 @@ fn photo(batch: usize) -> Tensor {
     Tensor::u8([batch, CHANNELS, 20, 20], bytes).unwrap()
 }
 
+/// Enough on any machine, however busy.
+const PATIENT: Tuning = Tuning::Within(Duration::from_secs(60));
+
 fn device() -> Device {
-    Device::host().with_level(CpuLevel::detected()).with_threads(1).unwrap().with_tuning(Tuning::default())
+    Device::host().with_level(CpuLevel::detected()).with_threads(1).unwrap().with_tuning(PATIENT)
 }
 
 fn bases(compiled: &Compiled, batch: usize) -> Vec<Basis> {

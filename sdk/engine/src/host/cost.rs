@@ -7,6 +7,8 @@
 //! faster rightly.
 
 use super::cpu::CpuLevel;
+#[cfg(target_arch = "x86_64")]
+use super::kernels;
 use super::kernels::Kernel;
 use crate::plan::Lowering;
 
@@ -36,6 +38,9 @@ const CLAIM_BYTES: usize = 32_768;
 /// Seconds that `kernel` is expected to take for a step on `threads` threads.
 pub(crate) fn predict(kernel: &Kernel, step: &Lowering<'_>, threads: usize) -> f64 {
     let rates = rates(kernel.level);
+    if kernel.level == CpuLevel::Amx && !suits_amx(kernel, step) {
+        return f64::INFINITY; // it would only call the vectors' kernel
+    }
     let alone = match kernel.operation {
         "conv" | "fully_connected" => product(&rates, step),
         "depthwise" => depthwise(&rates, step),
@@ -43,6 +48,19 @@ pub(crate) fn predict(kernel: &Kernel, step: &Lowering<'_>, threads: usize) -> f
     };
     let tiles = claims(kernel, step);
     1e-9 * (alone * share(tiles, threads) + CLAIM_NS * (tiles as f64 / threads as f64))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn suits_amx(kernel: &Kernel, step: &Lowering<'_>) -> bool {
+    match kernel.operation {
+        "conv" => kernels::conv::suits_amx(step),
+        _ => kernels::fully_connected::suits_amx(step),
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn suits_amx(_: &Kernel, _: &Lowering<'_>) -> bool {
+    false
 }
 
 /// The part of one thread's time that `threads` threads need at most for `tiles` equal tiles, whichever of them is held up:

@@ -13,7 +13,7 @@ use crate::host::CpuLevel;
 use crate::host::kernels::epilogue::Requant;
 #[cfg(target_arch = "x86_64")]
 use crate::host::kernels::gemm::amx::TileProduct;
-use crate::host::kernels::gemm::product::{CLAIM, Left, Product, Weights, tiling};
+use crate::host::kernels::gemm::product::{Left, Product, Weights, tiling};
 use crate::host::kernels::gemm::tiles::Tiles;
 #[cfg(target_arch = "x86_64")]
 use crate::host::kernels::gemm::x86;
@@ -39,17 +39,8 @@ struct Place {
     columns: usize,
 }
 
-/// With claims of the usual size, weights packed under the kernel's own name.
-pub(super) fn build(
-    step: &Lowering<'_>,
-    kernel: &'static str,
-    tiles: &'static Tiles,
-) -> Result<Planned, Error> {
-    build_with(step, kernel, tiles, CLAIM)
-}
-
 /// `packing` is the name of the kernel whose packed weights it shares; `claim` the multiply-accumulates of a tile.
-pub(super) fn build_with(
+pub(super) fn build(
     step: &Lowering<'_>,
     packing: &'static str,
     tiles: &'static Tiles,
@@ -57,17 +48,10 @@ pub(super) fn build_with(
 ) -> Result<Planned, Error> {
     let (conv, bounds) = attributes(step)?;
     let (weights, [outputs, group_channels, height, width]) = weights(step)?;
-    let (x, y) = (&step.inputs[0], step.output);
-    let geometry = Geometry::new(&conv.window, x, &step.node.name)?;
-    // Taps of a window's row touch where nothing lies between them.
-    let touch = conv.groups == 1 && conv.window.dilations[1] == 1;
-    let taps_per_run = if touch { width } else { 1 };
-    let runs: Vec<usize> = geometry.taps.iter().copied().step_by(taps_per_run).collect();
-    let length = taps_per_run * group_channels;
-    let place =
-        Place { geometry, runs, length, groups: conv.groups, group_channels, columns: y.grid.columns };
+    let place = Place::new(step)?;
+    let (length, taps_per_run) = (place.length, place.length / group_channels);
     #[cfg(target_arch = "x86_64")]
-    let (packing, tiles) = if tiles.level == CpuLevel::Amx && !TileProduct::pays(&place.left(), y.grid.rows) {
+    let (packing, tiles) = if tiles.level == CpuLevel::Amx && !suits_amx(step) {
         ("conv/avx512vnni", &x86::AVX512VNNI)
     } else {
         (packing, tiles)
@@ -80,12 +64,35 @@ pub(super) fn build_with(
         let weights = Weights { outputs, groups: conv.groups, runs: place.runs.len(), length, weight };
         Ok(Product::new(tiles, &weights, &Requant::new(step, bounds)?))
     })?;
-    let tiling = tiling(y, step.macs, tiles, conv.groups == 1, claim);
+    let tiling = tiling(step.output, step.macs, tiles, conv.groups == 1, claim);
     let rows = tiling.region(0).rows.len();
     Ok(Planned { work: Box::new(Conv { product, place, rows }), tiling })
 }
 
+/// Whether tiles of AMX would not be mostly empty.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn suits_amx(step: &Lowering<'_>) -> bool {
+    Place::new(step).is_ok_and(|place| TileProduct::pays(&place.left(), step.output.grid.rows))
+}
+
 impl Place {
+    fn new(step: &Lowering<'_>) -> Result<Self, Error> {
+        let (conv, _) = attributes(step)?;
+        let (_, [_, group_channels, _, width]) = weights(step)?;
+        let geometry = Geometry::new(&conv.window, &step.inputs[0], &step.node.name)?;
+        // Taps of a window's row touch where nothing lies between them.
+        let touch = conv.groups == 1 && conv.window.dilations[1] == 1;
+        let taps_per_run = if touch { width } else { 1 };
+        Ok(Self {
+            runs: geometry.taps.iter().copied().step_by(taps_per_run).collect(),
+            geometry,
+            length: taps_per_run * group_channels,
+            groups: conv.groups,
+            group_channels,
+            columns: step.output.grid.columns,
+        })
+    }
+
     fn left(&self) -> Left<'_> {
         Left {
             first: self.geometry.first_tap(0, 0, 0),

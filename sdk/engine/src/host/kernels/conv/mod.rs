@@ -5,128 +5,18 @@
 mod direct;
 mod scalar;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use direct::suits_amx;
 use tilemark_model::Op;
 use tilemark_model::graph::Window;
 use tilemark_model::shape::output_extent;
 
 use super::Kernel;
-#[cfg(target_arch = "aarch64")]
-use super::gemm::neon;
-use super::gemm::product::{LARGE_CLAIM, SMALL_CLAIM};
-#[cfg(target_arch = "x86_64")]
-use super::gemm::x86;
+use super::gemm::products;
 use crate::error::Error;
-use crate::host::CpuLevel;
 use crate::plan::{Halo, Layout, Lowering};
 
-pub(crate) const KERNELS: &[Kernel] = &[
-    Kernel { name: "conv/scalar", operation: "conv", level: CpuLevel::Scalar, build: scalar::build },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "conv/avx2",
-        operation: "conv",
-        level: CpuLevel::Avx2,
-        build: |step| direct::build(step, "conv/avx2", &x86::AVX2),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "conv/avxvnni",
-        operation: "conv",
-        level: CpuLevel::AvxVnni,
-        build: |step| direct::build(step, "conv/avxvnni", &x86::AVXVNNI),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "conv/avx512vnni",
-        operation: "conv",
-        level: CpuLevel::Avx512Vnni,
-        build: |step| direct::build(step, "conv/avx512vnni", &x86::AVX512VNNI),
-    },
-    #[cfg(target_arch = "aarch64")]
-    Kernel {
-        name: "conv/neon",
-        operation: "conv",
-        level: CpuLevel::Neon,
-        build: |step| direct::build(step, "conv/neon", neon::tiles()),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "conv/amx",
-        operation: "conv",
-        level: CpuLevel::Amx,
-        build: |step| direct::build(step, "conv/amx", &x86::AMX),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "conv/avx2:small-claims",
-        operation: "conv",
-        level: CpuLevel::Avx2,
-        build: |step| direct::build_with(step, "conv/avx2", &x86::AVX2, SMALL_CLAIM),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "conv/avx2:large-claims",
-        operation: "conv",
-        level: CpuLevel::Avx2,
-        build: |step| direct::build_with(step, "conv/avx2", &x86::AVX2, LARGE_CLAIM),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "conv/avxvnni:small-claims",
-        operation: "conv",
-        level: CpuLevel::AvxVnni,
-        build: |step| direct::build_with(step, "conv/avxvnni", &x86::AVXVNNI, SMALL_CLAIM),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "conv/avxvnni:large-claims",
-        operation: "conv",
-        level: CpuLevel::AvxVnni,
-        build: |step| direct::build_with(step, "conv/avxvnni", &x86::AVXVNNI, LARGE_CLAIM),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "conv/avx512vnni:small-claims",
-        operation: "conv",
-        level: CpuLevel::Avx512Vnni,
-        build: |step| direct::build_with(step, "conv/avx512vnni", &x86::AVX512VNNI, SMALL_CLAIM),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "conv/avx512vnni:large-claims",
-        operation: "conv",
-        level: CpuLevel::Avx512Vnni,
-        build: |step| direct::build_with(step, "conv/avx512vnni", &x86::AVX512VNNI, LARGE_CLAIM),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "conv/amx:small-claims",
-        operation: "conv",
-        level: CpuLevel::Amx,
-        build: |step| direct::build_with(step, "conv/amx", &x86::AMX, SMALL_CLAIM),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Kernel {
-        name: "conv/amx:large-claims",
-        operation: "conv",
-        level: CpuLevel::Amx,
-        build: |step| direct::build_with(step, "conv/amx", &x86::AMX, LARGE_CLAIM),
-    },
-    #[cfg(target_arch = "aarch64")]
-    Kernel {
-        name: "conv/neon:small-claims",
-        operation: "conv",
-        level: CpuLevel::Neon,
-        build: |step| direct::build_with(step, "conv/neon", neon::tiles(), SMALL_CLAIM),
-    },
-    #[cfg(target_arch = "aarch64")]
-    Kernel {
-        name: "conv/neon:large-claims",
-        operation: "conv",
-        level: CpuLevel::Neon,
-        build: |step| direct::build_with(step, "conv/neon", neon::tiles(), LARGE_CLAIM),
-    },
-];
+pub(crate) const KERNELS: &[Kernel] = products!("conv", scalar::build, direct::build);
 
 /// Where a window reads: everything that variants need to know about the input.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use crate::host::CpuLevel;
 use crate::host::kernels::epilogue::Requant;
 #[cfg(target_arch = "x86_64")]
 use crate::host::kernels::gemm::amx::TileProduct;
-use crate::host::kernels::gemm::product::{CLAIM, Left, Product, Weights, tiling};
+use crate::host::kernels::gemm::product::{Left, Product, Weights, tiling};
 use crate::host::kernels::gemm::tiles::Tiles;
 #[cfg(target_arch = "x86_64")]
 use crate::host::kernels::gemm::x86;
@@ -26,17 +26,8 @@ struct FullyConnected {
     rows: usize,
 }
 
-/// With claims of the usual size, weights packed under the kernel's own name.
-pub(super) fn build(
-    step: &Lowering<'_>,
-    kernel: &'static str,
-    tiles: &'static Tiles,
-) -> Result<Planned, Error> {
-    build_with(step, kernel, tiles, CLAIM)
-}
-
 /// `packing` is the name of the kernel whose packed weights it shares; `claim` the multiply-accumulates of a tile.
-pub(super) fn build_with(
+pub(super) fn build(
     step: &Lowering<'_>,
     packing: &'static str,
     tiles: &'static Tiles,
@@ -47,12 +38,11 @@ pub(super) fn build_with(
     };
     let length = step.inputs[0].row_stride();
     #[cfg(target_arch = "x86_64")]
-    let (packing, tiles) =
-        if tiles.level == CpuLevel::Amx && !TileProduct::pays(&left(length), step.output.grid.rows) {
-            ("fully_connected/avx512vnni", &x86::AVX512VNNI)
-        } else {
-            (packing, tiles)
-        };
+    let (packing, tiles) = if tiles.level == CpuLevel::Amx && !suits_amx(step) {
+        ("fully_connected/avx512vnni", &x86::AVX512VNNI)
+    } else {
+        (packing, tiles)
+    };
     let product = step.packed(packing, || {
         let missing = || Error::internal(&step.node.name, "lacks its weights");
         let weights = step.graph.constant_bytes(step.node.inputs[1]).ok_or_else(missing)?;
@@ -65,6 +55,12 @@ pub(super) fn build_with(
     let tiling = tiling(step.output, step.macs, tiles, true, claim);
     let rows = tiling.region(0).rows.len();
     Ok(Planned { work: Box::new(FullyConnected { product, length, rows }), tiling })
+}
+
+/// Whether tiles of AMX would not be mostly empty.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn suits_amx(step: &Lowering<'_>) -> bool {
+    TileProduct::pays(&left(step.inputs[0].row_stride()), step.output.grid.rows)
 }
 
 /// Rows of `length` bytes, one after the other.

@@ -74,8 +74,12 @@ impl TileProduct {
             && padded <= MOST_WASTE * useful
     }
 
-    /// Packs the weights of a product without groups.
-    pub(crate) fn new<F: Fn(usize, usize, usize) -> i8>(weights: &Weights<F>, requant: &Requant) -> Self {
+    /// Packs the weights of a product without groups, for blocks of 1, 2 or 4 row tiles; for 0 their length decides.
+    pub(crate) fn new<F: Fn(usize, usize, usize) -> i8>(
+        row_tiles: usize,
+        weights: &Weights<F>,
+        requant: &Requant,
+    ) -> Self {
         let mut product = Self {
             weights: Vec::new(),
             blocks: Vec::new(),
@@ -88,7 +92,13 @@ impl TileProduct {
         while start < weights.outputs {
             let tiles = if weights.outputs - start <= BLOCK / 2 { 2 } else { 4 };
             let end = weights.outputs.min(start + tiles * LANES);
-            product.push(tiles, start..end, weights, requant);
+            let shape = match row_tiles {
+                1 if tiles == 4 => Shape::OneByFour,
+                4 => Shape::FourByOne,
+                0 => shape(tiles, weights.runs, weights.length),
+                _ => Shape::TwoByTwo,
+            };
+            product.push(shape, tiles, start..end, weights, requant);
             start = end;
         }
         product
@@ -96,12 +106,12 @@ impl TileProduct {
 
     fn push<F: Fn(usize, usize, usize) -> i8>(
         &mut self,
+        shape: Shape,
         tiles: usize,
         channels: Range<usize>,
         weights: &Weights<F>,
         requant: &Requant,
     ) {
-        let shape = shape(tiles, weights.runs, weights.length);
         let (lines, lanes) = (self.weights.len(), self.bias.len());
         for place in 0..tiles * LANES {
             let channel = channels.start + channel(tiles, place / LANES, place % LANES);

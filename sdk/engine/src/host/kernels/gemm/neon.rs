@@ -13,21 +13,18 @@ use crate::host::CpuLevel;
 use crate::host::simd::Vector;
 use crate::host::simd::aarch64::{Chunked, Flavour, Mull, Neon, Sdot, Usdot};
 
-static PLAIN: Tiles = Tiles {
-    level: CpuLevel::Neon,
-    widths: &[width::<Neon<Mull>, 4>(&mull_sixteen::KERNELS), width::<Neon<Mull>, 2>(&mull_eight::KERNELS)],
-};
-static DOTPROD: Tiles = Tiles {
-    level: CpuLevel::Neon,
-    widths: &[width::<Neon<Sdot>, 4>(&sdot_sixteen::KERNELS), width::<Neon<Sdot>, 2>(&sdot_eight::KERNELS)],
-};
-static I8MM: Tiles = Tiles {
-    level: CpuLevel::Neon,
-    widths: &[
-        width::<Neon<Usdot>, 4>(&usdot_sixteen::KERNELS),
-        width::<Neon<Usdot>, 2>(&usdot_eight::KERNELS),
-    ],
-};
+static PLAIN: Tiles = Tiles::new(
+    CpuLevel::Neon,
+    &[width::<Neon<Mull>, 4>(&mull_sixteen::KERNELS), width::<Neon<Mull>, 2>(&mull_eight::KERNELS)],
+);
+static DOTPROD: Tiles = Tiles::new(
+    CpuLevel::Neon,
+    &[width::<Neon<Sdot>, 4>(&sdot_sixteen::KERNELS), width::<Neon<Sdot>, 2>(&sdot_eight::KERNELS)],
+);
+static I8MM: Tiles = Tiles::new(
+    CpuLevel::Neon,
+    &[width::<Neon<Usdot>, 4>(&usdot_sixteen::KERNELS), width::<Neon<Usdot>, 2>(&usdot_eight::KERNELS)],
+);
 
 /// The tiles of this CPU's flavour.
 pub(crate) fn tiles() -> &'static Tiles {

@@ -76,7 +76,7 @@ impl Product {
             weights: Vec::new(),
             blocks: Vec::new(),
             #[cfg(target_arch = "x86_64")]
-            tiles: by_tiles.then(|| TileProduct::new(weights, requant)),
+            tiles: by_tiles.then(|| TileProduct::new(tiles.row_tiles, weights, requant)),
             bias: Vec::new(),
             multipliers: Vec::new(),
             rounding: requant.rounding(),

@@ -62,9 +62,16 @@ pub(crate) struct Width {
 pub(crate) struct Tiles {
     pub(crate) level: CpuLevel,
     pub(crate) widths: &'static [Width],
+    /// Row tiles of a block of AMX: 1, 2 or 4; 0 where the length of the sums decides.
+    pub(crate) row_tiles: usize,
 }
 
 impl Tiles {
+    /// Of vectors alone.
+    pub(crate) const fn new(level: CpuLevel, widths: &'static [Width]) -> Self {
+        Self { level, widths, row_tiles: 0 }
+    }
+
     /// The block for what remains of a group's channels: the narrowest that holds them all if it leaves no register
     /// empty, else the widest that they fill.
     pub(crate) fn width(&self, channels: usize) -> &'static Width {

@@ -8,24 +8,28 @@ use crate::host::CpuLevel;
 use crate::host::simd::x86::{Evex, Pairs, Vex, Ymm, Zmm};
 use crate::host::simd::{Quarters, Vector};
 
-pub(crate) static AVX512VNNI: Tiles = Tiles {
-    level: CpuLevel::Avx512Vnni,
-    widths: &[
+pub(crate) static AVX512VNNI: Tiles = Tiles::new(
+    CpuLevel::Avx512Vnni,
+    &[
         double::<Zmm>(&zmm::KERNELS),
         double::<Ymm<Evex>>(&ymm_evex::KERNELS),
         single::<Ymm<Evex>>(&single_evex::KERNELS),
     ],
-};
+);
 /// Vectors, for what [`super::amx`] leaves to them.
-pub(crate) static AMX: Tiles = Tiles { level: CpuLevel::Amx, widths: AVX512VNNI.widths };
-pub(crate) static AVXVNNI: Tiles = Tiles {
-    level: CpuLevel::AvxVnni,
-    widths: &[double::<Ymm<Vex>>(&ymm_vex::KERNELS), single::<Ymm<Vex>>(&single_vex::KERNELS)],
-};
-pub(crate) static AVX2: Tiles = Tiles {
-    level: CpuLevel::Avx2,
-    widths: &[double::<Ymm<Pairs>>(&ymm_pairs::KERNELS), single::<Ymm<Pairs>>(&single_pairs::KERNELS)],
-};
+pub(crate) static AMX: Tiles = Tiles::new(CpuLevel::Amx, AVX512VNNI.widths);
+/// Blocks of AMX tiles that lie so.
+pub(crate) static AMX_1X4: Tiles = Tiles { row_tiles: 1, ..AMX };
+pub(crate) static AMX_2X2: Tiles = Tiles { row_tiles: 2, ..AMX };
+pub(crate) static AMX_4X1: Tiles = Tiles { row_tiles: 4, ..AMX };
+pub(crate) static AVXVNNI: Tiles = Tiles::new(
+    CpuLevel::AvxVnni,
+    &[double::<Ymm<Vex>>(&ymm_vex::KERNELS), single::<Ymm<Vex>>(&single_vex::KERNELS)],
+);
+pub(crate) static AVX2: Tiles = Tiles::new(
+    CpuLevel::Avx2,
+    &[double::<Ymm<Pairs>>(&ymm_pairs::KERNELS), single::<Ymm<Pairs>>(&single_pairs::KERNELS)],
+);
 
 /// All of them, whether this CPU can run them or not.
 #[cfg(test)]
