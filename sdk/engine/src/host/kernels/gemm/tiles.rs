@@ -63,13 +63,19 @@ pub(crate) struct Tiles {
     pub(crate) level: CpuLevel,
     pub(crate) widths: &'static [Width],
     /// Row tiles of a block of AMX: 1, 2 or 4; 0 where the length of the sums decides.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) row_tiles: usize,
 }
 
 impl Tiles {
     /// Of vectors alone.
     pub(crate) const fn new(level: CpuLevel, widths: &'static [Width]) -> Self {
-        Self { level, widths, row_tiles: 0 }
+        Self {
+            level,
+            widths,
+            #[cfg(target_arch = "x86_64")]
+            row_tiles: 0,
+        }
     }
 
     /// The block for what remains of a group's channels: the narrowest that holds them all if it leaves no register
