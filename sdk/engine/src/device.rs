@@ -110,15 +110,19 @@ impl Device {
                 |line: &str| Some(line.strip_prefix(name)?.trim_start().strip_prefix(':')?.trim().to_owned());
             cpuinfo.lines().find_map(value).unwrap_or_default()
         };
-        let numbers = ["vendor_id", "cpu family", "model", "stepping"].map(field).join(" ");
+        let x86 = ["vendor_id", "cpu family", "model", "stepping"];
+        let arm = ["CPU implementer", "CPU variant", "CPU part", "CPU revision"];
+        let known = x86.into_iter().chain(arm).map(field).filter(|value| !value.is_empty());
+        let numbers = known.collect::<Vec<_>>().join(" ");
         let levels: Vec<_> =
-            CpuLevel::ALL.iter().filter(|level| level.is_supported()).map(|level| level.name()).collect();
+            CpuLevel::ALL.iter().filter(|level| level.is_supported()).map(|level| level.flavour()).collect();
         format!("{} ({numbers}; {})", self.name(), levels.join(" "))
     }
 
     /// What drives it, with version.
     pub fn driver(&self) -> String {
-        let level = self.level().map_or_else(|error| error.to_string(), |level| format!("level {level}"));
+        let level =
+            self.level().map_or_else(|error| error.to_string(), |level| format!("level {}", level.flavour()));
         format!("tilemark {}, {level}", env!("CARGO_PKG_VERSION"))
     }
 
@@ -126,7 +130,7 @@ impl Device {
     pub fn description(&self) -> String {
         let threads = self.threads();
         let plural = if threads == 1 { "" } else { "s" };
-        let level = self.level().map_or_else(|error| error.to_string(), |level| level.to_string());
+        let level = self.level().map_or_else(|error| error.to_string(), |level| level.flavour().to_owned());
         let cores = available();
         let over =
             if threads > cores { format!(" on {cores}, which the process may use") } else { String::new() };

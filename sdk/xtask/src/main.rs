@@ -1,6 +1,7 @@
 //! `cargo xtask ...`: what development needs beyond cargo itself.
 #![allow(clippy::print_stdout, reason = "a command line tool")]
 
+mod aarch64;
 mod compare;
 mod expected;
 mod hwbench;
@@ -22,6 +23,8 @@ use clap::Parser;
 enum Task {
     /// Runs every test there is, and says what it skipped and why.
     Test,
+    /// Runs the NEON kernels on an emulated CPU of every flavour (fetches compiler and emulator the first time).
+    Aarch64,
     /// Computes the expected files again with ONNX Runtime (needs Python and the network).
     Expected,
     /// Runs ONNX's own operator cases (fetches them the first time).
@@ -39,6 +42,7 @@ enum Task {
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Test => test::run(),
+        Task::Aarch64 => Ok(aarch64::run()),
         Task::Expected => expected::run().map(|()| true),
         Task::OnnxTests => onnx_tests::run().map(|()| true),
         Task::Models(wanted) => models::run(&wanted).map(|()| true),

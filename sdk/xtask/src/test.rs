@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use anyhow::Result;
 
+use crate::aarch64;
 use crate::models;
 use crate::onnx_tests;
 use crate::steps::{Steps, cargo, shell};
@@ -47,6 +48,7 @@ pub(crate) fn run() -> Result<bool> {
         });
     }
     amx(&mut steps);
+    aarch64::test(&mut steps);
     steps.run("doc tests", || {
         shell(cargo().args(["test", "--workspace", "--locked", "--doc", "--no-fail-fast"]))
     });

@@ -14,6 +14,8 @@ use super::devices::{self, Row};
 struct Report {
     version: &'static str,
     cpu_level: String,
+    /// The level with what was found below it.
+    cpu_flavour: &'static str,
     cpu_level_why: String,
     levels: Vec<Level>,
     home: String,
@@ -78,6 +80,7 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         cpu_level: level.to_string(),
+        cpu_flavour: level.flavour(),
         cpu_level_why: Device::host().level_reason(),
         levels: CpuLevel::ALL.into_iter().map(|other| Level::of(other, level)).collect(),
         home: home.path().display().to_string(),
@@ -119,7 +122,7 @@ fn print(report: &Report) -> Result<()> {
     let state = if report.home_usable { "usable" } else { "NOT WRITABLE: rollback floors cannot be kept" };
     text::line(format_args!("state      {}, {state}", report.home))?;
     text::line(format_args!("tuning     {}", report.tuning))?;
-    text::line(format_args!("cpu level  {}, {}", report.cpu_level, report.cpu_level_why))?;
+    text::line(format_args!("cpu level  {}, {}", report.cpu_flavour, report.cpu_level_why))?;
     let levels: Vec<_> =
         report.levels.iter().map(|l| [format!("  {}", l.level), l.state().to_owned()]).collect();
     text::table(&levels, &[])?;

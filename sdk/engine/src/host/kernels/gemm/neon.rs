@@ -193,3 +193,88 @@ kernels!(sdot_sixteen, sixteen, Neon<Sdot>, "neon,dotprod", r1 1, r2 2, r3 3, r4
 kernels!(sdot_eight, eight, Neon<Sdot>, "neon,dotprod", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6, r7 7, r8 8);
 kernels!(usdot_sixteen, sixteen, Neon<Usdot>, "neon,i8mm", r1 1, r2 2, r3 3, r4 4, r5 5);
 kernels!(usdot_eight, eight, Neon<Usdot>, "neon,i8mm", r1 1, r2 2, r3 3, r4 4, r5 5, r6 6, r7 7, r8 8);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::simd::{CacheLine, Rounding};
+
+    /// A number that depends on all three, from a multiplication's upper bits.
+    fn noise(a: usize, b: usize, c: usize) -> u8 {
+        ((a * 7919 + b * 104_729 + c * 1_299_709 + 17).wrapping_mul(0x9e37_79b9) >> 11) as u8
+    }
+
+    fn weight(channel: usize, run: usize, i: usize) -> i8 {
+        if i.is_multiple_of(5) { -128 } else { noise(channel, run, i).cast_signed() }
+    }
+
+    /// What the kernels write: two runs of `steps` steps, rows 3 bytes apart, with sums that keep their lowest byte.
+    fn product(width: &Width, rows: usize, steps: usize, x: &[u8]) -> Vec<u8> {
+        let runs = [0, 9];
+        let mut packed = vec![0; runs.len() * steps * width.step_bytes];
+        for (i, step) in packed.chunks_exact_mut(width.step_bytes).enumerate() {
+            for channel in 0..width.channels {
+                let weights = [0, 1, 2, 3].map(|k| weight(channel, i / steps, 4 * (i % steps) + k));
+                (width.pack)(channel, weights, step);
+            }
+        }
+        let packed: Vec<CacheLine> = CacheLine::of(&packed).collect();
+        let bias: Vec<i32> = (0..width.channels)
+            .map(|channel| {
+                let places = (0..runs.len()).flat_map(|run| (0..4 * steps).map(move |i| (run, i)));
+                width.shift * places.map(|(run, i)| i32::from(weight(channel, run, i))).sum::<i32>()
+            })
+            .collect();
+        let mut bytes = vec![0; rows * width.channels];
+        let mut pointers = [std::ptr::null_mut(); MAX_ROWS];
+        for (pointer, row) in pointers.iter_mut().zip(bytes.chunks_mut(width.channels)) {
+            *pointer = row.as_mut_ptr();
+        }
+        let job = Job {
+            stride: 3,
+            runs: &runs,
+            element: 1,
+            steps,
+            weights: packed.as_ptr().cast(),
+            bias: bias.as_ptr(),
+            multipliers: [SCALE; 16].as_ptr(),
+            channels: width.channels,
+            rounding: Rounding::new(0, 255, 128, false),
+        };
+        // SAFETY: `all` lists what this CPU can run; `x` has 16 bytes more than rows and runs reach; each row of the
+        // output has room for a block's channels.
+        unsafe { (width.kernels[rows - 1])(&job, x.as_ptr(), &pointers) };
+        bytes
+    }
+
+    const SCALE: f32 = 0.000_61;
+
+    #[test]
+    fn lanes_and_steps_multiply_the_bytes_that_they_should() {
+        let x: Vec<u8> =
+            (0..256_usize).map(|i| if i.is_multiple_of(7) { 0 } else { noise(i, 3, 5) }).collect();
+        for width in all().into_iter().flat_map(|tiles| tiles.widths) {
+            for (rows, steps) in
+                (1..=width.kernels.len()).flat_map(|rows| (1..12).map(move |steps| (rows, steps)))
+            {
+                let found = product(width, rows, steps, &x);
+                for (i, &found) in found.iter().enumerate() {
+                    let (row, channel) = (i / width.channels, i % width.channels);
+                    let places = [0, 9]
+                        .into_iter()
+                        .enumerate()
+                        .flat_map(|(run, at)| (0..4 * steps).map(move |i| (run, i, 3 * row + at + i)));
+                    let sum: i32 = places
+                        .map(|(run, i, at)| i32::from(x[at]) * i32::from(weight(channel, run, i)))
+                        .sum();
+                    let expected = tilemark_model::numerics::requantize(sum, SCALE, 128, 0, 255);
+                    assert_eq!(
+                        i32::from(found),
+                        expected,
+                        "row {row} of {rows}, channel {channel}, {steps} steps"
+                    );
+                }
+            }
+        }
+    }
+}
