@@ -68,7 +68,8 @@ pub(crate) fn test(steps: &mut Steps) {
 }
 
 /// The kernels' own tests and the conformance suite.
-const TESTS: [&str; 5] = ["-p", "tilemark-engine", "--lib", "--test", "conformance"];
+/// Optimized as released, without the checks of debug builds, which other steps run: an emulator is slow.
+const TESTS: [&str; 6] = ["--release", "-p", "tilemark-engine", "--lib", "--test", "conformance"];
 
 /// Installs what is missing. The compiler to use, if it is not the one that runs this.
 fn prepare() -> Result<Option<&'static str>> {
