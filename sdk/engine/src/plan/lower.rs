@@ -10,7 +10,7 @@ use super::arena::{Arena, Lifetime};
 use super::axis_order;
 use super::choose::{Choice, activations};
 use super::fusion::{Epilogues, Fusion};
-use super::layout::{Halo, Layout};
+use super::layout::{Halo, Layout, Order};
 use super::pick::{Pick, Picker};
 use super::{Plan, Slot, Step, StepInfo, Tail, Tiling};
 use crate::error::Error;
@@ -161,40 +161,17 @@ pub(super) struct Lower<'a> {
 impl<'a> Lower<'a> {
     pub(super) fn new(source: Source<'a>, shapes: Arc<Shapes>) -> Result<Self, Error> {
         let graph = source.graph;
-        let late = |i: usize| shapes.is_late(graph.nodes[i].output);
-        let choice = |(i, node)| match late(i) {
-            true => Choice::Reference("its shape depends on values".into()),
-            false => Choice::new(graph, node, &shapes),
-        };
-        let mut choices: Vec<Choice> = graph.nodes.iter().enumerate().map(choice).collect();
-        let pairs = choices.iter_mut().zip(&graph.nodes).filter(|(choice, node)| choice.has_pair_table(node));
-        for (choice, _) in pairs.skip(MAX_PAIR_TABLES) {
-            *choice =
-                Choice::Reference(format!("the graph has over {MAX_PAIR_TABLES} additions and products"));
-        }
+        let mut choices = choices(graph, &shapes);
         let kernels = Kernels { graph, shapes: &shapes, choices: &choices, level: source.picker.level };
         let fusion = Fusion::new(graph, &kernels);
-        // What follows from the shapes alone is computed already.
-        let known = |i: usize| shapes.known(graph.nodes[i].output).is_some();
-        let order: Vec<usize> =
-            (0..graph.nodes.len()).filter(|&i| !fusion.vanished[i] && !known(i) && !late(i)).collect();
-        let mut halos = vec![Halo::default(); graph.values.len()];
-        for &i in &order {
-            if let Some(halo) = choices[i].halo(&graph.nodes[i], &shapes) {
-                let input = graph.nodes[i].inputs[0].index();
-                halos[input] = halos[input].union(halo);
-            }
-        }
+        // What follows from the shapes alone is computed already; what follows from values comes after the plan.
+        let is_step = |i: usize| {
+            let output = graph.nodes[i].output;
+            !fusion.vanished[i] && shapes.known(output).is_none() && !shapes.is_late(output)
+        };
+        let order: Vec<usize> = (0..graph.nodes.len()).filter(|&i| is_step(i)).collect();
         let orders = axis_order::of_values(graph, &order, &choices);
-        for &i in &order {
-            let node = &graph.nodes[i];
-            let [input, output] = [node.inputs.first().map_or(0, |id| id.index()), node.output.index()];
-            // Where bytes are shared so are halos.
-            if axis_order::is_alias(node, orders[input], orders[output]) {
-                halos[input] = halos[input].union(halos[output]);
-                halos[output] = halos[input];
-            }
-        }
+        let halos = halos(graph, &order, &choices, &shapes, &orders);
         let layout = |id: ValueId| {
             let plain = Layout::new(shapes.of(id), graph.value(id).dtype, halos[id.index()]);
             plain.in_order(orders[id.index()])
@@ -383,6 +360,40 @@ impl<'a> Lower<'a> {
         let activations: usize = inputs.iter().map(|slot| slot.bytes).sum();
         (constants + activations + output.bytes) as u64
     }
+}
+
+/// What computes each node.
+fn choices(graph: &Graph, shapes: &Shapes) -> Vec<Choice> {
+    let choice = |node: &Node| match shapes.is_late(node.output) {
+        true => Choice::Reference("its shape depends on values".into()),
+        false => Choice::new(graph, node, shapes),
+    };
+    let mut choices: Vec<Choice> = graph.nodes.iter().map(choice).collect();
+    let pairs = choices.iter_mut().zip(&graph.nodes).filter(|(choice, node)| choice.has_pair_table(node));
+    for (choice, _) in pairs.skip(MAX_PAIR_TABLES) {
+        *choice = Choice::Reference(format!("the graph has over {MAX_PAIR_TABLES} additions and products"));
+    }
+    choices
+}
+
+/// The halo of every value: as wide as the neediest of its readers wants it, and the same for values that share bytes.
+fn halos(graph: &Graph, steps: &[usize], choices: &[Choice], shapes: &Shapes, orders: &[Order]) -> Vec<Halo> {
+    let mut halos = vec![Halo::default(); graph.values.len()];
+    for &i in steps {
+        if let Some(halo) = choices[i].halo(&graph.nodes[i], shapes) {
+            let input = graph.nodes[i].inputs[0].index();
+            halos[input] = halos[input].union(halo);
+        }
+    }
+    for &i in steps {
+        let node = &graph.nodes[i];
+        let [input, output] = [node.inputs.first().map_or(0, |id| id.index()), node.output.index()];
+        if axis_order::is_alias(node, orders[input], orders[output]) {
+            halos[input] = halos[input].union(halos[output]);
+            halos[output] = halos[input];
+        }
+    }
+    halos
 }
 
 /// Working memory for any of some steps: whole cache lines, so that any element type divides it.
