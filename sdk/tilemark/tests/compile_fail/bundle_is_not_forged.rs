@@ -2,5 +2,5 @@
 use tilemark::Bundle;
 
 fn main() {
-    let _ = Bundle { bytes: Vec::new() };
+    let _ = Bundle { bytes: Vec::new().into() };
 }
