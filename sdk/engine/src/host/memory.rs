@@ -130,6 +130,13 @@ impl<'a> View<'a> {
         let at = self.layout.offset(image, row, 0);
         &self.bytes[at..at + self.layout.grid.columns * self.layout.column_stride()]
     }
+
+    /// Some rows of one image at once; `None` where a halo lies between them.
+    pub(crate) fn rows(&self, image: usize, rows: &Range<usize>) -> Option<&'a [u8]> {
+        let line = self.layout.grid.columns * self.layout.column_stride();
+        let at = self.layout.offset(image, rows.start, 0);
+        (self.layout.row_stride() == line).then(|| &self.bytes[at..at + rows.len() * line])
+    }
 }
 
 /// One tile of a step's output: the part that one claim of one thread writes.

@@ -10,6 +10,7 @@
 use std::ops::Range;
 
 use super::product::{AMX_BLOCK as BLOCK, Left, Weights};
+use super::tiles;
 use super::x86::pair_channel;
 use crate::host::amx::tiles::{Configured, MAX_ROWS, ROW_BYTES, Shape};
 use crate::host::kernels::epilogue::Requant;
@@ -404,9 +405,8 @@ unsafe fn words<const PLAIN: bool>(
 ) -> <Zmm as Vector>::Int {
     // SAFETY: the caller's duty.
     unsafe {
-        let low = Zmm::round::<PLAIN>(Zmm::ints(sums), multipliers[0], rounding);
-        let high = Zmm::round::<PLAIN>(Zmm::ints(sums.add(LANES)), multipliers[1], rounding);
-        Zmm::words([low, high], rounding)
+        let sums = [Zmm::ints(sums), Zmm::ints(sums.add(LANES))];
+        tiles::words::<Zmm, PLAIN>(sums, multipliers, rounding)
     }
 }
 

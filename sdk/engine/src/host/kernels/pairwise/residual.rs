@@ -7,7 +7,7 @@ use super::portable::Combination;
 use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::host::kernels::Work;
-use crate::host::memory::{Inputs, Tile, View};
+use crate::host::memory::{Inputs, Tile};
 
 /// A step with an addition behind it. The last of its inputs is the other operand, of the output's shape.
 pub(crate) struct Residual {
@@ -67,7 +67,7 @@ impl Work for Residual {
             return Ok(());
         }
         for image in region.images.clone() {
-            if let (Some(y), Some(other)) = (tile.rows(image), rows(&other, image, &region.rows)) {
+            if let (Some(y), Some(other)) = (tile.rows(image), other.rows(image, &region.rows)) {
                 self.add(y, other);
                 continue;
             }
@@ -77,11 +77,4 @@ impl Work for Residual {
         }
         Ok(())
     }
-}
-
-/// Some rows of one image at once; `None` where a halo lies between them.
-fn rows<'a>(view: &View<'a>, image: usize, rows: &std::ops::Range<usize>) -> Option<&'a [u8]> {
-    let line = view.layout.grid.columns * view.layout.column_stride();
-    let at = view.layout.offset(image, rows.start, 0);
-    (view.layout.row_stride() == line).then(|| &view.bytes[at..at + rows.len() * line])
 }
