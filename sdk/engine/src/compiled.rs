@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::fleet::Fleet;
 use crate::host::CpuLevel;
 use crate::limits::MAX_PLANS;
+use crate::opencl::Opened;
 use crate::plan::{PackedWeights, Picker, Plan, Source, tune};
 use crate::session::Session;
 use crate::tuning::{Tuning, TuningRecord, TuningStore};
@@ -33,6 +34,8 @@ struct Shared {
     graph: Arc<Graph>,
     device: Device,
     level: CpuLevel,
+    /// Where it is not the host.
+    opened: Option<Arc<Opened>>,
     packed: PackedWeights,
     store: Option<Arc<dyn TuningStore>>,
     state: Mutex<State>,
@@ -55,7 +58,7 @@ impl Compiled {
     /// [`Error::UnknownLevel`], [`Error::LevelUnsupported`] or [`Error::LevelNotBuilt`] if a CPU level is forced that
     /// cannot be used.
     pub fn new(graph: impl Into<Arc<Graph>>, device: &Device) -> Result<Self, Error> {
-        Ok(Self::with(graph.into(), device, device.level()?, None, State::default()))
+        Self::with(graph.into(), device, device.level()?, None, State::default())
     }
 
     /// Like [`Compiled::new`], but kernels are chosen by what `store` has of earlier measurements; what it does not have is
@@ -73,7 +76,7 @@ impl Compiled {
         if tuning != Tuning::Off {
             state.record = Some(store.load()).filter(TuningRecord::is_current).unwrap_or_default();
         }
-        Ok(Self::with(graph.into(), device, level, Some(store), state))
+        Self::with(graph.into(), device, level, Some(store), state)
     }
 
     fn with(
@@ -82,9 +85,9 @@ impl Compiled {
         level: CpuLevel,
         store: Option<Arc<dyn TuningStore>>,
         state: State,
-    ) -> Self {
-        let (packed, device) = (PackedWeights::default(), device.clone());
-        Self(Arc::new(Shared { graph, device, level, packed, store, state: Mutex::new(state) }))
+    ) -> Result<Self, Error> {
+        let (packed, opened, device) = (PackedWeights::default(), device.open()?, device.clone());
+        Ok(Self(Arc::new(Shared { graph, device, level, opened, packed, store, state: Mutex::new(state) })))
     }
 
     /// The graph.
@@ -97,7 +100,11 @@ impl Compiled {
         &self.0.device
     }
 
-    /// The CPU level of its kernels.
+    pub(crate) fn opened(&self) -> Option<&Arc<Opened>> {
+        self.0.opened.as_ref()
+    }
+
+    /// The CPU level of its kernels on the host.
     pub fn level(&self) -> CpuLevel {
         self.0.level
     }
@@ -132,9 +139,9 @@ impl Compiled {
     }
 
     fn source<'a>(&'a self, record: &'a TuningRecord) -> Source<'a> {
-        let Shared { graph, device, level, packed, .. } = &*self.0;
+        let Shared { graph, device, level, opened, packed, .. } = &*self.0;
         let picker = Picker { level: *level, threads: device.threads(), variant: device.variant(), record };
-        Source { graph, packed, picker }
+        Source { graph, packed, picker, opened: opened.as_ref() }
     }
 
     /// Times what `plan` predicted, if there is time for it and a place to keep it; `None` if nothing was timed.

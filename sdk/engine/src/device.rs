@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::limits::MAX_THREADS;
+use crate::opencl::{Facts, Opened, open, survey};
 use crate::tuning::Tuning;
 
 /// A class of devices.
@@ -17,12 +19,22 @@ use crate::tuning::Tuning;
 pub enum DeviceKind {
     /// A general-purpose processor.
     Cpu,
+    /// A graphics processor.
+    Gpu,
+    /// A vendor's emulation of an FPGA on the CPU.
+    #[serde(rename = "fpga-emulation")]
+    FpgaEmulation,
+    /// Any other.
+    Accelerator,
 }
 
 impl fmt::Display for DeviceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DeviceKind::Cpu => f.write_str("cpu"),
+            DeviceKind::Gpu => f.write_str("gpu"),
+            DeviceKind::FpgaEmulation => f.write_str("fpga-emulation"),
+            DeviceKind::Accelerator => f.write_str("accelerator"),
         }
     }
 }
@@ -30,6 +42,8 @@ impl fmt::Display for DeviceKind {
 /// Where a plan runs, with what it may use there. Naming one does nothing yet; [`crate::Compiled::new`] does.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Device {
+    /// The OpenCL device; none is the host.
+    facts: Option<Arc<Facts>>,
     threads: Option<usize>,
     level: Option<CpuLevel>,
     tuning: Option<Tuning>,
@@ -44,12 +58,28 @@ impl Device {
 
     /// The host's CPU, with every core that the process may use.
     pub fn host() -> Self {
-        Self { threads: None, level: None, tuning: None, variant: None }
+        Self { facts: None, threads: None, level: None, tuning: None, variant: None }
     }
 
-    /// Every device of this machine.
+    /// An OpenCL device that [`survey`] found.
+    pub fn opencl(facts: &Arc<Facts>) -> Self {
+        Self { facts: Some(Arc::clone(facts)), ..Self::host() }
+    }
+
+    /// Every device of this machine, the host first.
     pub fn all() -> Vec<Self> {
-        vec![Self::host()]
+        let survey = survey();
+        [Self::host()].into_iter().chain(survey.devices().map(Self::opencl)).collect()
+    }
+
+    /// What its OpenCL driver says about it; nothing for the host.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.facts.as_deref()
+    }
+
+    /// Makes it ready, unless it is the host.
+    pub(crate) fn open(&self) -> Result<Option<Arc<Opened>>, Error> {
+        self.facts.as_deref().map(open).transpose()
     }
 
     /// The same device limited to `threads` threads per session.
@@ -81,21 +111,24 @@ impl Device {
 
     /// The name by which `--device` finds it.
     pub fn id(&self) -> String {
-        "host".to_owned()
+        self.facts().map_or_else(|| "host".to_owned(), Facts::id)
     }
 
     /// Its class.
     pub fn kind(&self) -> DeviceKind {
-        DeviceKind::Cpu
+        self.facts().map_or(DeviceKind::Cpu, |facts| facts.kind)
     }
 
-    /// Who provides it: the host itself, later an OpenCL platform.
+    /// Who provides it: the host itself, or an OpenCL platform.
     pub fn platform(&self) -> String {
-        "host".to_owned()
+        self.facts().map_or_else(|| "host".to_owned(), |facts| facts.platform.clone())
     }
 
     /// The hardware's own name.
     pub fn name(&self) -> String {
+        if let Some(facts) = self.facts() {
+            return facts.name.clone();
+        }
         let model = |line: &str| Some(line.strip_prefix("model name")?.split_once(':')?.1.trim().to_owned());
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         cpuinfo.lines().find_map(model).unwrap_or_else(|| format!("{} CPU", std::env::consts::ARCH))
@@ -121,6 +154,9 @@ impl Device {
 
     /// What drives it, with version.
     pub fn driver(&self) -> String {
+        if let Some(facts) = self.facts() {
+            return format!("{}, driver {}", facts.version, facts.driver);
+        }
         let level =
             self.level().map_or_else(|error| error.to_string(), |level| format!("level {}", level.flavour()));
         format!("tilemark {}, {level}", env!("CARGO_PKG_VERSION"))
@@ -128,6 +164,9 @@ impl Device {
 
     /// The device in words.
     pub fn description(&self) -> String {
+        if let Some(facts) = self.facts() {
+            return format!("{} ({}, {})", facts.id(), facts.name, facts.platform);
+        }
         let threads = self.threads();
         let plural = if threads == 1 { "" } else { "s" };
         let level = self.level().map_or_else(|error| error.to_string(), |level| level.flavour().to_owned());
@@ -190,7 +229,13 @@ impl FromStr for Device {
         match id {
             "auto" => Ok(Self::best()),
             "host" => Ok(Self::host()),
-            _ => Err(Error::NoSuchDevice { found: id.to_owned(), known: "host, auto".to_owned() }),
+            _ => {
+                let devices = Self::all();
+                let found = devices.iter().find(|device| device.id() == id);
+                let known =
+                    || devices.iter().map(Self::id).chain(["auto".to_owned()]).collect::<Vec<_>>().join(", ");
+                found.cloned().ok_or_else(|| Error::NoSuchDevice { found: id.to_owned(), known: known() })
+            }
         }
     }
 }

@@ -80,6 +80,28 @@ pub enum Error {
         /// Most milliseconds.
         limit: u128,
     },
+    /// An OpenCL driver that refused a call.
+    #[error("device {device} failed: {call} gave {name} ({status})")]
+    DeviceFault {
+        /// The device.
+        device: String,
+        /// OpenCL's name for the call.
+        call: &'static str,
+        /// Its status.
+        status: i32,
+        /// OpenCL's name for that.
+        name: String,
+    },
+    /// An OpenCL compiler that refused one of our programs.
+    #[error("device {device} cannot compile `{program}.cl`: {log}")]
+    ProgramRefused {
+        /// The device.
+        device: String,
+        /// The program.
+        program: String,
+        /// What the compiler said.
+        log: String,
+    },
     /// A plan that contradicts itself: a bug of this crate.
     #[error("the plan is inconsistent at `{at}`: {reason}")]
     Internal {
@@ -105,6 +127,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0408", "the system refused threads"),
     ("TM0409", "an inconsistent plan: a bug"),
     ("TM0410", "an unknown time for tuning"),
+    ("TM0411", "an OpenCL driver refused a call"),
+    ("TM0412", "an OpenCL compiler refused a program"),
 ];
 
 impl Error {
@@ -121,6 +145,8 @@ impl Error {
             Error::NoThreads { .. } => "TM0408",
             Error::Internal { .. } => "TM0409",
             Error::UnknownTuning { .. } => "TM0410",
+            Error::DeviceFault { .. } => "TM0411",
+            Error::ProgramRefused { .. } => "TM0412",
             Error::Model(error) => error.code(),
         }
     }
@@ -141,6 +167,12 @@ impl Error {
             Error::TooLarge { .. } => "use smaller inputs or a smaller batch; the limit protects the machine",
             Error::OutOfMemory { .. } => "use smaller inputs or a smaller batch, or free memory",
             Error::NoThreads { .. } => "ask for fewer threads, or raise the limit of threads of this process",
+            Error::DeviceFault { .. } => {
+                "run on the host with `--device host`; if it happens again, update the device's driver"
+            }
+            Error::ProgramRefused { .. } => {
+                "run on the host with `--device host`, update the device's driver, and report this with what it said"
+            }
             Error::Internal { .. } => "report this with the model: it is a bug in tilemark",
             Error::Model(error) => error.hint(),
         }
@@ -168,6 +200,8 @@ mod tests {
             Error::NoThreads { threads: 1, reason: "none".into() },
             Error::internal("x", "y"),
             Error::UnknownTuning { found: "x".into(), limit: 1 },
+            Error::DeviceFault { device: "x".into(), call: "clFinish", status: -5, name: "y".into() },
+            Error::ProgramRefused { device: "x".into(), program: "conv".into(), log: "y".into() },
         ];
         let codes: Vec<&str> = errors.iter().map(Error::code).collect();
         assert_eq!(codes, CODES.iter().map(|(code, _)| *code).collect::<Vec<_>>());

@@ -11,7 +11,8 @@ use crate::host::executor::Executor;
 use crate::host::memory::Memory;
 use crate::host::ports;
 use crate::host::vectorize::Vectorizer;
-use crate::plan::Plan;
+use crate::opencl::Remote;
+use crate::plan::{Leg, Plan};
 
 /// Runs one inference at a time. Make one per thread that runs; they share their weights.
 pub struct Session {
@@ -19,6 +20,8 @@ pub struct Session {
     executor: Executor,
     memory: Memory,
     plan: Option<Arc<Plan>>,
+    /// What the plan has on an OpenCL device. None after a fault: the next run makes it anew.
+    remote: Option<Remote>,
 }
 
 impl Session {
@@ -30,7 +33,7 @@ impl Session {
     /// A session with another number of threads than the device's.
     pub(crate) fn with_threads(compiled: Compiled, threads: usize) -> Result<Self, Error> {
         let executor = Executor::new(threads)?;
-        Ok(Self { compiled, executor, memory: Memory::new(0)?, plan: None })
+        Ok(Self { compiled, executor, memory: Memory::new(0)?, plan: None, remote: None })
     }
 
     /// What it runs.
@@ -84,7 +87,7 @@ impl Session {
     /// Those of [`Session::run`]; `outputs` are of no use then.
     pub fn run_into(&mut self, inputs: &[Tensor], outputs: &mut Vec<Tensor>) -> Result<(), Error> {
         let plan = self.load(inputs)?;
-        self.executor.run(&plan, 0..plan.all_steps().len(), &mut self.memory)?;
+        self.steps(&plan)?;
         self.finish(&plan, outputs, |_, _| ())
     }
 
@@ -103,10 +106,14 @@ impl Session {
         for port in &graph.inputs {
             observe(port.value, &self.read(&plan, port.value)?);
         }
-        for (i, step) in plan.all_steps().iter().enumerate() {
-            self.executor.run(&plan, i..i + 1, &mut self.memory)?;
-            observe(step.value, &self.read(&plan, step.value)?);
-        }
+        self.each_step(&plan, false, |session, i, _| {
+            let step = &plan.all_steps()[i];
+            if let (Some(remote), false) = (&session.remote, step.launches().is_empty()) {
+                remote.download(&mut session.memory, &step.output)?;
+            }
+            observe(step.value, &session.read(&plan, step.value)?);
+            Ok(())
+        })?;
         let mut outputs = Vec::new();
         self.finish(&plan, &mut outputs, observe)?;
         Ok(outputs)
@@ -120,11 +127,10 @@ impl Session {
     pub fn run_timed(&mut self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Duration>), Error> {
         let plan = self.load(inputs)?;
         let mut times = Vec::with_capacity(plan.all_steps().len());
-        for i in 0..plan.all_steps().len() {
-            let start = Instant::now();
-            self.executor.run(&plan, i..i + 1, &mut self.memory)?;
-            times.push(start.elapsed());
-        }
+        self.each_step(&plan, true, |_, _, time| {
+            times.push(time);
+            Ok(())
+        })?;
         let mut start = Instant::now();
         let mut outputs = Vec::new();
         self.finish(&plan, &mut outputs, |_, _| {
@@ -132,6 +138,118 @@ impl Session {
             start = Instant::now();
         })?;
         Ok((outputs, times))
+    }
+
+    /// Runs all steps, on the device what runs there.
+    fn steps(&mut self, plan: &Arc<Plan>) -> Result<(), Error> {
+        if plan.route().is_empty() {
+            return self.executor.run(plan, 0..plan.all_steps().len(), &mut self.memory);
+        }
+        self.attach(plan, false)?;
+        let run = self.legs(plan);
+        self.settle(run)
+    }
+
+    fn legs(&mut self, plan: &Plan) -> Result<(), Error> {
+        let detached = || Error::internal("a session", "has nothing on its device");
+        let remote = self.remote.as_ref().ok_or_else(detached)?;
+        for leg in plan.route() {
+            match leg {
+                Leg::Upload(slot) => remote.upload(&mut self.memory, slot)?,
+                Leg::Download(slot) => remote.download(&mut self.memory, slot)?,
+                Leg::Device(steps) => remote.launch(steps.clone())?,
+                Leg::Host(steps) => {
+                    remote.finish()?; // uploads may still read what these steps overwrite
+                    self.executor.run(plan, steps.clone(), &mut self.memory)?;
+                }
+            }
+        }
+        remote.finish()
+    }
+
+    /// Runs step by step, each with the copies before it. Tells `visit` of the steps in order and of their times.
+    fn each_step(
+        &mut self,
+        plan: &Arc<Plan>,
+        timed: bool,
+        mut visit: impl FnMut(&mut Self, usize, Duration) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if plan.route().is_empty() {
+            for i in 0..plan.all_steps().len() {
+                let start = Instant::now();
+                self.executor.run(plan, i..i + 1, &mut self.memory)?;
+                visit(self, i, start.elapsed())?;
+            }
+            return Ok(());
+        }
+        self.attach(plan, timed)?;
+        let run = self.each_leg(plan, visit);
+        self.settle(run)
+    }
+
+    fn each_leg(
+        &mut self,
+        plan: &Plan,
+        mut visit: impl FnMut(&mut Self, usize, Duration) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let detached = || Error::internal("a session", "has nothing on its device");
+        let mut copying = Duration::ZERO;
+        for leg in plan.route() {
+            let remote = self.remote.as_ref().ok_or_else(detached)?;
+            let start = Instant::now();
+            let (steps, on_device) = match leg {
+                Leg::Upload(slot) => {
+                    remote.upload(&mut self.memory, slot)?;
+                    remote.finish()?;
+                    copying += start.elapsed();
+                    continue;
+                }
+                Leg::Download(slot) => {
+                    remote.download(&mut self.memory, slot)?;
+                    copying += start.elapsed();
+                    continue;
+                }
+                Leg::Device(steps) => (steps, true),
+                Leg::Host(steps) => (steps, false),
+            };
+            for i in steps.clone() {
+                let time = self.one_step(plan, i, on_device)?;
+                visit(self, i, time + std::mem::take(&mut copying))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn one_step(&mut self, plan: &Plan, i: usize, on_device: bool) -> Result<Duration, Error> {
+        let start = Instant::now();
+        match (&self.remote, on_device) {
+            (Some(remote), true) if remote.is_timed() => return remote.time(i..i + 1),
+            (Some(remote), true) => remote.launch(i..i + 1)?,
+            _ => self.executor.run(plan, i..i + 1, &mut self.memory)?,
+        }
+        Ok(start.elapsed())
+    }
+
+    /// Makes what the plan needs on the device, unless it is there.
+    fn attach(&mut self, plan: &Plan, timed: bool) -> Result<(), Error> {
+        if self.remote.as_ref().is_some_and(|remote| remote.is_timed() == timed) {
+            return Ok(());
+        }
+        self.remote = None; // first give back what was taken
+        let detached = || Error::internal("a session", "has no device");
+        let compiled = self.compiled.clone();
+        self.remote = Some(Remote::new(compiled.opened().ok_or_else(detached)?, plan, timed)?);
+        Ok(())
+    }
+
+    /// After a fault nothing of the session stays on the device.
+    fn settle(&mut self, run: Result<(), Error>) -> Result<(), Error> {
+        if run.is_err()
+            && let Some(remote) = self.remote.take()
+        {
+            let _ = remote.finish(); // copies may still be under way; the fault is told already
+        }
+        run
     }
 
     /// Makes the plan and memory for the inputs' shapes current, and stores the inputs.
@@ -159,6 +277,7 @@ impl Session {
             self.memory = Memory::new(plan.arena_bytes())?;
         }
         self.executor.prepare(plan)?;
+        self.remote = None;
         self.plan = Some(Arc::clone(plan));
         Ok(())
     }

@@ -6,11 +6,14 @@ use tilemark_model::{DType, Graph, Node, Op, Shapes, ValueId};
 
 use super::layout::{Halo, Layout};
 use crate::host::kernels::{self, Kernel, depthwise};
+use crate::opencl::kernels::{self as device, Kernel as DeviceKernel};
 
 /// What becomes of one node.
 pub(crate) enum Choice {
     /// One operation's kernels, and why this one.
     Kernels(&'static [Kernel], String),
+    /// An operation's kernels on the OpenCL device, and why these.
+    Device(&'static [DeviceKernel], String),
     /// Another name for the same bytes, if memory allows.
     Alias,
     /// The reference interpreter, and why.
@@ -18,8 +21,21 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    /// Decides by the node's operation, types and shapes.
-    pub(crate) fn new(graph: &Graph, node: &Node, shapes: &Shapes) -> Self {
+    /// Decides by the node's operation, types and shapes. What the host would do by a kernel the device does by its own, where
+    /// it has one.
+    pub(crate) fn new(graph: &Graph, node: &Node, shapes: &Shapes, on_device: bool) -> Self {
+        let choice = Self::on_host(graph, node, shapes);
+        let of_device = || device::of(graph, node, shapes);
+        match choice {
+            Choice::Kernels(..) if on_device => match of_device() {
+                Some((kernels, why)) => Choice::Device(kernels, why),
+                None => choice,
+            },
+            choice => choice,
+        }
+    }
+
+    fn on_host(graph: &Graph, node: &Node, shapes: &Shapes) -> Self {
         let empty = |id: &ValueId| shapes.of(*id).contains(&0);
         if node.inputs.iter().chain([&node.output]).any(empty) {
             return Choice::Reference("a tensor without elements".into());
@@ -58,7 +74,7 @@ impl Choice {
     /// Whether the chosen kernel ends in an epilogue that can apply a table.
     pub(crate) fn takes_table(&self, node: &Node) -> bool {
         let accumulates = matches!(node.op, Op::Conv(..) | Op::FullyConnected(_) | Op::Add(_) | Op::Mul(_));
-        accumulates && matches!(self, Choice::Kernels(..))
+        accumulates && matches!(self, Choice::Kernels(..) | Choice::Device(..))
     }
 
     /// The halo that the chosen kernel wants around its first input.

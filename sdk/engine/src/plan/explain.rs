@@ -36,6 +36,8 @@ pub struct StepInfo {
     pub macs: u64,
     /// Bytes read and written: activations and weights.
     pub bytes: u64,
+    /// Bytes copied between host and device before this step.
+    pub moved: u64,
     /// Names of the nodes that became part of this step.
     pub fused: Vec<String>,
     /// Whether it runs in f32.

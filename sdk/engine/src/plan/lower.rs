@@ -19,6 +19,8 @@ use crate::host::fallback::{Fallback, Operand};
 use crate::host::kernels::pairwise::Residual;
 use crate::host::kernels::{Kernel, Planned, Work};
 use crate::limits::{MAX_PAIR_TABLES, MAX_SCRATCH_BYTES};
+use crate::opencl::kernels::{Kernel as DeviceKernel, Site, SumPart};
+use crate::opencl::{Launch, Opened};
 
 /// What a plan is made from.
 #[derive(Clone, Copy)]
@@ -26,6 +28,8 @@ pub(crate) struct Source<'a> {
     pub(crate) graph: &'a Arc<Graph>,
     pub(crate) packed: &'a PackedWeights,
     pub(crate) picker: Picker<'a>,
+    /// The OpenCL device that runs what it can; without it the host runs everything.
+    pub(crate) opened: Option<&'a Arc<Opened>>,
 }
 
 /// Weights in the form that kernels want, made once per compiled graph and shared by its plans and sessions.
@@ -142,15 +146,16 @@ impl Plan {
             return Err(Error::TooLarge { what: "working memory", found: scratch_bytes, limit });
         }
         let tail = Tail::new(source.graph, &lower.shapes);
-        Ok(Self { shapes: lower.shapes, input_shapes, steps, tail, slots, arena_bytes, scratch_bytes })
+        let route = if source.opened.is_some() { lower.route(&mut steps, &slots) } else { Vec::new() };
+        Ok(Self { shapes: lower.shapes, input_shapes, steps, tail, slots, route, arena_bytes, scratch_bytes })
     }
 }
 
 /// The choices for a whole graph.
 pub(super) struct Lower<'a> {
-    source: Source<'a>,
+    pub(super) source: Source<'a>,
     shapes: Arc<Shapes>,
-    choices: Vec<Choice>,
+    pub(super) choices: Vec<Choice>,
     fusion: Fusion,
     /// Nodes that become steps.
     pub(super) order: Vec<usize>,
@@ -161,7 +166,7 @@ pub(super) struct Lower<'a> {
 impl<'a> Lower<'a> {
     pub(super) fn new(source: Source<'a>, shapes: Arc<Shapes>) -> Result<Self, Error> {
         let graph = source.graph;
-        let mut choices = choices(graph, &shapes);
+        let mut choices = choices(graph, &shapes, source.opened.is_some());
         let kernels = Kernels { graph, shapes: &shapes, choices: &choices, level: source.picker.level };
         let fusion = Fusion::new(graph, &kernels);
         // What follows from the shapes alone is computed already; what follows from values comes after the plan.
@@ -220,9 +225,7 @@ impl<'a> Lower<'a> {
                 _ => Some(create(written, moment, &mut lifetimes)?),
             };
         }
-        let late = graph.nodes.iter().filter(|node| self.shapes.is_late(node.output));
-        let read_last = late.flat_map(|node| node.inputs.iter().copied());
-        for id in graph.outputs.iter().map(|port| port.value).chain(read_last) {
+        for id in self.needed_on_host() {
             if let Some(buffer) = buffer[id.index()] {
                 lifetimes[buffer].last = end;
             }
@@ -238,6 +241,14 @@ impl<'a> Lower<'a> {
             Ok(Some(Slot { offset, bytes: layout.bytes()?, layout: layout.clone(), fill }))
         };
         Ok((buffer.into_iter().enumerate().map(place).collect::<Result<_, Error>>()?, arena.bytes))
+    }
+
+    /// What a run returns, and what the host tail reads.
+    pub(super) fn needed_on_host(&self) -> impl Iterator<Item = ValueId> {
+        let graph = self.source.graph;
+        let late = graph.nodes.iter().filter(|node| self.shapes.is_late(node.output));
+        let read_last = late.flat_map(|node| node.inputs.iter().copied());
+        graph.outputs.iter().map(|port| port.value).chain(read_last)
     }
 
     fn layout(&self, id: ValueId) -> Result<&Layout, Error> {
@@ -262,21 +273,36 @@ impl<'a> Lower<'a> {
         let table = self.fusion.table_of[index].map(|table| &graph.nodes[table]);
         let macs = shape::macs(node, &self.shapes);
         let mut pick: Option<Pick> = None;
+        let (mut launches, mut variant) = (Vec::new(), "");
+        let lowering = || Lowering {
+            graph,
+            node,
+            table,
+            inputs: activations(node).iter().filter_map(|&id| Some(slot(id)?.layout)).collect(),
+            output: &output.layout,
+            macs,
+            shapes: &self.shapes,
+            index,
+            packed: self.source.packed,
+        };
         let (name, why, planned) = match &self.choices[index] {
             Choice::Alias => ("alias", "the same bytes under another shape".to_owned(), None),
             Choice::Reference(why) => ("reference", why.clone(), Some(self.fallback(index, &output)?)),
-            Choice::Kernels(kernels, why) => {
-                let lowering = Lowering {
-                    graph,
-                    node,
-                    table,
-                    inputs: activations(node).iter().filter_map(|&id| Some(slot(id)?.layout)).collect(),
-                    output: &output.layout,
-                    macs,
-                    shapes: &self.shapes,
-                    index,
-                    packed: self.source.packed,
+            Choice::Device(kernels, why) => {
+                let site = Site {
+                    step: &lowering(),
+                    inputs: &inputs,
+                    output: &output,
+                    sum: self.sum_part(index),
+                    opened: self.source.opened.ok_or_else(missing)?,
                 };
+                let (kernel, planned) = self.on_device(kernels, &site)?;
+                launches = planned;
+                variant = kernel.variant();
+                (kernel.family(), why.clone(), None)
+            }
+            Choice::Kernels(kernels, why) => {
+                let lowering = lowering();
                 let kernel = match kernel {
                     Some(kernel) => kernel,
                     None => {
@@ -292,7 +318,7 @@ impl<'a> Lower<'a> {
             Some(Planned { work, tiling }) => Some((self.with_sum(index, work)?, tiling)),
             None => None,
         };
-        if work.is_some() {
+        if work.is_some() || !launches.is_empty() {
             check_apart(&node.name, &inputs, &output)?;
         }
         let info = StepInfo {
@@ -306,16 +332,41 @@ impl<'a> Lower<'a> {
             bytes: self.traffic(node, &inputs, &output),
             fused: self.fused(index).map(|node| node.name.clone()).collect(),
             float: is_float(&node.op),
+            variant: variant.to_owned(),
             ..StepInfo::default()
         };
         let info = info.with_pick(pick.as_ref(), work.as_ref().map(|(_, tiling)| tiling));
-        Ok(Step { info, value, inputs, output, pick, work })
+        Ok(Step { info, value, inputs, output, pick, work, launches })
     }
 
     /// What a node's step reads: its activations, and the other operand of an addition that is part of it.
-    fn reads(&self, index: usize) -> impl Iterator<Item = ValueId> {
+    pub(super) fn reads(&self, index: usize) -> impl Iterator<Item = ValueId> {
         let other = self.fusion.sum_of[index].map(|sum| sum.other);
         activations(&self.source.graph.nodes[index]).iter().copied().chain(other)
+    }
+
+    /// The variant that is forced, or else the first that fits.
+    fn on_device(
+        &self,
+        kernels: &'static [DeviceKernel],
+        site: &Site<'_>,
+    ) -> Result<(&'static DeviceKernel, Vec<Launch>), Error> {
+        let forced = |kernel: &&DeviceKernel| Some(kernel.variant()) == self.source.picker.variant;
+        for kernel in kernels.iter().find(forced).into_iter().chain(kernels) {
+            if kernel.fits(site.opened)
+                && let Some(launches) = (kernel.build)(site)?
+            {
+                return Ok((kernel, launches));
+            }
+        }
+        Err(Error::internal(&site.step.node.name, "has no kernel on this device"))
+    }
+
+    fn sum_part(&self, index: usize) -> Option<SumPart<'a>> {
+        let graph: &'a Graph = self.source.graph;
+        let sum = self.fusion.sum_of[index]?;
+        let table = self.fusion.table_of[sum.node].map(|table| &graph.nodes[table]);
+        Some(SumPart { node: &graph.nodes[sum.node], table, is_second: sum.is_second })
     }
 
     /// The nodes that became part of a node's step, in order.
@@ -363,10 +414,10 @@ impl<'a> Lower<'a> {
 }
 
 /// What computes each node.
-fn choices(graph: &Graph, shapes: &Shapes) -> Vec<Choice> {
+fn choices(graph: &Graph, shapes: &Shapes, on_device: bool) -> Vec<Choice> {
     let choice = |node: &Node| match shapes.is_late(node.output) {
         true => Choice::Reference("its shape depends on values".into()),
-        false => Choice::new(graph, node, shapes),
+        false => Choice::new(graph, node, shapes, on_device),
     };
     let mut choices: Vec<Choice> = graph.nodes.iter().map(choice).collect();
     let pairs = choices.iter_mut().zip(&graph.nodes).filter(|(choice, node)| choice.has_pair_table(node));
@@ -424,10 +475,12 @@ impl Epilogues for Kernels<'_> {
                 && self.graph.value(*id).constant.is_none()
                 && self.shapes.known(*id).is_none()
         };
-        is_product
-            && [node, sum].iter().all(|&i| matches!(self.choices[i], Choice::Kernels(..)))
-            && sum_node.inputs.iter().all(are_there)
-            && Residual::applies(self.graph, sum_node, self.level)
+        let together = match [&self.choices[node], &self.choices[sum]] {
+            [Choice::Kernels(..), Choice::Kernels(..)] => Residual::applies(self.graph, sum_node, self.level),
+            [Choice::Device(..), Choice::Device(..)] => true,
+            _ => false,
+        };
+        is_product && sum_node.inputs.iter().all(are_there) && together
     }
 }
 

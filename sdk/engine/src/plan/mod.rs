@@ -12,6 +12,7 @@ mod fusion;
 mod layout;
 mod lower;
 mod pick;
+mod route;
 mod tail;
 mod tiling;
 mod tune;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use tilemark_model::{Shapes, ValueId};
 
 use crate::host::kernels::Work;
+use crate::opencl::Launch;
 
 pub(crate) use arena::ALIGN;
 pub use explain::StepInfo;
@@ -29,6 +31,7 @@ pub(crate) use layout::{Grid, Halo, Layout, Order, READ_SLACK};
 pub(crate) use lower::{Lowering, PackedWeights, Source, stored_lowest, stored_table, stored_zero_point};
 pub use pick::Basis;
 pub(crate) use pick::{Pick, Picker};
+pub(crate) use route::Leg;
 pub(crate) use tail::Tail;
 pub(crate) use tiling::{Region, Tiling};
 pub(crate) use tune::tune;
@@ -42,6 +45,8 @@ pub struct Plan {
     tail: Tail,
     /// Where each value lies; `None` for constants and for what fusion removed.
     slots: Vec<Option<Slot>>,
+    /// What runs where, in order; empty where all runs on the host.
+    route: Vec<Leg>,
     arena_bytes: usize,
     scratch_bytes: usize,
 }
@@ -73,6 +78,8 @@ pub(crate) struct Step {
     /// The kernel, unless it is the reference interpreter or nothing at all.
     pub(crate) pick: Option<Pick>,
     pub(crate) work: Option<(Box<dyn Work>, Tiling)>,
+    /// What an OpenCL device runs instead.
+    launches: Vec<Launch>,
 }
 
 impl Step {
@@ -80,6 +87,10 @@ impl Step {
     pub(crate) fn is_cut_like(&self, other: &Self) -> bool {
         let tiling = |step: &Step| step.work.as_ref().map(|(_, tiling)| tiling.clone());
         tiling(self) == tiling(other)
+    }
+
+    pub(crate) fn launches(&self) -> &[Launch] {
+        &self.launches
     }
 
     pub(crate) fn tiles(&self) -> usize {
@@ -134,6 +145,10 @@ impl Plan {
 
     pub(crate) fn all_steps(&self) -> &[Step] {
         &self.steps
+    }
+
+    pub(crate) fn route(&self) -> &[Leg] {
+        &self.route
     }
 
     pub(crate) fn slot(&self, value: ValueId) -> Option<&Slot> {

@@ -159,6 +159,7 @@ impl Plan {
             steps,
             tail: Tail::default(),
             slots: Vec::new(),
+            route: Vec::new(),
             arena_bytes: self.arena_bytes,
         }
     }

@@ -9,6 +9,7 @@ mod build;
 mod cases;
 mod float;
 mod moving;
+mod opencl;
 mod residual;
 
 use std::collections::{BTreeSet, HashMap};

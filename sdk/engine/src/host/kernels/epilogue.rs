@@ -37,6 +37,13 @@ impl Clamp {
         Self { lo: (lo - zero_point) as f32, hi: (hi - zero_point) as f32, zero_point }
     }
 
+    /// Smallest byte, largest byte and zero point.
+    #[allow(clippy::cast_possible_truncation, reason = "bounds are bytes")]
+    pub(crate) fn bytes(self) -> [i32; 3] {
+        let byte = |bound: f32| bound as i32 + self.zero_point;
+        [byte(self.lo), byte(self.hi), self.zero_point]
+    }
+
     /// The same for vector kernels.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounds are bytes")]
     pub(crate) fn rounding(self, can_wrap: bool) -> Rounding {
@@ -96,6 +103,16 @@ impl Requant {
     /// Bias, with the input's zero point folded in, and multiplier of one channel.
     pub(crate) fn channel(&self, channel: usize) -> (i32, f32) {
         (self.bias[channel], self.multipliers[channel])
+    }
+
+    /// Number of channels.
+    pub(crate) fn len(&self) -> usize {
+        self.bias.len()
+    }
+
+    /// Smallest byte, largest byte and zero point.
+    pub(crate) fn clamp_bytes(&self) -> [i32; 3] {
+        self.clamp.bytes()
     }
 
     /// Bounds and zero point.

@@ -30,6 +30,8 @@ pub(crate) mod softmax;
 pub(crate) mod table;
 pub(crate) mod unary;
 
+pub(crate) use epilogue::Requant;
+
 use serde::Serialize;
 
 use super::cpu::CpuLevel;

@@ -1,0 +1,53 @@
+// What every program starts with. Integer arithmetic wraps and is exact; floats are rounded after every operation, to nearest
+// even: nothing may be contracted.
+#pragma OPENCL FP_CONTRACT OFF
+
+// A tensor of bytes in the arena is two vectors:
+//   size = images, rows, columns, channels
+//   at   = offset of the first element, bytes from image to image, from row to row, from column to column
+inline int tm_at(int4 at, int image, int row, int column) {
+    return at.x + image * at.y + row * at.z + column * at.w;
+}
+
+// What becomes of sums (one buffer a step):
+//   channels: for each output channel its bias, with the input's zero point folded in, and the bits of its multiplier
+//   clamp = smallest byte, largest byte, zero point, flags
+#define TM_TABLE 1       // look the byte up in the first table
+#define TM_SUM 2         // add another tensor's byte to it
+#define TM_SUM_TABLE 4   // look that up in the second table
+#define TM_SUM_SECOND 8  // the sum's own operand is its second one
+
+// clamp(rint(float(sum) * multiplier) + zero point). Clamped before it is rounded: bounds are integers and rounding is
+// monotone, so that is the same, and no conversion can overflow.
+inline int tm_requantize(int sum, float multiplier, int4 clamp) {
+    float y = convert_float_rte(sum) * multiplier;
+    y = fmin(fmax(y, (float)(clamp.x - clamp.z)), (float)(clamp.y - clamp.z));
+    return convert_int_rte(y) + clamp.z;
+}
+
+// The quantized addition: two fused multiply-adds, then one rounding.
+//   numbers = ra, rb, c, unused
+//   bounds  = smallest and largest result, what a stored 0 of each operand stands for; results are stored from bounds.x0
+inline int tm_add(int a, int b, float4 numbers, int lo, int hi) {
+    float y = fma((float)a, numbers.x, fma((float)b, numbers.y, numbers.z));
+    return convert_int_rte(fmin(fmax(y, (float)lo), (float)hi));
+}
+
+// The end of a convolution or fully connected layer for one element.
+//   other: the byte of the other operand of the sum, if there is one
+//   lowest = what a stored 0 of the own operand, of the other and of the result stands for, unused
+inline uchar tm_finish(
+    int sum, int2 channel, int4 clamp, global const uchar *tables,
+    int other, float4 numbers, int4 lowest, int2 bounds
+) {
+    int y = tm_requantize(sum + channel.x, as_float(channel.y), clamp);
+    if (clamp.w & TM_TABLE) y = tables[y];
+    if (clamp.w & TM_SUM) {
+        int own = y + lowest.x, theirs = other + lowest.y;
+        y = clamp.w & TM_SUM_SECOND ? tm_add(theirs, own, numbers, bounds.x, bounds.y)
+                                    : tm_add(own, theirs, numbers, bounds.x, bounds.y);
+        y -= lowest.z;
+        if (clamp.w & TM_SUM_TABLE) y = tables[256 + y];
+    }
+    return (uchar)y;
+}

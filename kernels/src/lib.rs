@@ -1,0 +1,30 @@
+//! The OpenCL sources of the operations, as text. What each entry point expects: `kernels/README.md`.
+
+/// An OpenCL program: what stands in front of every one, and the file of an operation.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Source {
+    /// The file's name without `.cl`.
+    pub name: &'static str,
+    /// Its text.
+    pub text: &'static str,
+}
+
+/// Views, requantization and epilogues: goes in front of every other file.
+pub const PRELUDE: &str = include_str!("../prelude.cl");
+
+macro_rules! sources {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal;)*) => {
+        $($(#[$doc])* pub const $constant: Source =
+            Source { name: $name, text: include_str!(concat!("../", $name, ".cl")) };)*
+
+        /// Every program.
+        pub const ALL: &[Source] = &[$($constant),*];
+    };
+}
+
+sources! {
+    /// Convolutions of any geometry.
+    CONV = "conv";
+    /// Look-up of bytes.
+    TABLE = "table";
+}

@@ -1,0 +1,148 @@
+//! The operations on an OpenCL device: one file per operation, each says what to launch with which arguments.
+//!
+//! A variant is registered in its operation's `KERNELS`, the usual one first; it may refuse a step.
+
+mod conv;
+mod epilogue;
+mod table;
+
+use serde::Serialize;
+use tilemark_model::{Graph, Node, Op, Shapes};
+
+use super::api::Arg;
+use super::{Facts, Launch, Opened};
+use crate::device::Device;
+use crate::error::Error;
+use crate::plan::{Lowering, Slot};
+
+/// One variant of one operation.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    /// `operation/opencl`, or `operation/opencl:variant` for further ones; unique.
+    pub(crate) name: &'static str,
+    pub(crate) needs: Needs,
+    /// What to launch for a step; `None` if this variant does not fit it or the device.
+    pub(crate) build: fn(&Site<'_>) -> Result<Option<Vec<Launch>>, Error>,
+}
+
+/// A step on the device: what a kernel's `build` sees.
+pub(crate) struct Site<'a> {
+    pub(crate) step: &'a Lowering<'a>,
+    /// Where its inputs lie; the other operand of a fused addition last.
+    pub(crate) inputs: &'a [Slot],
+    pub(crate) output: &'a Slot,
+    /// The addition that is its last part.
+    pub(crate) sum: Option<SumPart<'a>>,
+    pub(crate) opened: &'a Opened,
+}
+
+/// An addition behind a step's own result.
+#[derive(Clone, Copy)]
+pub(crate) struct SumPart<'a> {
+    pub(crate) node: &'a Node,
+    /// The table that follows it.
+    pub(crate) table: Option<&'a Node>,
+    /// Whether the step's own result is its second operand.
+    pub(crate) is_second: bool,
+}
+
+const OPERATIONS: [&[Kernel]; 2] = [conv::KERNELS, table::KERNELS];
+
+/// An OpenCL kernel of this build.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct OpenclKernel {
+    /// `operation/opencl`.
+    pub name: &'static str,
+    /// Which of several; `usual` for the one that is taken where nothing speaks for another.
+    pub variant: &'static str,
+    /// What it computes.
+    pub operation: &'static str,
+    #[serde(skip)]
+    needs: Needs,
+}
+
+/// Every OpenCL kernel of this build, those that no device here can run included.
+pub fn opencl_kernels() -> impl Iterator<Item = OpenclKernel> {
+    OPERATIONS.iter().copied().flatten().map(|kernel| OpenclKernel {
+        name: kernel.family(),
+        variant: kernel.variant(),
+        operation: kernel.name.split('/').next().unwrap_or_default(),
+        needs: kernel.needs,
+    })
+}
+
+impl OpenclKernel {
+    /// Whether a device has what it needs.
+    pub fn runs_on(&self, device: &Device) -> bool {
+        device.facts().is_some_and(|facts| self.needs.are_met_by(facts))
+    }
+}
+
+/// What a kernel needs of a device beyond OpenCL 1.2.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Needs {
+    Nothing,
+}
+
+impl Needs {
+    fn are_met_by(self, _: &Facts) -> bool {
+        match self {
+            Needs::Nothing => true,
+        }
+    }
+}
+
+/// The kernels for a node whose operands are what they take, and why these.
+pub(crate) fn of(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(&'static [Kernel], String)> {
+    let _ = (graph, shapes);
+    match &node.op {
+        Op::Conv(conv, _) => {
+            let [height, width] = conv.window.kernel;
+            let groups = if conv.groups == 1 { "dense".into() } else { format!("{} groups", conv.groups) };
+            Some((conv::KERNELS, format!("{groups} {height}x{width}")))
+        }
+        Op::Table => Some((table::KERNELS, "look-up".to_owned())),
+        _ => None,
+    }
+}
+
+impl Kernel {
+    /// Whether the device can run it, as far as its driver says.
+    pub(crate) fn fits(&self, opened: &Opened) -> bool {
+        self.needs.are_met_by(opened.facts())
+    }
+
+    /// `operation/opencl`.
+    pub(crate) fn family(&self) -> &'static str {
+        self.name.split_once(':').map_or(self.name, |(family, _)| family)
+    }
+
+    /// Which one of the operation.
+    pub(crate) fn variant(&self) -> &'static str {
+        self.name.split_once(':').map_or("usual", |(_, variant)| variant)
+    }
+}
+
+/// A tensor's extents: images, rows, columns, channels.
+pub(super) fn size(slot: &Slot) -> Arg {
+    let grid = slot.layout.grid;
+    Arg::Int4([grid.images, grid.rows, grid.columns, grid.channels].map(int))
+}
+
+/// A tensor's place: offset of its first element, bytes from image to image, row to row, column to column.
+pub(super) fn place(slot: &Slot) -> Arg {
+    let layout = &slot.layout;
+    let first = slot.offset + layout.offset(0, 0, 0);
+    Arg::Int4([first, layout.image_stride(), layout.row_stride(), layout.column_stride()].map(int))
+}
+
+/// One work item for each element: channel, column, image and row.
+pub(super) fn every_element(slot: &Slot) -> [usize; 3] {
+    let grid = slot.layout.grid;
+    [grid.channels, grid.columns, grid.images * grid.rows]
+}
+
+/// Sizes and offsets fit: an arena has at most 2 GiB.
+pub(super) fn int(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

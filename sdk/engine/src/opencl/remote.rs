@@ -1,0 +1,119 @@
+//! A session's part on the device: arena, kernels with their arguments, queue.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::api::{Buffer, Event, Fault, Kernel, Queue};
+use super::opened::Opened;
+use crate::error::Error;
+use crate::host::memory::Memory;
+use crate::plan::{Plan, READ_SLACK, Slot};
+
+/// What a session holds on the device for one plan.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    opened: Arc<Opened>,
+    queue: Queue,
+    timed: bool,
+    arena: Buffer,
+    /// For each step the kernels that it launches, with their grids.
+    steps: Vec<Vec<Prepared>>,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    kernel: Kernel,
+    global: [usize; 3],
+    local: Option<[usize; 3]>,
+}
+
+impl Remote {
+    /// Makes memory and kernels for a plan. `timed` commands tell how long they took.
+    ///
+    /// # Errors
+    /// [`Error::DeviceFault`] and [`Error::ProgramRefused`].
+    pub(crate) fn new(opened: &Arc<Opened>, plan: &Plan, timed: bool) -> Result<Self, Error> {
+        let arena = opened.buffer(plan.arena_bytes() + READ_SLACK)?;
+        let prepare = |step: &crate::plan::Step| {
+            let prepared = |launch: &super::Launch| {
+                let kernel = opened.kernel(launch, &arena)?;
+                Ok(Prepared { kernel, global: launch.global, local: launch.local })
+            };
+            step.launches().iter().map(prepared).collect()
+        };
+        let steps = plan.all_steps().iter().map(prepare).collect::<Result<_, Error>>()?;
+        Ok(Self { opened: Arc::clone(opened), queue: opened.queue(timed)?, timed, arena, steps })
+    }
+
+    pub(crate) fn is_timed(&self) -> bool {
+        self.timed
+    }
+
+    /// Sends steps to the device without waiting for them.
+    ///
+    /// # Errors
+    /// [`Error::DeviceFault`].
+    pub(crate) fn launch(&self, steps: Range<usize>) -> Result<(), Error> {
+        self.each(steps, |_| Ok(()))?;
+        self.queue.flush().map_err(|fault| self.opened.fault(fault))
+    }
+
+    /// Runs steps and says how long the device took for them.
+    ///
+    /// # Errors
+    /// [`Error::DeviceFault`].
+    pub(crate) fn time(&self, steps: Range<usize>) -> Result<Duration, Error> {
+        let mut nanoseconds = 0;
+        self.each(steps, |event| {
+            event.wait()?;
+            nanoseconds += event.nanoseconds()?;
+            Ok(())
+        })?;
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+
+    fn each(
+        &self,
+        steps: Range<usize>,
+        mut visit: impl FnMut(&Event) -> Result<(), Fault>,
+    ) -> Result<(), Error> {
+        for prepared in self.steps[steps].iter().flatten() {
+            let event = self.queue.launch(&prepared.kernel, prepared.global, prepared.local);
+            event.and_then(|event| visit(&event)).map_err(|fault| self.opened.fault(fault))?;
+        }
+        Ok(())
+    }
+
+    /// Copies a value from the host's arena to the device's. What it says of `memory` holds until [`Remote::download`] or
+    /// [`Remote::finish`] has returned: nothing of the value's place may change.
+    ///
+    /// # Errors
+    /// [`Error::DeviceFault`].
+    #[allow(unsafe_code, reason = "the copy may end after the call")]
+    pub(crate) fn upload(&self, memory: &mut Memory, slot: &Slot) -> Result<(), Error> {
+        let bytes = memory.slice_mut(slot.range());
+        // SAFETY: the session keeps its memory, and writes to it only after a download or `finish`, which waits for all
+        // commands before.
+        let event = unsafe { self.queue.write(&self.arena, slot.offset, bytes) };
+        event.map(drop).map_err(|fault| self.opened.fault(fault))
+    }
+
+    /// Copies a value from the device's arena to the host's, when all before has ended.
+    ///
+    /// # Errors
+    /// [`Error::DeviceFault`].
+    pub(crate) fn download(&self, memory: &mut Memory, slot: &Slot) -> Result<(), Error> {
+        let bytes = memory.slice_mut(slot.range());
+        let read = self.queue.read(&self.arena, slot.offset, bytes);
+        read.map(drop).map_err(|fault| self.opened.fault(fault))
+    }
+
+    /// Waits until the device has done all it was sent.
+    ///
+    /// # Errors
+    /// [`Error::DeviceFault`].
+    pub(crate) fn finish(&self) -> Result<(), Error> {
+        self.queue.finish().map_err(|fault| self.opened.fault(fault))
+    }
+}
