@@ -19,8 +19,8 @@ use crate::host::fallback::{Fallback, Operand};
 use crate::host::kernels::pairwise::Residual;
 use crate::host::kernels::{Kernel, Planned, Work};
 use crate::limits::{MAX_PAIR_TABLES, MAX_SCRATCH_BYTES};
-use crate::opencl::kernels::{Kernel as DeviceKernel, Site, SumPart};
-use crate::opencl::{Launch, Opened};
+use crate::opencl::Opened;
+use crate::opencl::kernels::Site;
 
 /// What a plan is made from.
 #[derive(Clone, Copy)]
@@ -156,7 +156,7 @@ pub(super) struct Lower<'a> {
     pub(super) source: Source<'a>,
     shapes: Arc<Shapes>,
     pub(super) choices: Vec<Choice>,
-    fusion: Fusion,
+    pub(super) fusion: Fusion,
     /// Nodes that become steps.
     pub(super) order: Vec<usize>,
     /// Layout of every value in memory.
@@ -343,30 +343,6 @@ impl<'a> Lower<'a> {
     pub(super) fn reads(&self, index: usize) -> impl Iterator<Item = ValueId> {
         let other = self.fusion.sum_of[index].map(|sum| sum.other);
         activations(&self.source.graph.nodes[index]).iter().copied().chain(other)
-    }
-
-    /// The variant that is forced, or else the first that fits.
-    fn on_device(
-        &self,
-        kernels: &'static [DeviceKernel],
-        site: &Site<'_>,
-    ) -> Result<(&'static DeviceKernel, Vec<Launch>), Error> {
-        let forced = |kernel: &&DeviceKernel| Some(kernel.variant()) == self.source.picker.variant;
-        for kernel in kernels.iter().find(forced).into_iter().chain(kernels) {
-            if kernel.fits(site.opened)
-                && let Some(launches) = (kernel.build)(site)?
-            {
-                return Ok((kernel, launches));
-            }
-        }
-        Err(Error::internal(&site.step.node.name, "has no kernel on this device"))
-    }
-
-    fn sum_part(&self, index: usize) -> Option<SumPart<'a>> {
-        let graph: &'a Graph = self.source.graph;
-        let sum = self.fusion.sum_of[index]?;
-        let table = self.fusion.table_of[sum.node].map(|table| &graph.nodes[table]);
-        Some(SumPart { node: &graph.nodes[sum.node], table, is_second: sum.is_second })
     }
 
     /// The nodes that became part of a node's step, in order.

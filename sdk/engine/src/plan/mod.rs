@@ -7,6 +7,7 @@
 mod arena;
 mod axis_order;
 mod choose;
+mod device;
 mod explain;
 mod fusion;
 mod layout;
