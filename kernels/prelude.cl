@@ -51,3 +51,56 @@ inline uchar tm_finish(
     }
     return (uchar)y;
 }
+
+#define TM_UNROLL _Pragma("unroll")
+
+// Up to 16 bytes; those beyond `count` mean nothing.
+inline uchar16 tm_load16(global const uchar *from, int count) {
+    if (count >= 16) return vload16(0, from);
+    uchar bytes[16];
+    for (int i = 0; i < 16; i++) bytes[i] = i < count ? from[i] : 0;
+    return vload16(0, bytes);
+}
+
+inline void tm_store16(uchar16 bytes, global uchar *to, int count) {
+    if (count >= 16) {
+        vstore16(bytes, 0, to);
+        return;
+    }
+    uchar all[16];
+    vstore16(bytes, 0, all);
+    for (int i = 0; i < count; i++) to[i] = all[i];
+}
+
+inline uchar16 tm_look_up16(uchar16 bytes, global const uchar *table) {
+    uchar all[16];
+    vstore16(bytes, 0, all);
+    for (int i = 0; i < 16; i++) all[i] = table[all[i]];
+    return vload16(0, all);
+}
+
+inline int16 tm_add16(int16 a, int16 b, float4 numbers, int lo, int hi) {
+    float16 y = fma(convert_float16_rte(a), (float16)numbers.x, fma(convert_float16_rte(b), (float16)numbers.y, (float16)numbers.z));
+    return convert_int16_rte(fmin(fmax(y, (float16)((float)lo)), (float16)((float)hi)));
+}
+
+// tm_finish for 16 neighbouring channels.
+inline uchar16 tm_finish16(
+    int16 sums, global const int2 *channels, int4 clamp, global const uchar *tables,
+    uchar16 other, float4 numbers, int4 lowest, int2 bounds
+) {
+    int16 low = vload16(0, (global const int *)channels), high = vload16(1, (global const int *)channels);
+    int16 biases = (int16)(low.even, high.even);
+    float16 y = convert_float16_rte(sums + biases) * as_float16((int16)(low.odd, high.odd));
+    y = fmin(fmax(y, (float16)((float)(clamp.x - clamp.z))), (float16)((float)(clamp.y - clamp.z)));
+    uchar16 bytes = convert_uchar16(convert_int16_rte(y) + clamp.z);
+    if (clamp.w & TM_TABLE) bytes = tm_look_up16(bytes, tables);
+    if (clamp.w & TM_SUM) {
+        int16 own = convert_int16(bytes) + lowest.x, theirs = convert_int16(other) + lowest.y;
+        int16 sum = clamp.w & TM_SUM_SECOND ? tm_add16(theirs, own, numbers, bounds.x, bounds.y)
+                                            : tm_add16(own, theirs, numbers, bounds.x, bounds.y);
+        bytes = convert_uchar16(sum - lowest.z);
+        if (clamp.w & TM_SUM_TABLE) bytes = tm_look_up16(bytes, tables + 256);
+    }
+    return bytes;
+}

@@ -13,9 +13,11 @@ pub struct Source {
 pub const PRELUDE: &str = include_str!("../prelude.cl");
 
 macro_rules! sources {
-    ($($(#[$doc:meta])* $constant:ident = $name:literal;)*) => {
-        $($(#[$doc])* pub const $constant: Source =
-            Source { name: $name, text: include_str!(concat!("../", $name, ".cl")) };)*
+    ($($(#[$doc:meta])* $constant:ident = $name:literal $(after $shared:literal)?;)*) => {
+        $($(#[$doc])* pub const $constant: Source = Source {
+            name: $name,
+            text: concat!($(include_str!(concat!("../", $shared, ".cl")),)? include_str!(concat!("../", $name, ".cl"))),
+        };)*
 
         /// Every program.
         pub const ALL: &[Source] = &[$($constant),*];
@@ -24,7 +26,11 @@ macro_rules! sources {
 
 sources! {
     /// Convolutions of any geometry.
-    CONV = "conv";
+    CONV = "conv" after "window";
+    /// Convolutions for graphics processors.
+    CONV_TILES = "conv_tiles" after "window";
+    /// Convolutions with one filter per channel.
+    DEPTHWISE = "depthwise" after "window";
     /// Look-up of bytes.
     TABLE = "table";
 }

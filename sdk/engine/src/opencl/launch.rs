@@ -32,6 +32,7 @@ impl ProgramKey {
 
     /// All options. Nothing that loosens arithmetic, ever.
     pub(crate) fn all_options(&self) -> CString {
-        CString::new(format!("-cl-std=CL1.2 {}", self.options)).unwrap_or_default()
+        let standard = if self.options.contains("-cl-std") { "" } else { "-cl-std=CL1.2 " };
+        CString::new(format!("{standard}{}", self.options)).unwrap_or_default()
     }
 }

@@ -42,6 +42,8 @@ pub struct Facts {
     pub compute_units: u32,
     /// Whether programs can be built from source.
     pub has_compiler: bool,
+    /// NVIDIA's compute capability.
+    pub compute_capability: Option<[u32; 2]>,
     #[serde(skip)]
     handle: Handle,
 }
@@ -150,8 +152,17 @@ fn facts(platform: &PlatformReport, device_index: usize, id: cl_device_id) -> Re
         max_work_group: size(number(device::CL_DEVICE_MAX_WORK_GROUP_SIZE)?),
         compute_units: u32::try_from(number(device::CL_DEVICE_MAX_COMPUTE_UNITS)?).unwrap_or(u32::MAX),
         has_compiler: number(device::CL_DEVICE_COMPILER_AVAILABLE)? != 0,
+        compute_capability: compute_capability(&extensions, id),
         handle: Handle(id as usize),
     })
+}
+
+fn compute_capability(extensions: &str, id: cl_device_id) -> Option<[u32; 2]> {
+    let says = extensions.split_whitespace().any(|name| name == "cl_nv_device_attribute_query");
+    let number = |what| Some(u32::from_le_bytes(device::get_device_data(id, what).ok()?.try_into().ok()?));
+    let [major, minor] =
+        [device::CL_DEVICE_COMPUTE_CAPABILITY_MAJOR_NV, device::CL_DEVICE_COMPUTE_CAPABILITY_MINOR_NV];
+    if says { Some([number(major)?, number(minor)?]) } else { None }
 }
 
 fn kind(types: u64, name: &str) -> DeviceKind {
@@ -181,6 +192,11 @@ impl Facts {
     /// The name by which `--device` finds it.
     pub fn id(&self) -> String {
         format!("opencl:{}:{}", self.platform_index, self.device_index)
+    }
+
+    /// Whether its driver names this extension.
+    pub fn has_extension(&self, name: &str) -> bool {
+        self.extensions.iter().any(|extension| extension == name)
     }
 
     pub(super) fn handle(&self) -> cl_device_id {

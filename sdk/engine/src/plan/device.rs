@@ -8,14 +8,16 @@ use crate::opencl::Launch;
 use crate::opencl::kernels::{Kernel, Site, SumPart};
 
 impl<'a> Lower<'a> {
-    /// The variant that is forced, or else the first that fits.
+    /// The variant that is forced, or else the one that suits the device best.
     pub(super) fn on_device(
         &self,
         kernels: &'static [Kernel],
         site: &Site<'_>,
     ) -> Result<(&'static Kernel, Vec<Launch>), Error> {
         let forced = |kernel: &&Kernel| Some(kernel.variant()) == self.source.picker.variant;
-        for kernel in kernels.iter().find(forced).into_iter().chain(kernels) {
+        let mut ranked: Vec<_> = kernels.iter().collect();
+        ranked.sort_by_key(|kernel| kernel.rank(site.opened)); // stable: of equals the one registered first
+        for kernel in kernels.iter().find(forced).into_iter().chain(ranked) {
             if kernel.fits(site.opened)
                 && let Some(launches) = (kernel.build)(site)?
             {

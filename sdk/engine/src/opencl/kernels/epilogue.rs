@@ -6,7 +6,7 @@ use tilemark_model::Op;
 use tilemark_model::graph::Bounds;
 use tilemark_model::numerics::AddCoefficients;
 
-use super::{Arg, Site, place};
+use super::{Arg, Site};
 use crate::error::Error;
 use crate::host::kernels::Requant;
 use crate::opencl::api::Buffer;
@@ -22,8 +22,8 @@ const SUM_SECOND: i32 = 8;
 pub(super) struct Epilogue {
     channels: Arc<Buffer>,
     tables: Arc<Buffer>,
-    /// The arguments after the geometry: clamp, numbers, lowest, bounds, other_at.
-    tail: [Arg; 5],
+    /// The arguments after the geometry: clamp, numbers, lowest, bounds.
+    tail: [Arg; 4],
 }
 
 impl Epilogue {
@@ -56,8 +56,8 @@ impl Epilogue {
         let tables = step.packed("tables/opencl", pack)?;
         let [lo, hi, zero] = requant.clamp_bytes();
         let mut flags = if requant.table().is_some() { TABLE } else { 0 };
-        let mut sum_part = [Arg::Float4([0.0; 4]), Arg::Int4([0; 4]), Arg::Int2([0; 2]), Arg::Int4([0; 4])];
-        if let (Some(sum), Some(other)) = (site.sum, site.inputs.last()) {
+        let mut sum_part = [Arg::Float4([0.0; 4]), Arg::Int4([0; 4]), Arg::Int2([0; 2])];
+        if let Some(sum) = site.sum {
             let missing = || Error::internal(&sum.node.name, "is no addition of two");
             let (Op::Add(bounds), &[a, b]) = (&sum.node.op, &sum.node.inputs[..]) else {
                 return Err(missing());
@@ -72,15 +72,10 @@ impl Epilogue {
                 Arg::Float4([add.ra, add.rb, add.c, 0.0]),
                 Arg::Int4([lowest[0], lowest[1], lowest[2], 0]),
                 Arg::Int2([bounds.lo, bounds.hi]),
-                place(other),
             ];
         }
-        let [numbers, lowest, bounds, other_at] = sum_part;
-        Ok(Self {
-            channels,
-            tables,
-            tail: [Arg::Int4([lo, hi, zero, flags]), numbers, lowest, bounds, other_at],
-        })
+        let [numbers, lowest, bounds] = sum_part;
+        Ok(Self { channels, tables, tail: [Arg::Int4([lo, hi, zero, flags]), numbers, lowest, bounds] })
     }
 
     /// `channels` and `tables`.
@@ -88,8 +83,8 @@ impl Epilogue {
         [&self.channels, &self.tables].map(|buffer| Arg::Constants(Arc::clone(buffer)))
     }
 
-    /// `clamp` to `other_at`.
-    pub(super) fn tail(&self) -> impl Iterator<Item = Arg> + use<> {
-        self.tail.clone().into_iter()
+    /// `clamp` to `other_at`, which is given.
+    pub(super) fn tail(&self, other_at: Arg) -> impl Iterator<Item = Arg> + use<> {
+        self.tail.clone().into_iter().chain([other_at])
     }
 }

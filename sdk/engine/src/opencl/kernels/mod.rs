@@ -3,6 +3,7 @@
 //! A variant is registered in its operation's `KERNELS`, the usual one first; it may refuse a step.
 
 mod conv;
+mod depthwise;
 mod epilogue;
 mod table;
 
@@ -11,7 +12,7 @@ use tilemark_model::{Graph, Node, Op, Shapes};
 
 use super::api::Arg;
 use super::{Facts, Launch, Opened};
-use crate::device::Device;
+use crate::device::{Device, DeviceKind};
 use crate::error::Error;
 use crate::plan::{Lowering, Slot};
 
@@ -21,9 +22,13 @@ pub(crate) struct Kernel {
     /// `operation/opencl`, or `operation/opencl:variant` for further ones; unique.
     pub(crate) name: &'static str,
     pub(crate) needs: Needs,
+    pub(crate) suits: Suits,
     /// What to launch for a step; `None` if this variant does not fit it or the device.
-    pub(crate) build: fn(&Site<'_>) -> Result<Option<Vec<Launch>>, Error>,
+    pub(crate) build: Build,
 }
+
+/// What to launch for a step; `None` if the variant does not fit it.
+type Build = fn(&Site<'_>) -> Result<Option<Vec<Launch>>, Error>;
 
 /// A step on the device: what a kernel's `build` sees.
 pub(crate) struct Site<'a> {
@@ -46,7 +51,7 @@ pub(crate) struct SumPart<'a> {
     pub(crate) is_second: bool,
 }
 
-const OPERATIONS: [&[Kernel]; 2] = [conv::KERNELS, table::KERNELS];
+const OPERATIONS: [&[Kernel]; 3] = [conv::KERNELS, depthwise::KERNELS, table::KERNELS];
 
 /// An OpenCL kernel of this build.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -82,22 +87,57 @@ impl OpenclKernel {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Needs {
     Nothing,
+    /// `cl_khr_integer_dot_product`.
+    IntegerDot,
+    /// PTX of NVIDIA's sm_61 and later.
+    Dp4a,
+}
+
+/// Where a variant is taken as long as nothing was measured.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Suits {
+    /// Wherever no other one suits.
+    Any,
+    /// On processors.
+    Cpu,
+    /// Elsewhere: graphics processors and their like.
+    Gpu,
+    /// Nowhere: it is worth a measurement only.
+    Other,
+}
+
+impl Suits {
+    /// The smaller, the rather it is taken.
+    fn rank(self, kind: DeviceKind) -> u8 {
+        match (self, kind) {
+            (Suits::Cpu, DeviceKind::Cpu) => 0,
+            (Suits::Gpu, kind) if kind != DeviceKind::Cpu => 0,
+            (Suits::Any, _) => 1,
+            _ => 2,
+        }
+    }
 }
 
 impl Needs {
-    fn are_met_by(self, _: &Facts) -> bool {
+    fn are_met_by(self, facts: &Facts) -> bool {
         match self {
             Needs::Nothing => true,
+            Needs::IntegerDot => facts.has_extension("cl_khr_integer_dot_product"),
+            Needs::Dp4a => facts.compute_capability.is_some_and(|capability| capability >= [6, 1]),
         }
     }
 }
 
 /// The kernels for a node whose operands are what they take, and why these.
 pub(crate) fn of(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(&'static [Kernel], String)> {
-    let _ = (graph, shapes);
+    let _ = graph;
     match &node.op {
         Op::Conv(conv, _) => {
             let [height, width] = conv.window.kernel;
+            if depthwise::applies(conv, shapes.of(node.inputs[1])) {
+                let why = format!("one {height}x{width} filter per channel");
+                return Some((depthwise::KERNELS, why));
+            }
             let groups = if conv.groups == 1 { "dense".into() } else { format!("{} groups", conv.groups) };
             Some((conv::KERNELS, format!("{groups} {height}x{width}")))
         }
@@ -107,6 +147,11 @@ pub(crate) fn of(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(&'stati
 }
 
 impl Kernel {
+    /// The smaller, the rather it is taken on a device as long as nothing was measured.
+    pub(crate) fn rank(&self, opened: &Opened) -> u8 {
+        self.suits.rank(opened.facts().kind)
+    }
+
     /// Whether the device can run it, as far as its driver says.
     pub(crate) fn fits(&self, opened: &Opened) -> bool {
         self.needs.are_met_by(opened.facts())
@@ -136,10 +181,15 @@ pub(super) fn place(slot: &Slot) -> Arg {
     Arg::Int4([first, layout.image_stride(), layout.row_stride(), layout.column_stride()].map(int))
 }
 
-/// One work item for each element: channel, column, image and row.
-pub(super) fn every_element(slot: &Slot) -> [usize; 3] {
+/// Work items of a work-group of those kernels whose items are elements. A fixed number: PoCL compiles a kernel anew for each
+/// (0.3 s), and picks another one for each grid if it may.
+const GROUP: usize = 16;
+
+/// One work item for each element: channel (rounded up to whole work-groups), column, image and row; and the work-group.
+pub(super) fn every_element(slot: &Slot) -> ([usize; 3], Option<[usize; 3]>) {
     let grid = slot.layout.grid;
-    [grid.channels, grid.columns, grid.images * grid.rows]
+    let global = [grid.channels.next_multiple_of(GROUP), grid.columns, grid.images * grid.rows];
+    (global, Some([GROUP, 1, 1]))
 }
 
 /// Sizes and offsets fit: an arena has at most 2 GiB.

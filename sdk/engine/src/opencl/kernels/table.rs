@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use tilemark_kernels::TABLE;
 
-use super::{Arg, Kernel, Launch, Needs, Site, every_element, place, size};
+use super::{Arg, Kernel, Launch, Needs, Site, Suits, every_element, place, size};
 use crate::error::Error;
 use crate::opencl::launch::ProgramKey;
 use crate::plan::stored_table;
 
-pub(super) const KERNELS: &[Kernel] = &[Kernel { name: "table/opencl", needs: Needs::Nothing, build }];
+pub(super) const KERNELS: &[Kernel] =
+    &[Kernel { name: "table/opencl", needs: Needs::Nothing, suits: Suits::Any, build }];
 
 fn build(site: &Site<'_>) -> Result<Option<Vec<Launch>>, Error> {
     let step = site.step;
@@ -23,6 +24,6 @@ fn build(site: &Site<'_>) -> Result<Option<Vec<Launch>>, Error> {
         place(site.output),
     ];
     let program = ProgramKey::new(TABLE, "");
-    let global = every_element(site.output);
-    Ok(Some(vec![Launch { program, entry: "table_plain", args, global, local: None }]))
+    let (global, local) = every_element(site.output);
+    Ok(Some(vec![Launch { program, entry: "table_plain", args, global, local }]))
 }
