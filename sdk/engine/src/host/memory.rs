@@ -125,17 +125,29 @@ pub(crate) struct View<'a> {
 
 impl<'a> View<'a> {
     /// One row without its halo.
+    ///
+    /// # Panics
+    /// If its pixels lie apart: then there are only [runs](View::runs).
     #[inline]
     pub(crate) fn row(&self, image: usize, row: usize) -> &'a [u8] {
+        assert!(self.layout.has_rows(), "a row of pixels that lie apart");
         let at = self.layout.offset(image, row, 0);
-        &self.bytes[at..at + self.layout.grid.columns * self.layout.column_stride()]
+        &self.bytes[at..at + self.layout.row_bytes()]
     }
 
-    /// Some rows of one image at once; `None` where a halo lies between them.
+    /// Some rows of one image at once; `None` where anything lies between them.
     pub(crate) fn rows(&self, image: usize, rows: &Range<usize>) -> Option<&'a [u8]> {
-        let line = self.layout.grid.columns * self.layout.column_stride();
+        let line = self.layout.row_bytes();
         let at = self.layout.offset(image, rows.start, 0);
         (self.layout.row_stride() == line).then(|| &self.bytes[at..at + rows.len() * line])
+    }
+
+    /// The bytes of one row that lie side by side, in order: the whole row, or one pixel's channels after the other's.
+    #[inline]
+    pub(crate) fn runs(&self, image: usize, row: usize) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (at, size) = (self.layout.offset(image, row, 0), self.layout.dtype.size());
+        let [run, step] = self.layout.run().map(|elements| elements * size);
+        self.bytes[at..at + self.layout.row_bytes()].chunks(step.max(1)).map(move |place| &place[..run])
     }
 }
 
@@ -175,18 +187,19 @@ impl Tile<'_> {
     /// One whole row without its halo.
     ///
     /// # Panics
-    /// If the tile does not have all channels.
+    /// If the tile does not have all channels, or its pixels lie apart.
     pub(crate) fn row(&mut self, image: usize, row: usize) -> &mut [u8] {
         let Region { images, rows, channels } = &self.region;
         assert!(images.contains(&image) && rows.contains(&row));
         let layout = &self.slot.layout;
+        assert!(layout.has_rows(), "a row of pixels that lie apart");
         assert_eq!(channels.len(), layout.grid.channels, "a row of a tile with some of the channels");
-        let (at, len) = (layout.offset(image, row, 0), layout.grid.columns * layout.column_stride());
+        let (at, len) = (layout.offset(image, row, 0), layout.row_bytes());
         // SAFETY: the row lies inside the region, and the region has its full width.
         unsafe { self.part(at, len) }
     }
 
-    /// The region's rows of one image at once; `None` where a halo lies between them.
+    /// The region's rows of one image at once; `None` where anything lies between them.
     ///
     /// # Panics
     /// If the tile does not have all channels.
@@ -195,7 +208,7 @@ impl Tile<'_> {
         let layout = &self.slot.layout;
         assert!(images.contains(&image));
         assert_eq!(channels.len(), layout.grid.channels, "rows of a tile with some of the channels");
-        let row = layout.grid.columns * layout.column_stride();
+        let row = layout.row_bytes();
         if layout.row_stride() != row {
             return None;
         }
@@ -228,9 +241,10 @@ impl Tile<'_> {
     /// Calls `visit` with every run of consecutive bytes of the region.
     pub(crate) fn runs(&mut self, mut visit: impl FnMut(&mut [u8])) {
         let columns = self.slot.layout.grid.columns;
-        let has_whole_pixels = self.region.channels.len() == self.slot.layout.grid.channels;
+        let has_all_channels = self.region.channels.len() == self.slot.layout.grid.channels;
+        let has_rows = has_all_channels && self.slot.layout.has_rows();
         for (image, row) in self.region.clone().lines() {
-            if has_whole_pixels {
+            if has_rows {
                 visit(self.row(image, row));
             } else {
                 (0..columns).for_each(|column| visit(self.pixel(image, row, column)));
@@ -260,30 +274,36 @@ impl Tile<'_> {
         if halo == Default::default() || self.region.channels.start != 0 {
             return;
         }
-        let row_stride = layout.row_stride();
-        let (left, right) = (halo.left * layout.column_stride(), halo.right * layout.column_stride());
+        let (row_stride, column_stride) = (layout.row_stride(), layout.column_stride());
+        let columns = halo.left + grid.columns + halo.right;
         let Region { images, rows, .. } = self.region.clone();
         for image in images {
             let base = image * layout.image_stride();
             if rows.start == 0 {
-                self.fill(base, halo.top * row_stride);
+                self.fill(base, halo.top * columns);
             }
             for row in rows.clone() {
                 let at = base + (halo.top + row) * row_stride;
-                self.fill(at, left);
-                self.fill(at + row_stride - right, right);
+                self.fill(at, halo.left);
+                self.fill(at + row_stride - halo.right * column_stride, halo.right);
             }
             if rows.end == grid.rows {
-                self.fill(base + (halo.top + grid.rows) * row_stride, halo.bottom * row_stride);
+                self.fill(base + (halo.top + grid.rows) * row_stride, halo.bottom * columns);
             }
         }
     }
 
-    fn fill(&mut self, at: usize, len: usize) {
-        let value = self.slot.fill;
-        // SAFETY: only halo bytes are named, each by the one tile that has its row (or the image's edge row) and the
-        // first channel; elements never lie in the halo.
-        unsafe { self.part(at, len) }.fill(value);
+    /// Fills `pixels` pixels from byte `at` on.
+    fn fill(&mut self, at: usize, pixels: usize) {
+        let Slot { layout, fill, .. } = self.slot;
+        let (pixel, stride) = (layout.pixel_bytes(), layout.column_stride());
+        // SAFETY of both: only halo bytes are named, each by the one tile that has its row (or the image's edge row) and
+        // the first channel; elements never lie in the halo.
+        if layout.is_dense() {
+            unsafe { self.part(at, pixels * pixel) }.fill(*fill);
+        } else {
+            (0..pixels).for_each(|i| unsafe { self.part(at + i * stride, pixel) }.fill(*fill));
+        }
     }
 
     /// # Safety
@@ -361,13 +381,17 @@ mod tests {
 
     #[test]
     fn tiles_cover_every_byte_once_halo_included() {
-        let slot = slot(&[2, 5, 4, 3], Halo { top: 1, left: 2, bottom: 3, right: 1 });
-        for (rows, channels) in [(1, 5), (3, 2), (4, 1), (2, 5)] {
+        let dense = slot(&[2, 5, 4, 3], Halo { top: 1, left: 2, bottom: 3, right: 1 });
+        let layout = dense.layout.clone().apart(7);
+        let apart = Slot { bytes: layout.bytes().unwrap(), layout, ..dense.clone() };
+        let pixels = dense.bytes / 5;
+        let cuts = [(1, 5), (3, 2), (4, 1), (2, 5)];
+        for (slot, (rows, channels)) in [dense, apart].iter().flat_map(|slot| cuts.map(|cut| (slot, cut))) {
             let mut memory = Memory::new(slot.bytes).unwrap();
             let tiling = Tiling::new(&slot.layout, rows, channels);
             for i in 0..tiling.count() {
                 // SAFETY: one tile at a time, and nothing reads.
-                let mut tile = unsafe { memory.tile(&slot, tiling.region(i)) };
+                let mut tile = unsafe { memory.tile(slot, tiling.region(i)) };
                 for (image, row) in tile.region().clone().lines() {
                     (0..3).for_each(|x| tile.pixel(image, row, x).iter_mut().for_each(|b| *b += 1));
                 }
@@ -378,8 +402,9 @@ mod tests {
             let (elements, halo) = (count(bytes, 1), count(bytes, 100));
             assert_eq!(
                 (elements, elements + halo),
-                (2 * 5 * 4 * 3, slot.bytes),
-                "{rows} rows, {channels} channels"
+                (2 * 5 * 4 * 3, pixels * 5),
+                "{rows} rows, {channels} channels, {} apart",
+                slot.layout.pixel
             );
         }
     }

@@ -60,6 +60,8 @@ pub(crate) struct Layout {
     pub(crate) order: Order,
     pub(crate) grid: Grid,
     pub(crate) halo: Halo,
+    /// Elements from one pixel to the next: the channels, or more where other values' channels lie between.
+    pub(crate) pixel: usize,
 }
 
 impl Layout {
@@ -71,7 +73,7 @@ impl Layout {
                 Grid { images: 1, rows: outer.iter().product(), columns: 1, channels }
             }
         };
-        Self { shape: shape.to_vec(), dtype, order: Order::ChannelsLast, grid, halo }
+        Self { shape: shape.to_vec(), dtype, order: Order::ChannelsLast, grid, halo, pixel: grid.channels }
     }
 
     /// The layout of the same value in another order, if it has four axes.
@@ -79,15 +81,33 @@ impl Layout {
         if let ([images, rows, columns, channels], Order::Own) = (&self.shape[..], order) {
             self.grid = Grid { images: *images, rows: *rows, columns: *columns, channels: *channels };
             self.order = order;
+            self.pixel = self.grid.channels;
         }
         self
+    }
+
+    /// The layout of the same value where its pixels lie `pixel` elements apart, among other values' channels.
+    pub(crate) fn apart(mut self, pixel: usize) -> Self {
+        self.pixel = pixel;
+        self
+    }
+
+    /// Whether nothing lies between one pixel and the next.
+    pub(crate) fn is_dense(&self) -> bool {
+        self.pixel == self.grid.channels
+    }
+
+    /// Whether nothing lies between the pixels of a row.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.is_dense() || self.grid.columns <= 1
     }
 
     /// Whether memory order is the model's own row-major order.
     pub(crate) fn is_plain(&self) -> bool {
         let Grid { rows, columns, channels, .. } = self.grid;
         let is_in_order = self.shape.len() != 4 || self.order == Order::Own;
-        self.halo == Halo::default() && (is_in_order || channels == 1 || rows * columns == 1)
+        let is_whole = self.halo == Halo::default() && self.is_dense();
+        is_whole && (is_in_order || channels == 1 || rows * columns == 1)
     }
 
     /// Whether both name the same elements in the same order of bytes, so that one buffer serves for both.
@@ -99,16 +119,17 @@ impl Layout {
     pub(crate) fn strides(&self) -> Vec<usize> {
         let size = self.dtype.size();
         if self.shape.len() == 4 {
-            let (image, row, column) =
-                (self.image_stride() / size, self.row_stride() / size, self.grid.channels);
+            let (image, row, column) = (self.image_stride() / size, self.row_stride() / size, self.pixel);
             return match self.order {
                 Order::ChannelsLast => vec![image, 1, row, column],
                 Order::Own => vec![image, row, column, 1],
             };
         }
         let mut strides = vec![1; self.shape.len()];
+        let mut step = self.pixel;
         for axis in (1..self.shape.len()).rev() {
-            strides[axis - 1] = strides[axis] * self.shape[axis];
+            strides[axis - 1] = step;
+            step *= self.shape[axis - 1];
         }
         strides
     }
@@ -128,7 +149,27 @@ impl Layout {
 
     /// Bytes from one column to the next.
     pub(crate) fn column_stride(&self) -> usize {
+        self.pixel * self.dtype.size()
+    }
+
+    /// Bytes of a pixel's channels.
+    pub(crate) fn pixel_bytes(&self) -> usize {
         self.grid.channels * self.dtype.size()
+    }
+
+    /// Elements of a row that lie side by side, and from the first of them to the first of the next: the whole row, or one
+    /// pixel's channels.
+    pub(crate) fn run(&self) -> [usize; 2] {
+        let (channels, line) = (self.grid.channels, self.grid.columns * self.grid.channels);
+        if self.is_dense() { [line, line] } else { [channels, self.pixel] }
+    }
+
+    /// Bytes from the first to the last of a row without its halo.
+    pub(crate) fn row_bytes(&self) -> usize {
+        match self.grid.columns {
+            0 => 0,
+            columns => (columns - 1) * self.column_stride() + self.pixel_bytes(),
+        }
     }
 
     /// Bytes from one row to the next.
@@ -148,7 +189,7 @@ impl Layout {
             + (self.halo.left + column) * self.column_stride()
     }
 
-    /// Bytes of the buffer without slack.
+    /// Bytes from the first to the last, halo included: the buffer's, without slack, where no other value lies between.
     ///
     /// # Errors
     /// [`Error::TooLarge`] beyond [`MAX_ARENA_BYTES`].
@@ -158,8 +199,9 @@ impl Layout {
         let sum = |a: usize, b: usize, c: usize| a.checked_add(b)?.checked_add(c);
         let product = || {
             let rows = sum(top, rows, bottom)?.checked_mul(images)?;
-            let columns = sum(left, columns, right)?.checked_mul(channels)?;
-            rows.checked_mul(columns)?.checked_mul(self.dtype.size())
+            let pixels = sum(left, columns, right)?.checked_mul(rows)?;
+            let elements = pixels.checked_mul(self.pixel)?.saturating_sub(self.pixel - channels);
+            elements.checked_mul(self.dtype.size())
         };
         match product() {
             Some(bytes) if bytes <= MAX_ARENA_BYTES => Ok(bytes),
@@ -180,7 +222,8 @@ impl Layout {
             return Err(Error::internal("a tensor", "does not have the planned shape or type"));
         }
         if self.halo != Halo::default() {
-            bytes.fill(fill);
+            let pixels = bytes.chunks_mut(self.column_stride().max(1));
+            pixels.for_each(|pixel| pixel[..self.pixel_bytes()].fill(fill));
         }
         match tensor.data() {
             Data::U8(v) => self.scatter(v, bytes),
@@ -243,21 +286,23 @@ impl Layout {
     }
 
     fn scatter<T: Copy>(&self, elements: &[T], buffer: &mut [T]) {
-        if self.is_plain() {
+        if self.is_plain() || elements.is_empty() {
             buffer[..elements.len()].copy_from_slice(elements);
             return;
         }
         let Grid { rows, columns, channels, .. } = self.grid;
         self.rows(|image, row, at| {
             if self.order == Order::Own {
-                let line = columns * channels;
-                buffer[at..at + line].copy_from_slice(&elements[(image * rows + row) * line..][..line]);
+                let (line, [run, step]) = (columns * channels, self.run());
+                let runs = elements[(image * rows + row) * line..][..line].chunks_exact(run);
+                let places = buffer[at..].chunks_mut(step);
+                places.zip(runs).for_each(|(to, from)| to[..run].copy_from_slice(from));
                 return;
             }
             for channel in 0..channels {
                 let line = &elements[((image * channels + channel) * rows + row) * columns..][..columns];
                 for (x, &element) in line.iter().enumerate() {
-                    buffer[at + x * channels + channel] = element;
+                    buffer[at + x * self.pixel + channel] = element;
                 }
             }
         });
@@ -268,20 +313,21 @@ impl Layout {
         let Grid { images, rows, columns, channels } = self.grid;
         let (count, mut elements) = (images * rows * columns * channels, spare);
         elements.clear();
-        if self.is_plain() {
+        if self.is_plain() || count == 0 {
             elements.extend_from_slice(&buffer[..count]);
             return elements;
         }
         elements.resize(count, T::default());
         self.rows(|image, row, at| {
-            let pixels = &buffer[at..at + columns * channels];
             if self.order == Order::Own {
-                elements[(image * rows + row) * pixels.len()..][..pixels.len()].copy_from_slice(pixels);
+                let (line, [run, step]) = (columns * channels, self.run());
+                let runs = elements[(image * rows + row) * line..][..line].chunks_exact_mut(run);
+                runs.zip(buffer[at..].chunks(step)).for_each(|(to, from)| to.copy_from_slice(&from[..run]));
                 return;
             }
             for channel in 0..channels {
                 let line = &mut elements[((image * channels + channel) * rows + row) * columns..][..columns];
-                let pixels = pixels.chunks_exact(channels);
+                let pixels = buffer[at..].chunks(self.pixel);
                 line.iter_mut().zip(pixels).for_each(|(element, pixel)| *element = pixel[channel]);
             }
         });
@@ -323,8 +369,12 @@ impl Layout {
     }
 
     fn flip_elements(&self, bytes: &mut [u8]) {
-        let run = self.grid.columns * self.column_stride();
-        self.rows(|_, _, at| bytes[at..at + run].iter_mut().for_each(|byte| *byte ^= 0x80));
+        let [run, step] = self.run();
+        self.rows(|_, _, at| {
+            for place in bytes[at..at + self.row_bytes()].chunks_mut(step.max(1)) {
+                place[..run].iter_mut().for_each(|byte| *byte ^= 0x80);
+            }
+        });
     }
 }
 
@@ -358,10 +408,14 @@ mod tests {
                 let halos =
                     if shape.len() == 4 { vec![halo, Halo::default()] } else { vec![Halo::default()] };
                 let orders = [Order::ChannelsLast, Order::Own];
-                for (halo, order) in halos.into_iter().flat_map(|halo| orders.map(|order| (halo, order))) {
-                    let layout = Layout::new(shape, dtype, halo).in_order(order);
+                let forms = halos.into_iter().flat_map(|halo| orders.map(|order| (halo, order)));
+                for ((halo, order), between) in forms.flat_map(|form| [0, 3].map(|between| (form, between))) {
+                    let dense = Layout::new(shape, dtype, halo).in_order(order);
+                    let pixel = dense.pixel + between;
+                    let layout = dense.apart(pixel);
                     let mut words = vec![0u64; layout.bytes().unwrap().div_ceil(8)];
-                    let bytes = bytemuck::cast_slice_mut::<u64, u8>(&mut words);
+                    let bytes =
+                        &mut bytemuck::cast_slice_mut::<u64, u8>(&mut words)[..layout.bytes().unwrap()];
                     let tensor = ramp(shape, dtype);
                     layout.store(&tensor, bytes, 9).unwrap();
                     assert_eq!(layout.load(bytes).unwrap(), tensor, "{layout:?}");
@@ -377,6 +431,24 @@ mod tests {
         let mut bytes = [0u8; 6];
         layout.store(&tensor, &mut bytes, 77).unwrap();
         assert_eq!(bytes, [77, 77, 129, 0, 130, 255]);
+    }
+
+    /// Two values in one buffer, each with the other's channels between its own.
+    #[test]
+    fn values_that_lie_apart_leave_others_alone() {
+        let halo = Halo { left: 1, ..Halo::default() };
+        let layout = |channels| Layout::new(&[1, channels, 1, 2], DType::U8, halo).apart(3);
+        let tensor = |shape: [usize; 4], bytes: &[u8]| Tensor::new(shape, Data::U8(bytes.to_vec())).unwrap();
+        let (one, two) = (tensor([1, 1, 1, 2], &[1, 2]), tensor([1, 2, 1, 2], &[3, 4, 5, 6]));
+        let mut bytes = [0u8; 9];
+        layout(1).store(&one, &mut bytes[..layout(1).bytes().unwrap()], 77).unwrap();
+        layout(2).store(&two, &mut bytes[1..], 88).unwrap();
+        assert_eq!(bytes, [77, 88, 88, 1, 3, 5, 2, 4, 6]);
+        assert_eq!((layout(1).bytes().unwrap(), layout(2).bytes().unwrap()), (7, 8));
+        assert_eq!(layout(1).load(&bytes).unwrap(), one);
+        assert_eq!(layout(2).load(&bytes[1..]).unwrap(), two);
+        assert!(!layout(1).same_bytes(&Layout::new(&[1, 2], DType::U8, Halo::default())));
+        assert_eq!(Layout::new(&[2, 3, 4], DType::U8, Halo::default()).apart(9).strides(), [27, 9, 1]);
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Tiling {
     pub(crate) fn by_rows(layout: &Layout, macs: u64) -> Self {
         let grid = layout.grid;
         let rows = (grid.images as u64).saturating_mul(grid.rows as u64).max(1);
-        let row_bytes = (grid.columns * layout.column_stride()) as u64;
+        let row_bytes = (grid.columns * layout.pixel_bytes()) as u64;
         let rows_per_tile = match macs {
             0 => TILE_BYTES / row_bytes.max(1),
             macs => TILE_MACS / (macs / rows).max(1),
