@@ -4,9 +4,12 @@
 #[inline(always)]
 pub(super) fn copy<E: Copy>(from: &[E], to: &mut [E]) {
     match to.len() {
+        33..=64 => ends::<E, 32>(from, to),
         17..=32 => ends::<E, 16>(from, to),
         9..=16 => ends::<E, 8>(from, to),
         5..=8 => ends::<E, 4>(from, to),
+        2..=4 => ends::<E, 2>(from, to),
+        1 => to[0] = from[0],
         _ => to.copy_from_slice(from),
     }
 }

@@ -4,6 +4,7 @@ use tilemark_model::{Graph, ValueId};
 
 use crate::error::Error;
 use crate::host::kernels::epilogue::{Clamp, clamp};
+use crate::host::kernels::operand::{Operand, each_line};
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
 use crate::host::vectorize::{Loop, Vectorizer};
@@ -34,16 +35,24 @@ impl Quantizer {
 }
 
 pub(super) fn build(step: &Lowering<'_>, vectorizer: Vectorizer) -> Result<Planned, Error> {
-    let work = Box::new(Quantizer::new(step.graph, step.node.output, vectorizer)?);
+    let quantizer = Quantizer::new(step.graph, step.node.output, vectorizer)?;
+    let work = Box::new(Quantize { x: Operand::new(step, 0, "quantize:x")?, quantizer });
     Ok(Planned { work, tiling: Tiling::by_rows(step.output, 0) })
 }
 
-impl Work for Quantizer {
-    fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, _: &mut [u8]) -> Result<(), Error> {
-        let x = inputs.view(0);
-        for (image, row) in tile.region().clone().lines() {
-            self.line(bytemuck::cast_slice(x.row(image, row)), tile.row(image, row));
-        }
+struct Quantize {
+    x: Operand<f32>,
+    quantizer: Quantizer,
+}
+
+impl Work for Quantize {
+    fn scratch_bytes(&self) -> usize {
+        self.x.scratch_len() * size_of::<f32>()
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error> {
+        let scratch = bytemuck::cast_slice_mut(&mut scratch[..self.scratch_bytes()]);
+        each_line([&self.x], inputs, tile, scratch, |[x], y| self.quantizer.line(x, y));
         Ok(())
     }
 }
