@@ -44,7 +44,7 @@ pub(crate) fn predict(kernel: &Kernel, step: &Lowering<'_>, threads: usize) -> f
     let alone = match kernel.operation {
         "conv" | "fully_connected" => product(&rates, step),
         "depthwise" => depthwise(&rates, step),
-        _ => rates.byte * (step.output.bytes().unwrap_or(usize::MAX) as f64 + input_bytes(step)),
+        _ => rates.byte * (step.output.own_bytes() as f64 + input_bytes(step)),
     };
     let tiles = claims(kernel, step);
     1e-9 * (alone * share(tiles, threads) + CLAIM_NS * (tiles as f64 / threads as f64))
@@ -76,7 +76,7 @@ fn claims(kernel: &Kernel, step: &Lowering<'_>) -> usize {
         ("conv" | "fully_connected", CpuLevel::Amx) => 8 * CLAIM_MACS,
         ("conv" | "fully_connected", _) => CLAIM_MACS,
         ("depthwise", _) => DEPTHWISE_CLAIM_MACS,
-        _ => return step.output.bytes().unwrap_or(usize::MAX) / CLAIM_BYTES + 1,
+        _ => return step.output.own_bytes() / CLAIM_BYTES + 1,
     };
     let claim = match kernel.variant() {
         "small-claims" => usual / 4,
@@ -109,7 +109,7 @@ fn elements(step: &Lowering<'_>) -> f64 {
 }
 
 fn input_bytes(step: &Lowering<'_>) -> f64 {
-    step.inputs.iter().map(|layout| layout.bytes().unwrap_or(usize::MAX) as f64).sum()
+    step.inputs.iter().map(|layout| layout.own_bytes() as f64).sum()
 }
 
 fn rates(level: CpuLevel) -> Rates {

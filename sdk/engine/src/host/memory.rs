@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 
 use tilemark_model::Tensor;
 
+use super::kernels::copy;
 use crate::error::Error;
 use crate::plan::{ALIGN, Grid, Layout, READ_SLACK, Region, Slot};
 
@@ -68,7 +69,7 @@ impl Memory {
         region.check(&slot.layout);
         // SAFETY: checked above: the buffer lies inside the allocation.
         let start = unsafe { self.start.add(slot.offset) };
-        Tile { start, slot, region, lifetime: PhantomData }
+        Tile { start, bytes: 0..slot.bytes, slot, region, lifetime: PhantomData }
     }
 
     /// The values in `slots`, for reading.
@@ -156,13 +157,28 @@ impl<'a> View<'a> {
 /// Coordinates are the output's own. Every access is checked against the region, so that tiles of disjoint regions
 /// touch disjoint bytes.
 pub(crate) struct Tile<'a> {
+    /// The first of `bytes`.
     start: NonNull<u8>,
+    /// Which of the value's bytes there are.
+    bytes: Range<usize>,
     slot: &'a Slot,
     region: Region,
     lifetime: PhantomData<&'a mut [u8]>,
 }
 
-impl Tile<'_> {
+impl<'a> Tile<'a> {
+    /// A tile whose rows lie in `bytes`, which need not have room for more of the value than that.
+    ///
+    /// # Panics
+    /// If the region's rows do not fit.
+    pub(crate) fn over(bytes: &'a mut [u8], slot: &'a Slot, region: Region) -> Self {
+        region.check(&slot.layout);
+        let span = slot.layout.span(&region);
+        assert!(span.len() <= bytes.len() && span.end <= slot.bytes, "a tile of {span:?}");
+        let start = NonNull::from(bytes).cast();
+        Self { start, bytes: span, slot, region, lifetime: PhantomData }
+    }
+
     /// The part of the output to compute.
     pub(crate) fn region(&self) -> &Region {
         &self.region
@@ -182,6 +198,30 @@ impl Tile<'_> {
         let at = self.slot.layout.offset(image, row, column) + channels.start * size;
         // SAFETY: the coordinates lie inside the region, so the bytes are this tile's own.
         unsafe { self.part(at, channels.len() * size) }
+    }
+
+    /// Writes the region's channels of one row, of whose pixels `from` has all channels side by side.
+    ///
+    /// # Panics
+    /// If the row is not one of the region's, or has other pixels than `from`.
+    pub(crate) fn spread(&mut self, image: usize, row: usize, from: &[u8]) {
+        let Region { images, rows, channels } = &self.region;
+        assert!(images.contains(&image) && rows.contains(&row));
+        let layout = &self.slot.layout;
+        let (size, pixel, stride) = (layout.dtype.size(), layout.pixel_bytes(), layout.column_stride());
+        assert_eq!(from.len(), layout.grid.columns * pixel, "a row of other pixels");
+        let (at, own) = (layout.offset(image, row, 0), channels.start * size..channels.end * size);
+        if own.len() == pixel {
+            // SAFETY: all channels of the row are the region's, and what lies between is nobody's during this step.
+            let pixels = unsafe { self.part(at, layout.row_bytes()) }.chunks_mut(stride);
+            pixels.zip(from.chunks_exact(pixel)).for_each(|(to, from)| copy(from, &mut to[..pixel]));
+            return;
+        }
+        for (column, pixel) in from.chunks_exact(pixel).enumerate() {
+            // SAFETY: the region's channels of one of its pixels.
+            let to = unsafe { self.part(at + column * stride + own.start, own.len()) };
+            copy(&pixel[own.clone()], to);
+        }
     }
 
     /// One whole row without its halo.
@@ -227,9 +267,9 @@ impl Tile<'_> {
         let layout = &self.slot.layout;
         let size = layout.dtype.size();
         let at = layout.offset(image, rows.start, 0) + channels.start * size;
-        assert!(at < self.slot.bytes && size == 1);
-        // SAFETY: inside the buffer (checked).
-        let start = unsafe { self.start.add(at) };
+        assert!(self.bytes.contains(&at) && size == 1);
+        // SAFETY: inside the tile's bytes (checked), which hold all of the region's rows.
+        let start = unsafe { self.start.add(at - self.bytes.start) };
         Raster {
             start,
             strides: [layout.row_stride(), layout.column_stride()],
@@ -297,12 +337,11 @@ impl Tile<'_> {
     fn fill(&mut self, at: usize, pixels: usize) {
         let Slot { layout, fill, .. } = self.slot;
         let (pixel, stride) = (layout.pixel_bytes(), layout.column_stride());
-        // SAFETY of both: only halo bytes are named, each by the one tile that has its row (or the image's edge row) and
-        // the first channel; elements never lie in the halo.
-        if layout.is_dense() {
-            unsafe { self.part(at, pixels * pixel) }.fill(*fill);
-        } else {
-            (0..pixels).for_each(|i| unsafe { self.part(at + i * stride, pixel) }.fill(*fill));
+        let (count, len) = if layout.is_dense() { (1, pixels * pixel) } else { (pixels, pixel) };
+        for i in 0..count {
+            // SAFETY: only halo bytes are named, each by the one tile that has its row (or the image's edge row) and the
+            // first channel; elements never lie in the halo.
+            unsafe { self.part(at + i * stride, len) }.fill(*fill);
         }
     }
 
@@ -310,9 +349,10 @@ impl Tile<'_> {
     /// The bytes belong to no other tile.
     #[inline]
     unsafe fn part(&mut self, at: usize, len: usize) -> &mut [u8] {
-        assert!(at.checked_add(len).is_some_and(|end| end <= self.slot.bytes));
+        let Range { start, end } = self.bytes;
+        assert!(at >= start && at.checked_add(len).is_some_and(|to| to <= end));
         // SAFETY: inside the buffer (checked) and inside this tile (the caller's duty); the bytes are initialized.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(at), len) }
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(at - start), len) }
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod memory;
 mod peak;
 pub(crate) mod ports;
 pub(crate) mod simd;
+pub(crate) mod staging;
 pub(crate) mod vectorize;
 
 pub use cpu::{CpuLevel, LEVEL_VARIABLE};

@@ -16,6 +16,8 @@ pub(crate) enum Choice {
     Device(&'static [DeviceKernel], String),
     /// Another name for the same bytes, if memory allows.
     Alias,
+    /// Nothing: the steps that compute its operands write them where they belong.
+    InPlace,
     /// The reference interpreter, and why.
     Reference(String),
 }
@@ -75,6 +77,15 @@ impl Choice {
     pub(crate) fn takes_table(&self, node: &Node) -> bool {
         let accumulates = matches!(node.op, Op::Conv(..) | Op::FullyConnected(_) | Op::Add(_) | Op::Mul(_));
         accumulates && matches!(self, Choice::Kernels(..) | Choice::Device(..))
+    }
+
+    /// Whether the node's inputs may be pixels that lie apart, of `channels` channels.
+    pub(crate) fn reads_apart(&self, channels: usize) -> bool {
+        match self {
+            Choice::Kernels([kernel, ..], _) => kernels::reads_apart(kernel.operation, channels),
+            Choice::Reference(_) => true,
+            _ => false,
+        }
     }
 
     /// The halo that the chosen kernel wants around its first input.

@@ -16,7 +16,8 @@ pub struct StepInfo {
     pub output: String,
     /// Shape of that value; empty in the host tail.
     pub shape: Vec<usize>,
-    /// `operation/level` of the kernel; `reference` where the interpreter runs, `alias` where nothing does.
+    /// `operation/level` of the kernel; `reference` where the interpreter runs; where nothing runs, `alias` for another
+    /// name of the same bytes and `in place` for a result whose parts were written where they belong.
     pub kernel: String,
     /// Why an operation's kernels take it.
     pub why: String,

@@ -1,7 +1,10 @@
 //! How values lie in memory: rank-4 values channels-last with a halo where a reader wants one, all others as they are.
 
+use std::ops::Range;
+
 use tilemark_model::{Coded, DType, Data, Tensor};
 
+use super::tiling::Region;
 use crate::error::Error;
 use crate::limits::MAX_ARENA_BYTES;
 
@@ -105,9 +108,13 @@ impl Layout {
     /// Whether memory order is the model's own row-major order.
     pub(crate) fn is_plain(&self) -> bool {
         let Grid { rows, columns, channels, .. } = self.grid;
-        let is_in_order = self.shape.len() != 4 || self.order == Order::Own;
         let is_whole = self.halo == Halo::default() && self.is_dense();
-        is_whole && (is_in_order || channels == 1 || rows * columns == 1)
+        is_whole && (self.is_in_order() || channels == 1 || rows * columns == 1)
+    }
+
+    /// Whether the axes lie in the model's own order.
+    fn is_in_order(&self) -> bool {
+        self.shape.len() != 4 || self.order == Order::Own
     }
 
     /// Whether both name the same elements in the same order of bytes, so that one buffer serves for both.
@@ -187,6 +194,21 @@ impl Layout {
         image * self.image_stride()
             + (self.halo.top + row) * self.row_stride()
             + (self.halo.left + column) * self.column_stride()
+    }
+
+    /// Where the rows of a region lie, from the first byte to the last, as long as no halo lies between them.
+    pub(crate) fn span(&self, region: &Region) -> Range<usize> {
+        let start = self.offset(region.images.start, region.rows.start, 0);
+        let (Some(image), Some(row)) = (region.images.clone().last(), region.rows.clone().last()) else {
+            return start..start;
+        };
+        start..self.offset(image, row, 0) + self.row_bytes()
+    }
+
+    /// Bytes that are the value's own: those of its pixels, halo included.
+    pub(crate) fn own_bytes(&self) -> usize {
+        let bytes = self.bytes().unwrap_or(usize::MAX);
+        bytes.div_ceil(self.column_stride().max(1)).saturating_mul(self.pixel_bytes())
     }
 
     /// Bytes from the first to the last, halo included: the buffer's, without slack, where no other value lies between.
@@ -292,7 +314,7 @@ impl Layout {
         }
         let Grid { rows, columns, channels, .. } = self.grid;
         self.rows(|image, row, at| {
-            if self.order == Order::Own {
+            if self.is_in_order() {
                 let (line, [run, step]) = (columns * channels, self.run());
                 let runs = elements[(image * rows + row) * line..][..line].chunks_exact(run);
                 let places = buffer[at..].chunks_mut(step);
@@ -319,7 +341,7 @@ impl Layout {
         }
         elements.resize(count, T::default());
         self.rows(|image, row, at| {
-            if self.order == Order::Own {
+            if self.is_in_order() {
                 let (line, [run, step]) = (columns * channels, self.run());
                 let runs = elements[(image * rows + row) * line..][..line].chunks_exact_mut(run);
                 runs.zip(buffer[at..].chunks(step)).for_each(|(to, from)| to.copy_from_slice(&from[..run]));
@@ -447,6 +469,9 @@ mod tests {
         assert_eq!((layout(1).bytes().unwrap(), layout(2).bytes().unwrap()), (7, 8));
         assert_eq!(layout(1).load(&bytes).unwrap(), one);
         assert_eq!(layout(2).load(&bytes[1..]).unwrap(), two);
+        let rows = Layout::new(&[2, 2], DType::U8, Halo::default()).apart(3);
+        rows.store(&Tensor::new([2, 2], Data::U8(vec![1, 2, 3, 4])).unwrap(), &mut bytes[..5], 0).unwrap();
+        assert_eq!(bytes[..5], [1, 2, 88, 3, 4]);
         assert!(!layout(1).same_bytes(&Layout::new(&[1, 2], DType::U8, Halo::default())));
         assert_eq!(Layout::new(&[2, 3, 4], DType::U8, Halo::default()).apart(9).strides(), [27, 9, 1]);
     }

@@ -10,14 +10,14 @@ use super::arena::{Arena, Lifetime};
 use super::axis_order;
 use super::choose::{Choice, activations};
 use super::fusion::{Epilogues, Fusion};
+use super::joins::Places;
 use super::layout::{Halo, Layout, Order};
 use super::pick::{Pick, Picker};
-use super::{Plan, Slot, Step, StepInfo, Tail, Tiling};
+use super::{Plan, Slot, Step, StepInfo, Tail};
 use crate::error::Error;
 use crate::host::CpuLevel;
-use crate::host::fallback::{Fallback, Operand};
 use crate::host::kernels::pairwise::Residual;
-use crate::host::kernels::{Kernel, Planned, Work};
+use crate::host::kernels::{Kernel, Planned};
 use crate::limits::{MAX_PAIR_TABLES, MAX_SCRATCH_BYTES};
 use crate::opencl::Opened;
 use crate::opencl::kernels::Site;
@@ -36,7 +36,8 @@ pub(crate) struct Source<'a> {
 #[derive(Default)]
 pub(crate) struct PackedWeights(Mutex<Shelf>);
 
-type Shelf = HashMap<(usize, &'static str), Arc<dyn Any + Send + Sync>>;
+/// By node, kernel, and whether the input's pixels lie apart: then a window's weights come in another order.
+type Shelf = HashMap<(usize, &'static str, bool), Arc<dyn Any + Send + Sync>>;
 
 impl PackedWeights {
     /// What `kernel` packed for the node (or value) `index`, made by `pack` the first time.
@@ -44,14 +45,16 @@ impl PackedWeights {
         &self,
         index: usize,
         kernel: &'static str,
+        apart: bool,
         pack: impl FnOnce() -> Result<T, Error>,
     ) -> Result<Arc<T>, Error> {
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Ok(packed)) = shelf.get(&(index, kernel)).map(|packed| Arc::clone(packed).downcast()) {
+        let key = (index, kernel, apart);
+        if let Some(Ok(packed)) = shelf.get(&key).map(|packed| Arc::clone(packed).downcast()) {
             return Ok(packed);
         }
         let packed = Arc::new(pack()?);
-        shelf.insert((index, kernel), Arc::clone(&packed) as Arc<dyn Any + Send + Sync>);
+        shelf.insert(key, Arc::clone(&packed) as Arc<dyn Any + Send + Sync>);
         Ok(packed)
     }
 
@@ -73,8 +76,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) output: &'a Layout,
     pub(crate) macs: u64,
     pub(crate) shapes: &'a Shapes,
-    index: usize,
-    packed: &'a PackedWeights,
+    pub(super) index: usize,
+    pub(super) packed: &'a PackedWeights,
 }
 
 impl Lowering<'_> {
@@ -103,7 +106,8 @@ impl Lowering<'_> {
         kernel: &'static str,
         pack: impl FnOnce() -> Result<T, Error>,
     ) -> Result<Arc<T>, Error> {
-        self.packed.get(self.index, kernel, pack)
+        let apart = self.inputs.first().is_some_and(|input| !input.is_dense());
+        self.packed.get(self.index, kernel, apart, pack)
     }
 }
 
@@ -154,13 +158,15 @@ impl Plan {
 /// The choices for a whole graph.
 pub(super) struct Lower<'a> {
     pub(super) source: Source<'a>,
-    shapes: Arc<Shapes>,
+    pub(super) shapes: Arc<Shapes>,
     pub(super) choices: Vec<Choice>,
     pub(super) fusion: Fusion,
     /// Nodes that become steps.
     pub(super) order: Vec<usize>,
     /// Layout of every value in memory.
-    layouts: Vec<Option<Layout>>,
+    pub(super) layouts: Vec<Option<Layout>>,
+    /// Which values lie inside others.
+    places: Places,
 }
 
 impl<'a> Lower<'a> {
@@ -196,14 +202,19 @@ impl<'a> Lower<'a> {
                 choices[i] = Choice::moved(graph, node, &shapes);
             }
         }
-        Ok(Self { source, shapes, choices, fusion, order, layouts })
+        let places = Places::default();
+        let mut lower = Self { source, shapes, choices, fusion, order, layouts, places };
+        if source.opened.is_none() {
+            lower.places = Places::new(&mut lower);
+        }
+        Ok(lower)
     }
 
     /// Places every value in the arena; also its size.
     fn slots(&self) -> Result<(Vec<Option<Slot>>, usize), Error> {
         let graph = self.source.graph;
-        // Values that alias another one share its buffer: `buffer` is that of the value they lead back to.
-        let mut buffer: Vec<Option<usize>> = vec![None; graph.values.len()];
+        // Values that alias another one or lie inside it share its buffer: `buffer` is that, and where they begin in it.
+        let mut buffer: Vec<Option<(usize, usize)>> = vec![None; graph.values.len()];
         let mut lifetimes: Vec<Lifetime> = Vec::new();
         let end = self.order.len() + 1;
         let create = |id: ValueId, moment: usize, lifetimes: &mut Vec<Lifetime>| -> Result<usize, Error> {
@@ -212,32 +223,40 @@ impl<'a> Lower<'a> {
             Ok(lifetimes.len() - 1)
         };
         for port in &graph.inputs {
-            buffer[port.value.index()] = Some(create(port.value, 0, &mut lifetimes)?);
+            buffer[port.value.index()] = Some((create(port.value, 0, &mut lifetimes)?, 0));
         }
         for (moment, &i) in (1..).zip(&self.order) {
             let node = &graph.nodes[i];
-            for buffer in self.reads(i).filter_map(|id| buffer[id.index()]) {
+            for (buffer, _) in self.reads(i).filter_map(|id| buffer[id.index()]) {
                 lifetimes[buffer].last = moment;
             }
             let written = self.fusion.ends_in(i, graph);
-            buffer[written.index()] = match self.choices[i] {
-                Choice::Alias => buffer[node.inputs[0].index()],
-                _ => Some(create(written, moment, &mut lifetimes)?),
+            if matches!(self.choices[i], Choice::Alias) {
+                buffer[written.index()] = buffer[node.inputs[0].index()];
+                continue;
+            }
+            let (home, at) = self.places.home(written);
+            let own = match buffer[home.index()] {
+                Some((own, _)) => own,
+                None => create(home, moment, &mut lifetimes)?,
             };
+            lifetimes[own].last = moment;
+            buffer[home.index()] = Some((own, 0));
+            buffer[written.index()] = Some((own, at));
         }
         for id in self.needed_on_host() {
-            if let Some(buffer) = buffer[id.index()] {
+            if let Some((buffer, _)) = buffer[id.index()] {
                 lifetimes[buffer].last = end;
             }
         }
         let arena = Arena::new(&lifetimes)?;
-        let place = |(id, buffer): (usize, Option<usize>)| {
-            let (Some(buffer), Some(layout)) = (buffer, &self.layouts[id]) else { return Ok(None) };
+        let place = |(id, buffer): (usize, Option<(usize, usize)>)| {
+            let (Some((buffer, at)), Some(layout)) = (buffer, &self.layouts[id]) else { return Ok(None) };
             let id = ValueId(u32::try_from(id).unwrap_or(u32::MAX));
             let fill = graph.value(id).quant.map_or(Ok(0), |_| stored_zero_point(graph, id))?;
             let fill =
                 u8::try_from(fill).map_err(|_| Error::internal(&graph.value(id).name, "zero point"))?;
-            let offset = arena.offsets[buffer];
+            let offset = arena.offsets[buffer] + at;
             Ok(Some(Slot { offset, bytes: layout.bytes()?, layout: layout.clone(), fill }))
         };
         Ok((buffer.into_iter().enumerate().map(place).collect::<Result<_, Error>>()?, arena.bytes))
@@ -287,6 +306,7 @@ impl<'a> Lower<'a> {
         };
         let (name, why, planned) = match &self.choices[index] {
             Choice::Alias => ("alias", "the same bytes under another shape".to_owned(), None),
+            Choice::InPlace => ("in place", "its operands are written where they belong".to_owned(), None),
             Choice::Reference(why) => ("reference", why.clone(), Some(self.fallback(index, &output)?)),
             Choice::Device(kernels, why) => {
                 let site = Site {
@@ -302,23 +322,13 @@ impl<'a> Lower<'a> {
                 (kernel.family(), why.clone(), None)
             }
             Choice::Kernels(kernels, why) => {
-                let lowering = lowering();
-                let kernel = match kernel {
-                    Some(kernel) => kernel,
-                    None => {
-                        let none = || Error::internal(&node.name, "has no kernel at this level");
-                        let picked = self.source.picker.pick(kernels, &lowering).ok_or_else(none)?;
-                        pick.insert(picked).kernel
-                    }
-                };
-                (kernel.family(), why.clone(), Some((kernel.build)(&lowering)?))
+                let (kernel, planned) = self.on_host(kernels, kernel, lowering(), &mut pick)?;
+                (kernel.family(), why.clone(), Some(planned))
             }
         };
-        let work = match planned {
-            Some(Planned { work, tiling }) => Some((self.with_sum(index, work)?, tiling)),
-            None => None,
-        };
-        if work.is_some() || !launches.is_empty() {
+        let work = planned.map(|Planned { work, tiling }| (work, tiling));
+        let does_anything = work.is_some() || !launches.is_empty();
+        if does_anything {
             check_apart(&node.name, &inputs, &output)?;
         }
         let info = StepInfo {
@@ -329,7 +339,7 @@ impl<'a> Lower<'a> {
             kernel: name.to_owned(),
             why,
             macs,
-            bytes: self.traffic(node, &inputs, &output),
+            bytes: if does_anything { self.traffic(node, &inputs, &output) } else { 0 },
             fused: self.fused(index).map(|node| node.name.clone()).collect(),
             float: is_float(&node.op),
             variant: variant.to_owned(),
@@ -353,39 +363,12 @@ impl<'a> Lower<'a> {
         [tables[0], sum, tables[1]].into_iter().flatten().map(|node| &graph.nodes[node])
     }
 
-    /// A node's work with the addition that is part of its step.
-    fn with_sum(&self, index: usize, work: Box<dyn Work>) -> Result<Box<dyn Work>, Error> {
-        let (graph, level) = (self.source.graph, self.source.picker.level);
-        let Some(sum) = self.fusion.sum_of[index] else { return Ok(work) };
-        let nodes =
-            [Some(sum.node), self.fusion.table_of[sum.node]].map(|node| node.map(|i| &graph.nodes[i]));
-        Ok(Box::new(Residual::new(work, graph, nodes, sum.is_second, level)?))
-    }
-
-    fn fallback(&self, index: usize, output: &Slot) -> Result<Planned, Error> {
-        let graph = self.source.graph;
-        let mut activations = 0..;
-        let operand = |&id: &ValueId| match (&graph.value(id).constant, self.shapes.known(id)) {
-            (None, None) => Ok(Operand::Activation(activations.next().unwrap_or(0))),
-            (None, Some(known)) => Ok(Operand::Constant(Arc::new(known.clone()))),
-            (Some(_), _) => {
-                let missing = || Error::internal(&graph.value(id).name, "lacks its bytes");
-                let constant = || graph.constant(id).ok_or_else(missing);
-                Ok(Operand::Constant(self.source.packed.get::<Tensor>(id.index(), "reference", constant)?))
-            }
-        };
-        let operands = graph.nodes[index].inputs.iter().map(operand).collect::<Result<_, Error>>()?;
-        let (graph, shapes) = (Arc::clone(graph), Arc::clone(&self.shapes));
-        let work: Box<dyn Work> = Box::new(Fallback { graph, shapes, node: index, operands });
-        Ok(Planned { work, tiling: Tiling::single(&output.layout) })
-    }
-
     /// Bytes of activations read and written and of constants read.
     fn traffic(&self, node: &Node, inputs: &[Slot], output: &Slot) -> u64 {
         let constants = node.inputs.iter().filter_map(|&id| self.source.graph.constant_bytes(id));
         let constants: usize = constants.map(<[u8]>::len).sum();
-        let activations: usize = inputs.iter().map(|slot| slot.bytes).sum();
-        (constants + activations + output.bytes) as u64
+        let activations: usize = inputs.iter().map(|slot| slot.layout.own_bytes()).sum();
+        (constants + activations + output.layout.own_bytes()) as u64
     }
 }
 

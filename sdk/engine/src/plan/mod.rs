@@ -1,7 +1,7 @@
 //! Plans: a graph with concrete shapes, compiled for one device.
 //!
 //! Each stage has a file: `choose` (an operation's kernels for every node), `fusion` (what vanishes into another step),
-//! `layout` (where elements lie), `arena` (where buffers lie), `pick` (one of the kernels), `tiling` (what threads claim),
+//! `layout` (where elements lie), `joins` (which operands lie inside the result of a Concat), `arena` (where buffers lie), `pick` (one of the kernels), `tiling` (what threads claim),
 //! `tail` (what waits for values), `explain` (what it all came to). `tune` times kernels for `pick`.
 
 mod arena;
@@ -10,6 +10,8 @@ mod choose;
 mod device;
 mod explain;
 mod fusion;
+mod host;
+mod joins;
 mod layout;
 mod lower;
 mod pick;

@@ -4,7 +4,7 @@ use tilemark_model::graph::{Pads, Pool, Window};
 use tilemark_model::{DType, Quant};
 
 use super::build::{Builder, Built, Case, ConvSpec, Fill, Random, window};
-use super::{float, moving, residual};
+use super::{float, joins, moving, residual};
 
 /// Sizes around the edges of vectors and tiles.
 pub(crate) const EDGES: [usize; 12] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33];
@@ -23,7 +23,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Case>)> {
         ("max_pool", pools(true)),
         ("global_average_pool", global_average_pool()),
         ("table", table()),
-        ("concat", concat()),
+        ("concat", concat().into_iter().chain(joins::cases()).collect()),
         ("quantize", quantize()),
         ("dequantize", dequantize()),
         ("movement", moving::movement()),

@@ -8,6 +8,7 @@
 mod build;
 mod cases;
 mod float;
+mod joins;
 mod moving;
 mod opencl;
 mod residual;

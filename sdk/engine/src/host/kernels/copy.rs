@@ -2,7 +2,7 @@
 
 /// Copies `from` to `to`, which has the same length.
 #[inline(always)]
-pub(super) fn copy<E: Copy>(from: &[E], to: &mut [E]) {
+pub(crate) fn copy<E: Copy>(from: &[E], to: &mut [E]) {
     match to.len() {
         33..=64 => ends::<E, 32>(from, to),
         17..=32 => ends::<E, 16>(from, to),

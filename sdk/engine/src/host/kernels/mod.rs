@@ -34,6 +34,8 @@ pub(crate) use epilogue::Requant;
 
 use serde::Serialize;
 
+pub(crate) use copy::copy;
+
 use super::cpu::CpuLevel;
 use super::memory::{Inputs, Tile};
 use crate::error::Error;
@@ -89,6 +91,40 @@ const OPERATIONS: [&[Kernel]; 22] = [
     matmul::KERNELS,
     reduce::KERNELS,
 ];
+
+/// Whether an operation's kernels read `channels` channels of pixels that lie apart, with other values' channels between
+/// them. Of the others some read whole rows; a depthwise convolution of few channels reads several pixels at once.
+pub(crate) fn reads_apart(operation: &str, channels: usize) -> bool {
+    match operation {
+        "depthwise" => depthwise::takes_apart(channels),
+        "conv"
+        | "fully_connected"
+        | "pairwise"
+        | "average_pool"
+        | "global_average_pool"
+        | "max_pool"
+        | "table"
+        | "concat"
+        | "quantize"
+        | "dequantize"
+        | "movement"
+        | "unary"
+        | "binary"
+        | "scale_shift" => true,
+        _ => false,
+    }
+}
+
+/// Whether they write such pixels. Those that do not write rows, which are then put where they belong ([`Staged`]).
+///
+/// [`Staged`]: super::staging::Staged
+pub(crate) fn writes_apart(operation: &str, channels: usize) -> bool {
+    match operation {
+        "depthwise" => depthwise::takes_apart(channels),
+        "conv" | "fully_connected" => true,
+        _ => false,
+    }
+}
 
 /// The variants of an operation whose portable loops are compiled for each level: `build` takes the step and a
 /// [`super::vectorize::Vectorizer`].

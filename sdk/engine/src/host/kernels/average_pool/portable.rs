@@ -76,7 +76,9 @@ impl Loop for Row<'_> {
         let [image, row] = self.place;
         down.fill(0);
         for iy in windows.along(0, row) {
-            add(down, self.x.row(image, iy));
+            for (i, run) in self.x.runs(image, iy).enumerate() {
+                add(&mut down[i * run.len()..], run);
+            }
         }
         for (column, y) in self.y.chunks_exact_mut(*channels).enumerate() {
             sums.fill(0);

@@ -12,7 +12,7 @@ struct Concat {
 }
 
 pub(super) fn build(step: &Lowering<'_>) -> Result<Planned, Error> {
-    let work = Box::new(Concat { pixel: step.output.column_stride() });
+    let work = Box::new(Concat { pixel: step.output.pixel_bytes() });
     Ok(Planned { work, tiling: Tiling::by_rows(step.output, 0) })
 }
 
@@ -23,10 +23,13 @@ impl Work for Concat {
             let mut at = 0;
             for i in 0..inputs.len() {
                 let x = inputs.view(i);
-                let run = x.layout.column_stride();
-                let pixels = y.chunks_exact_mut(self.pixel).zip(x.row(image, row).chunks_exact(run));
-                pixels.for_each(|(y, x)| copy(x, &mut y[at..at + run]));
-                at += run;
+                let channels = x.layout.pixel_bytes();
+                let mut pixels = y.chunks_exact_mut(self.pixel);
+                for run in x.runs(image, row) {
+                    let pixels = run.chunks_exact(channels).zip(pixels.by_ref());
+                    pixels.for_each(|(x, y)| copy(x, &mut y[at..at + channels]));
+                }
+                at += channels;
             }
         }
         Ok(())

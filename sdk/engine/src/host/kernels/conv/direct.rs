@@ -81,7 +81,7 @@ impl Place {
         let (_, [_, group_channels, _, width]) = weights(step)?;
         let geometry = Geometry::new(&conv.window, &step.inputs[0], &step.node.name)?;
         // Taps of a window's row touch where nothing lies between them.
-        let touch = conv.groups == 1 && conv.window.dilations[1] == 1;
+        let touch = conv.groups == 1 && conv.window.dilations[1] == 1 && step.inputs[0].is_dense();
         let taps_per_run = if touch { width } else { 1 };
         Ok(Self {
             runs: geometry.taps.iter().copied().step_by(taps_per_run).collect(),

@@ -79,6 +79,14 @@ pub(crate) const KERNELS: &[Kernel] = &[
 /// Most taps of a depthwise window; larger ones run as grouped convolutions. No network comes near.
 const MAX_TAPS: usize = 128;
 
+/// Channels up to which a register may hold several pixels, which then must lie side by side.
+const MAX_FOLDED: usize = 16;
+
+/// Whether these kernels read and write `channels` channels of pixels that lie apart.
+pub(crate) fn takes_apart(channels: usize) -> bool {
+    channels > MAX_FOLDED
+}
+
 /// Whether a convolution of weights `[O, C/groups, KH, KW]` is one that these kernels take.
 pub(crate) fn applies(conv: &Conv, weights: &[usize]) -> bool {
     weights[0] == conv.groups && weights[1] == 1 && weights[2] * weights[3] <= MAX_TAPS

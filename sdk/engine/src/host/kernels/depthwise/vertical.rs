@@ -106,6 +106,10 @@ pub(super) fn build_with(
         Ok(Packed::new(strips, weights, &shape, &Requant::new(step, bounds)?))
     })?;
     let x = &step.inputs[0];
+    let is_folded = packed.strips.iter().any(|strip| strip.pixels > 1);
+    if is_folded && !(x.is_dense() && step.output.is_dense()) {
+        return Err(Error::internal(&step.node.name, "has several pixels in a register, which lie apart"));
+    }
     let span = (width - 1) * window.dilations[1] + 1;
     let chunk = CHUNK_COLUMNS.saturating_sub(span) / window.strides[1] + 1;
     let work = Depthwise {

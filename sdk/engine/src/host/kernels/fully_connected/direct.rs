@@ -20,7 +20,8 @@ use crate::plan::Lowering;
 
 struct FullyConnected {
     product: Arc<Product>,
-    /// Bytes of a row.
+    /// Bytes from one row to the next, and of a row.
+    row: usize,
     length: usize,
     /// Rows of a tile.
     rows: usize,
@@ -36,7 +37,7 @@ pub(super) fn build(
     let Op::FullyConnected(bounds) = step.node.op else {
         return Err(Error::internal(&step.node.name, "planned as FullyConnected"));
     };
-    let length = step.inputs[0].row_stride();
+    let (row, length) = (step.inputs[0].row_stride(), step.inputs[0].row_bytes());
     #[cfg(target_arch = "x86_64")]
     let (packing, tiles) = if tiles.level == CpuLevel::Amx && !suits_amx(step) {
         ("fully_connected/avx512vnni", &x86::AVX512VNNI)
@@ -54,37 +55,28 @@ pub(super) fn build(
     })?;
     let tiling = tiling(step.output, step.macs, tiles, true, claim);
     let rows = tiling.region(0).rows.len();
-    Ok(Planned { work: Box::new(FullyConnected { product, length, rows }), tiling })
+    Ok(Planned { work: Box::new(FullyConnected { product, row, length, rows }), tiling })
 }
 
 /// Whether tiles of AMX would not be mostly empty.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn suits_amx(step: &Lowering<'_>) -> bool {
-    TileProduct::pays(&left(step.inputs[0].row_stride()), step.output.grid.rows)
+    let x = &step.inputs[0];
+    TileProduct::pays(&left(x.row_stride(), x.row_bytes()), step.output.grid.rows)
 }
 
-/// Rows of `length` bytes, one after the other.
-fn left(length: usize) -> Left<'static> {
-    Left {
-        first: 0,
-        image: 0,
-        row: length,
-        column: length,
-        columns: 1,
-        groups: 1,
-        group: 0,
-        runs: &[0],
-        length,
-    }
+/// Rows of `length` bytes, `row` bytes apart.
+fn left(row: usize, length: usize) -> Left<'static> {
+    Left { first: 0, image: 0, row, column: row, columns: 1, groups: 1, group: 0, runs: &[0], length }
 }
 
 impl Work for FullyConnected {
     fn scratch_bytes(&self) -> usize {
-        self.product.scratch_bytes(&left(self.length), self.rows)
+        self.product.scratch_bytes(&left(self.row, self.length), self.rows)
     }
 
     fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error> {
-        self.product.run(inputs.view(0).bytes, &left(self.length), tile, scratch);
+        self.product.run(inputs.view(0).bytes, &left(self.row, self.length), tile, scratch);
         Ok(())
     }
 }

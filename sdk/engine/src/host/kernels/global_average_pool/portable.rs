@@ -73,7 +73,9 @@ impl Loop for Plane<'_> {
         let (down, sums) = self.sums.split_at_mut(line);
         down.fill(0);
         for row in 0..self.x.layout.grid.rows {
-            add(down, self.x.row(self.image, row));
+            for (i, run) in self.x.runs(self.image, row).enumerate() {
+                add(&mut down[i * run.len()..], run);
+            }
         }
         sums.fill(0);
         for pixel in down.chunks_exact(channels) {

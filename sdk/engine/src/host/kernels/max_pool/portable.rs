@@ -55,7 +55,9 @@ impl Loop for Row<'_> {
         let [image, row] = self.place;
         self.down.fill(0); // the smallest stored byte of either type
         for iy in windows.along(0, row) {
-            larger(self.down, self.x.row(image, iy));
+            for (i, run) in self.x.runs(image, iy).enumerate() {
+                larger(&mut self.down[i * run.len()..], run);
+            }
         }
         for (column, y) in self.y.chunks_exact_mut(*channels).enumerate() {
             y.fill(0);

@@ -56,12 +56,11 @@ impl Work for Residual {
         let other = inputs.view(inputs.len() - 1);
         let region = tile.region().clone();
         let (columns, channels) = (tile.grid().columns, region.channels.len());
-        if channels < tile.grid().channels {
+        if channels < tile.grid().channels || !other.layout.has_rows() {
             for (image, row) in region.clone().lines() {
-                let line = other.row(image, row);
                 for column in 0..columns {
-                    let first = column * tile.grid().channels + region.channels.start;
-                    self.add(tile.pixel(image, row, column), &line[first..first + channels]);
+                    let first = other.layout.offset(image, row, column) + region.channels.start;
+                    self.add(tile.pixel(image, row, column), &other.bytes[first..first + channels]);
                 }
             }
             return Ok(());
