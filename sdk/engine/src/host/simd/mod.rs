@@ -43,6 +43,11 @@ impl Rounding {
 pub(crate) struct CacheLine([u8; 64]);
 
 impl CacheLine {
+    /// How many lines hold this many bytes.
+    pub(crate) fn count(bytes: usize) -> usize {
+        bytes.div_ceil(size_of::<Self>())
+    }
+
     /// The lines that hold `bytes`, the last one filled up with zeros.
     pub(crate) fn of(bytes: &[u8]) -> impl Iterator<Item = CacheLine> {
         bytes.chunks(64).map(|chunk| {

@@ -160,6 +160,34 @@ struct Shape {
     sharing: Sharing,
 }
 
+impl Shape {
+    /// Registers of weights of a strip.
+    fn registers(&self) -> usize {
+        self.sharing.quads * self.kernel[1] * self.sharing.rows * 4
+    }
+}
+
+/// The strips of a layer's channels: width, channels, and neighbouring pixels that a register holds.
+fn parts(strips: &'static Strips, shape: &Shape) -> Vec<(&'static Width, Range<usize>, usize)> {
+    let mut channels = 0..shape.outputs;
+    // Where not even the narrowest register would be half full, one holds several pixels.
+    let narrowest = strips.widths[strips.widths.len() - 1].channels;
+    if shape.strides[1] == 1 && 2 * shape.outputs <= narrowest {
+        let width = &strips.widths[0];
+        return vec![(width, channels, width.channels / shape.outputs)];
+    }
+    let mut parts = Vec::new();
+    while !channels.is_empty() {
+        // The narrowest that suffices for what remains, else the widest.
+        let fits = |width: &&Width| width.channels >= channels.len();
+        let width = strips.widths.iter().rfind(fits).unwrap_or(&strips.widths[0]);
+        let next = channels.end.min(channels.start + width.channels);
+        parts.push((width, channels.start..next, 1));
+        channels.start = next;
+    }
+    parts
+}
+
 impl Packed {
     fn new(strips: &'static Strips, weights: &[i8], shape: &Shape, requant: &Requant) -> Self {
         let mut packed = Self {
@@ -170,21 +198,12 @@ impl Packed {
             rounding: requant.rounding(),
             table: requant.table().map(|table| Lookup::new(*table, strips.level)),
         };
-        let mut channels = 0..shape.outputs;
-        // Where not even the narrowest register would be half full, one holds several pixels.
-        let narrowest = strips.widths[strips.widths.len() - 1].channels;
-        if shape.strides[1] == 1 && 2 * shape.outputs <= narrowest {
-            let width = &strips.widths[0];
-            packed.push(width, channels, width.channels / shape.outputs, weights, shape, requant);
-            return packed;
-        }
-        while !channels.is_empty() {
-            // The narrowest that suffices for what remains, else the widest.
-            let fits = |width: &&Width| width.channels >= channels.len();
-            let width = strips.widths.iter().rfind(fits).unwrap_or(&strips.widths[0]);
-            let next = channels.end.min(channels.start + width.channels);
-            packed.push(width, channels.start..next, 1, weights, shape, requant);
-            channels.start = next;
+        let parts = parts(strips, shape);
+        // Exactly: vectors that grow by doubling would hold half as much again for as long as the process runs.
+        let lines = parts.iter().map(|(width, ..)| CacheLine::count(shape.registers() * width.register)).sum();
+        packed.weights.reserve_exact(lines);
+        for (width, channels, pixels) in parts {
+            packed.push(width, channels, pixels, weights, shape, requant);
         }
         packed
     }
@@ -224,8 +243,8 @@ impl Packed {
             self.bias.push(bias.wrapping_add(width.shift.wrapping_mul(sum)));
             self.multipliers.push(multiplier);
         }
-        let Sharing { rows, quads } = shape.sharing;
-        let mut bytes = vec![0u8; quads * taps * rows * 4 * width.register];
+        let rows = shape.sharing.rows;
+        let mut bytes = vec![0u8; shape.registers() * width.register];
         for (i, register) in bytes.chunks_exact_mut(width.register).enumerate() {
             let (v, row, tap, quad) = (i % 4, i / 4 % rows, i / 4 / rows % taps, i / 4 / rows / taps);
             for lane in 0..lanes {

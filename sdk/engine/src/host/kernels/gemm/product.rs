@@ -64,6 +64,21 @@ impl<F: Fn(usize, usize, usize) -> i8> Weights<F> {
     }
 }
 
+/// The blocks of a product's output channels: width, group and channels of each.
+fn parts(tiles: &'static Tiles, outputs: usize, groups: usize) -> Vec<(&'static Width, usize, Range<usize>)> {
+    let (per_group, mut parts) = (outputs / groups, Vec::new());
+    for group in 0..groups {
+        let mut channels = group * per_group..(group + 1) * per_group;
+        while !channels.is_empty() {
+            let width = tiles.width(channels.len());
+            let next = channels.end.min(channels.start + width.channels);
+            parts.push((width, group, channels.start..next));
+            channels.start = next;
+        }
+    }
+    parts
+}
+
 impl Product {
     /// Packs weights for `tiles`.
     pub(crate) fn new<F: Fn(usize, usize, usize) -> i8>(
@@ -84,15 +99,13 @@ impl Product {
             steps: weights.length.div_ceil(tiles.widths[0].products),
             element: 4 / tiles.widths[0].products,
         };
-        let per_group = weights.outputs / weights.groups;
-        for group in 0..if by_tiles { 0 } else { weights.groups } {
-            let mut channels = group * per_group..(group + 1) * per_group;
-            while !channels.is_empty() {
-                let width = tiles.width(channels.len());
-                let next = channels.end.min(channels.start + width.channels);
-                product.push(width, group, channels.start..next, weights, requant);
-                channels.start = next;
-            }
+        let parts = if by_tiles { Vec::new() } else { parts(tiles, weights.outputs, weights.groups) };
+        // Exactly: vectors that grow by doubling would hold half as much again for as long as the process runs.
+        let bytes = |width: &Width| weights.runs * product.steps * width.step_bytes;
+        let lines = parts.iter().map(|(width, ..)| CacheLine::count(bytes(width))).sum();
+        product.weights.reserve_exact(lines);
+        for (width, group, channels) in parts {
+            product.push(width, group, channels, weights, requant);
         }
         product
     }
