@@ -1,6 +1,6 @@
 //! Which kernels take a node, and why.
 
-use tilemark_model::graph::{FloatOp, MoveOp};
+use tilemark_model::graph::{FloatOp, GeneralOp, MoveOp};
 use tilemark_model::shape::normalize_axis;
 use tilemark_model::{DType, Graph, Node, Op, Shapes, ValueId};
 
@@ -121,6 +121,7 @@ impl Context<'_> {
         match &self.node.op {
             Op::Add(_) | Op::Mul(_) | Op::Float(FloatOp::Binary(_)) => true,
             Op::Move(_) | Op::Float(FloatOp::Resize(_)) => i > 0, // sizes and a fill
+            Op::General(GeneralOp::ConvInteger { .. }) => i > 0, // weights and zero points
             op => i > 0 && !self.constants().is_empty() && matches!(op, Op::Float(_)),
         }
     }
@@ -128,7 +129,9 @@ impl Context<'_> {
     /// The operands that must be constants for the node's kernels, besides those that all kernels pack.
     fn constants(&self) -> &[ValueId] {
         match self.node.op {
-            Op::Float(FloatOp::ScaleShift | FloatOp::ConvTranspose(_)) => &self.node.inputs[1..],
+            Op::Float(FloatOp::Conv(_) | FloatOp::ScaleShift | FloatOp::ConvTranspose(_)) => {
+                &self.node.inputs[1..]
+            }
             _ => &[],
         }
     }
@@ -181,6 +184,11 @@ impl Context<'_> {
             Op::Move(MoveOp::Reshape { .. }) => Choice::Alias,
             Op::Transpose { .. } | Op::Concat { .. } | Op::Move(_) => self.movement(),
             Op::Float(op) => self.float(op),
+            Op::General(GeneralOp::ConvInteger { .. })
+                if kernels::sliding::takes_integers(self.graph, self.node) =>
+            {
+                self.kernels(kernels::sliding::INTEGER_KERNELS, "bytes, zero points of the input's own")
+            }
             _ => Choice::Reference("no kernel for this form of the operation".into()),
         }
     }
@@ -193,6 +201,7 @@ impl Context<'_> {
         match op {
             FloatOp::Unary(_) => self.kernels(kernels::unary::KERNELS, "f32, element by element"),
             FloatOp::Binary(_) => self.kernels(kernels::binary::KERNELS, "f32, element by element"),
+            FloatOp::Conv(_) => self.kernels(kernels::sliding::FLOAT_KERNELS, "f32, constant weights"),
             FloatOp::ScaleShift => self.kernels(kernels::scale_shift::KERNELS, "f32, constants per channel"),
             FloatOp::Softmax { axis, to_end: false } if kernels::softmax::applies(&self.layout(0), *axis) => {
                 self.kernels(kernels::softmax::KERNELS, "f32, along channels")

@@ -4,7 +4,7 @@ use tilemark_model::graph::{Pads, Pool, Window};
 use tilemark_model::{DType, Quant};
 
 use super::build::{Builder, Built, Case, ConvSpec, Fill, Random, window};
-use super::{float, joins, moving, residual};
+use super::{float, joins, moving, residual, sums};
 
 /// Sizes around the edges of vectors and tiles.
 pub(crate) const EDGES: [usize; 12] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33];
@@ -37,6 +37,8 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Case>)> {
         ("max_pool_f32", pools(true)),
         ("matmul", matmul()),
         ("reduce", float::reduce()),
+        ("conv_f32", sums::conv_f32()),
+        ("conv_integer", sums::conv_integer()),
     ]
 }
 

@@ -12,6 +12,7 @@ mod joins;
 mod moving;
 mod opencl;
 mod residual;
+mod sums;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -26,7 +26,9 @@ pub(crate) mod quantize;
 pub(crate) mod reduce;
 pub(crate) mod resize;
 pub(crate) mod scale_shift;
+pub(crate) mod sliding;
 pub(crate) mod softmax;
+mod sums;
 pub(crate) mod table;
 pub(crate) mod unary;
 
@@ -67,7 +69,7 @@ pub fn all_kernels() -> impl Iterator<Item = KernelInfo> {
     })
 }
 
-const OPERATIONS: [&[Kernel]; 22] = [
+const OPERATIONS: [&[Kernel]; 24] = [
     conv::KERNELS,
     depthwise::KERNELS,
     fully_connected::KERNELS,
@@ -90,6 +92,8 @@ const OPERATIONS: [&[Kernel]; 22] = [
     max_pool::FLOAT_KERNELS,
     matmul::KERNELS,
     reduce::KERNELS,
+    sliding::FLOAT_KERNELS,
+    sliding::INTEGER_KERNELS,
 ];
 
 /// Whether an operation's kernels read `channels` channels of pixels that lie apart, with other values' channels between

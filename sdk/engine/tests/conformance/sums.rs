@@ -1,0 +1,133 @@
+//! Adversarial vectors for what adds product after product: floats, and integers whose zero points come with the input.
+
+use tilemark_model::graph::{AutoPad, Conv, FloatOp, GeneralOp, Pads, Window, WindowNd};
+use tilemark_model::shape::output_extent;
+use tilemark_model::{DType, Op, Tensor};
+
+use super::build::{Builder, Built, Case, Fill, Random, window};
+use super::cases::EDGES;
+
+/// A convolution to test: input `[N, C, H, W]`, output channels of each group.
+struct Spec {
+    x: [usize; 4],
+    outputs: usize,
+    groups: usize,
+    window: Window,
+}
+
+/// Around lanes, blocks of channels and blocks of pixels; and anything.
+fn specs() -> Vec<Spec> {
+    let mut specs = Vec::new();
+    for n in EDGES.into_iter().chain([63, 64, 65, 129]) {
+        let three = || window([3, 3], [1, 1], [1, 1], [1; 4]);
+        for (x, outputs) in [([1, n, 3, 4], 5), ([1, 4, 3, 3], n), ([2, 3, 2, n], 2), ([1, 2, n, 1], 17)] {
+            specs.push(Spec { x, outputs, groups: 1, window: three() });
+        }
+        specs.push(Spec { x: [1, n, 4, 5], outputs: 1, groups: n, window: three() }); // depthwise
+        specs.push(Spec { x: [2, 2 * n, 3, 3], outputs: 3, groups: 2, window: three() });
+        specs.push(Spec { x: [1, 3, 5, n], outputs: n, groups: 1, window: window([1, 1], [2, 2], [1, 1], [0; 4]) });
+    }
+    let mut random = Random(7);
+    for _ in 0..60 {
+        let mut axis = |size: usize| {
+            let (kernel, dilation) = (random.pick(&[1, 2, 3, 5, 9]), random.pick(&[1, 1, 2, 3]));
+            let pads = [random.below(kernel + 1), random.below(kernel + 1)];
+            let fits = size + pads[0] + pads[1] > (kernel - 1) * dilation;
+            let (kernel, dilation) = if fits { (kernel, dilation) } else { (1, 1) };
+            (kernel, random.pick(&[1, 1, 2, 3]), dilation, pads)
+        };
+        let size = [7, 12];
+        let (v, h) = (axis(size[0]), axis(size[1]));
+        let mut window = window([v.0, h.0], [v.1, h.1], [v.2, h.2], [v.3[0], h.3[0], v.3[1], h.3[1]]);
+        match random.below(6) {
+            0 => window.pads = Pads::SameUpper,
+            1 => window.pads = Pads::SameLower,
+            _ => {}
+        }
+        let groups = random.pick(&[1, 1, 2, 3]);
+        let x = [random.pick(&[1, 2]), groups * random.pick(&[1, 2, 5]), size[0], size[1]];
+        specs.push(Spec { x, outputs: random.pick(&[1, 3, 16, 17, 70]), groups, window });
+    }
+    specs
+}
+
+impl Spec {
+    fn name(&self) -> String {
+        let Self { x, outputs, groups, window } = self;
+        format!("{x:?} to {outputs} in {groups} groups, {window:?}")
+    }
+
+    fn weights(&self) -> [usize; 4] {
+        let [height, width] = self.window.kernel;
+        [self.outputs * self.groups, self.x[1] / self.groups, height, width]
+    }
+
+    fn output(&self) -> Vec<usize> {
+        let [images, _, rows, columns] = self.x;
+        let [height, width] = output_extent(&self.window, [rows, columns], false).unwrap().output;
+        vec![images, self.outputs * self.groups, height, width]
+    }
+}
+
+pub(crate) fn conv_f32() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (seed, spec) in (0..).zip(specs()) {
+        let mut builder = Builder::new(seed);
+        // Numbers that are none meet padding, which must not count as zeros.
+        let fill = if seed % 4 == 3 { Fill::Highest } else { Fill::Any };
+        let x = builder.input(&spec.x, DType::F32, fill);
+        let weights = builder.tensor(&spec.weights(), DType::F32, fill);
+        let mut inputs = vec![x.id, builder.constant(weights)];
+        if seed % 3 != 0 {
+            let bias = builder.tensor(&[spec.outputs * spec.groups], DType::F32, Fill::Any);
+            inputs.push(builder.constant(bias));
+        }
+        let conv = Conv { window: spec.window.clone(), groups: spec.groups };
+        let y = Built { shape: spec.output(), ..x };
+        let y = builder.node("conv", Op::Float(FloatOp::Conv(conv)), inputs, &y);
+        cases.push(builder.finish(spec.name(), &[&y]));
+    }
+    cases
+}
+
+/// A zero point for integers of this type: a constant, or an input of the graph.
+fn zero_point(builder: &mut Builder, shape: &[usize], dtype: DType, is_constant: bool) -> Built {
+    if is_constant {
+        let tensor = builder.tensor(shape, dtype, Fill::Any);
+        let id = builder.constant(tensor);
+        return Built { id, shape: shape.to_vec(), dtype, quant: None };
+    }
+    builder.input(shape, dtype, Fill::Any)
+}
+
+pub(crate) fn conv_integer() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (seed, spec) in (0..).zip(specs()) {
+        let mut builder = Builder::new(seed);
+        let types = [DType::U8, DType::I8];
+        let [of_x, of_w] = [0, 1].map(|_| builder.random.pick(&types));
+        let fill = builder.random.pick(&[Fill::Any, Fill::Lowest, Fill::Highest]);
+        let x = builder.input(&spec.x, of_x, fill);
+        let weights: Tensor = builder.tensor(&spec.weights(), of_w, fill);
+        let weights = builder.constant(weights);
+        let zero = zero_point(&mut builder, &[1], of_x, seed % 3 == 0);
+        let zeros = if seed % 2 == 0 { vec![1] } else { vec![spec.outputs * spec.groups] };
+        let zeros = zero_point(&mut builder, &zeros, of_w, true);
+        let op = GeneralOp::ConvInteger { window: nd(&spec.window), groups: spec.groups };
+        let y = Built { id: x.id, shape: spec.output(), dtype: DType::I32, quant: None };
+        let y = builder.node("conv", Op::General(op), vec![x.id, weights, zero.id, zeros.id], &y);
+        cases.push(builder.finish(spec.name(), &[&y]));
+    }
+    cases
+}
+
+fn nd(window: &Window) -> WindowNd {
+    let (pads, auto_pad) = match window.pads {
+        Pads::Explicit(pads) => (pads.to_vec(), AutoPad::Explicit),
+        Pads::SameUpper => (vec![0; 4], AutoPad::SameUpper),
+        Pads::SameLower => (vec![0; 4], AutoPad::SameLower),
+    };
+    let Window { kernel, strides, dilations, .. } = window;
+    let [kernel, strides, dilations] = [kernel, strides, dilations].map(|of| of.to_vec());
+    WindowNd { kernel, strides, dilations, pads, auto_pad }
+}
