@@ -115,6 +115,16 @@ pub fn exp(x: f32) -> f32 {
     libm::exp(f64::from(x)) as f32
 }
 
+/// The quantization to u8 that a tensor's own range gives: from `min`, at most 0, to `max`, at least 0, in 255 steps;
+/// `scale = (max - min) / 255`, `zero = rint(clamp(0 - min / scale, 0, 255))`. Zeros have the scale 1, as in ONNX Runtime,
+/// and an infinite range has the scale of the largest finite one.
+#[allow(clippy::cast_possible_truncation, reason = "clamped to a byte")]
+pub fn dynamic_quant([min, max]: [f32; 2]) -> Quant {
+    let range = (max - min).min(f32::MAX);
+    let scale = if range == 0.0 { 1.0 } else { (range / 255.0).max(f32::MIN_POSITIVE) };
+    Quant { scale, zero_point: (0.0 - min / scale).clamp(0.0, 255.0).round_ties_even() as i32 }
+}
+
 /// Softmax over `logits`, in place: `e = exp(x - max)`, then `e / sum(e)` with [`sum`]'s order.
 pub fn softmax(logits: &mut [f32]) {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);

@@ -292,6 +292,17 @@ impl<'a> Tile<'a> {
         }
     }
 
+    /// The whole output, halo included.
+    ///
+    /// # Panics
+    /// If the tile is not the whole output.
+    pub(crate) fn whole(&mut self) -> &mut [u8] {
+        let slot = self.slot;
+        assert_eq!(self.region, Region::whole(&slot.layout), "all of the output of a tile that is a part");
+        // SAFETY: no other tile can exist beside one that is everything.
+        unsafe { self.part(0, slot.bytes) }
+    }
+
     /// Writes the whole output.
     ///
     /// # Errors
@@ -301,9 +312,7 @@ impl<'a> Tile<'a> {
     /// If the tile is not the whole output.
     pub(crate) fn store(&mut self, tensor: &Tensor) -> Result<(), Error> {
         let slot = self.slot;
-        assert_eq!(self.region, Region::whole(&slot.layout), "all of the output of a tile that is a part");
-        // SAFETY: no other tile can exist beside one that is everything.
-        slot.layout.store(tensor, unsafe { self.part(0, slot.bytes) }, slot.fill)
+        slot.layout.store(tensor, self.whole(), slot.fill)
     }
 
     /// Writes the zero point into the halo that touches the region: left and right of its rows, and above or below

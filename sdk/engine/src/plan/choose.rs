@@ -121,7 +121,8 @@ impl Context<'_> {
         match &self.node.op {
             Op::Add(_) | Op::Mul(_) | Op::Float(FloatOp::Binary(_)) => true,
             Op::Move(_) | Op::Float(FloatOp::Resize(_)) => i > 0, // sizes and a fill
-            Op::General(GeneralOp::ConvInteger { .. }) => i > 0, // weights and zero points
+            Op::General(GeneralOp::ConvInteger { .. } | GeneralOp::MatMulInteger) => i > 0, // weights and zero points
+            Op::Float(FloatOp::MatMul(_)) => i > 0,
             op => i > 0 && !self.constants().is_empty() && matches!(op, Op::Float(_)),
         }
     }
@@ -129,9 +130,13 @@ impl Context<'_> {
     /// The operands that must be constants for the node's kernels, besides those that all kernels pack.
     fn constants(&self) -> &[ValueId] {
         match self.node.op {
-            Op::Float(FloatOp::Conv(_) | FloatOp::ScaleShift | FloatOp::ConvTranspose(_)) => {
-                &self.node.inputs[1..]
-            }
+            Op::Float(
+                FloatOp::Conv(_)
+                | FloatOp::ScaleShift
+                | FloatOp::ConvTranspose(_)
+                | FloatOp::LayerNorm { .. }
+                | FloatOp::InstanceNorm { .. },
+            ) => &self.node.inputs[1..],
             _ => &[],
         }
     }
@@ -161,6 +166,11 @@ impl Context<'_> {
             Op::GlobalAveragePool if self.rank(0) == 4 && self.finite_ratio() => {
                 self.kernels(kernels::global_average_pool::KERNELS, "8 bits, an image")
             }
+            Op::ReduceMean { .. } | Op::GlobalAveragePool
+                if kernels::reduce::applies(&self.node.op, self.rank(0)) && self.finite_ratio() =>
+            {
+                self.kernels(kernels::reduce::KERNELS, "8 bits")
+            }
             Op::MaxPool(_) if self.is_bytes(0) => self.kernels(kernels::max_pool::KERNELS, "8 bits"),
             Op::MaxPool(_) if self.layout(0).dtype == DType::F32 => {
                 self.kernels(kernels::max_pool::FLOAT_KERNELS, "f32")
@@ -184,8 +194,19 @@ impl Context<'_> {
             Op::Move(MoveOp::Reshape { .. }) => Choice::Alias,
             Op::Transpose { .. } | Op::Concat { .. } | Op::Move(_) => self.movement(),
             Op::Float(op) => self.float(op),
+            Op::General(GeneralOp::Cast { .. })
+                if kernels::cast::applies(self.layout(0).dtype, self.output().dtype) =>
+            {
+                self.kernels(kernels::cast::KERNELS, "element by element")
+            }
+            Op::General(GeneralOp::DynamicQuantize(_)) => {
+                self.kernels(kernels::dynamic_quantize::KERNELS, "f32, the input's own range")
+            }
+            Op::General(GeneralOp::MatMulInteger) if self.multiplies() => {
+                self.kernels(kernels::matmul::INTEGER_KERNELS, "bytes, zero points of the input's own")
+            }
             Op::General(GeneralOp::ConvInteger { .. })
-                if kernels::sliding::takes_integers(self.graph, self.node) =>
+                if kernels::sliding::takes_integers(self.node, |i| self.is_fixed(i)) =>
             {
                 self.kernels(kernels::sliding::INTEGER_KERNELS, "bytes, zero points of the input's own")
             }
@@ -202,17 +223,23 @@ impl Context<'_> {
             FloatOp::Unary(_) => self.kernels(kernels::unary::KERNELS, "f32, element by element"),
             FloatOp::Binary(_) => self.kernels(kernels::binary::KERNELS, "f32, element by element"),
             FloatOp::Conv(_) => self.kernels(kernels::sliding::FLOAT_KERNELS, "f32, constant weights"),
+            FloatOp::MatMul(_) if self.multiplies() => self.kernels(kernels::matmul::FLOAT_KERNELS, "f32"),
             FloatOp::ScaleShift => self.kernels(kernels::scale_shift::KERNELS, "f32, constants per channel"),
-            FloatOp::Softmax { axis, to_end: false } if kernels::softmax::applies(&self.layout(0), *axis) => {
-                self.kernels(kernels::softmax::KERNELS, "f32, along channels")
+            FloatOp::Softmax { .. } | FloatOp::LogSoftmax { .. } => {
+                self.kernels(kernels::softmax::KERNELS, "f32, line by line")
+            }
+            FloatOp::LayerNorm { .. } | FloatOp::InstanceNorm { .. }
+                if kernels::normalize::applies(self.node, self.shapes) =>
+            {
+                self.kernels(kernels::normalize::KERNELS, "f32, line by line")
             }
             FloatOp::ConvTranspose(conv) if conv.window.kernel.len() == 2 => {
                 self.kernels(kernels::conv_transpose::KERNELS, "f32, constant weights")
             }
-            FloatOp::Reduce { op, axes, .. }
-                if kernels::reduce::applies(*op, axes, &self.layout(0), &self.output()) =>
+            FloatOp::Reduce { .. } | FloatOp::GlobalAveragePool
+                if kernels::reduce::applies(&self.node.op, self.rank(0)) =>
             {
-                self.kernels(kernels::reduce::KERNELS, "f32, along lines")
+                self.kernels(kernels::reduce::KERNELS, "f32, eight sums a result")
             }
             FloatOp::AveragePool(_) => self.kernels(kernels::average_pool::FLOAT_KERNELS, "f32"),
             FloatOp::Resize(_) if kernels::resize::applies(self.node, self.shapes) => {
@@ -220,6 +247,17 @@ impl Context<'_> {
             }
             _ => Choice::Reference("f32 runs on the host in its one fixed order".into()),
         }
+    }
+
+    /// Whether a matrix product that is not quantized has kernels.
+    fn multiplies(&self) -> bool {
+        kernels::matmul::takes(self.node, self.shapes, |i| self.is_fixed(i))
+    }
+
+    /// Whether the node's operand of this number does not change between runs.
+    fn is_fixed(&self, i: usize) -> bool {
+        let id = self.node.inputs[i];
+        self.graph.value(id).constant.is_some() || self.shapes.known(id).is_some()
     }
 
     fn pairwise(&self) -> Choice {

@@ -4,7 +4,7 @@ use tilemark_model::graph::{Pads, Pool, Window};
 use tilemark_model::{DType, Quant};
 
 use super::build::{Builder, Built, Case, ConvSpec, Fill, Random, window};
-use super::{float, joins, moving, residual, sums};
+use super::{float, joins, lines, moving, residual, sums};
 
 /// Sizes around the edges of vectors and tiles.
 pub(crate) const EDGES: [usize; 12] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33];
@@ -30,15 +30,20 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Case>)> {
         ("unary", float::unary()),
         ("binary", float::binary()),
         ("scale_shift", float::scale_shift()),
-        ("softmax", float::softmax()),
+        ("softmax", float::softmax().into_iter().chain(lines::softmax()).collect()),
         ("conv_transpose", float::conv_transpose()),
         ("resize", float::resize()),
         ("average_pool_f32", pools(false)),
         ("max_pool_f32", pools(true)),
         ("matmul", matmul()),
-        ("reduce", float::reduce()),
+        ("reduce", float::reduce().into_iter().chain(lines::reduce()).collect()),
         ("conv_f32", sums::conv_f32()),
         ("conv_integer", sums::conv_integer()),
+        ("matmul_f32", sums::matmul_f32()),
+        ("matmul_integer", sums::matmul_integer()),
+        ("normalize", lines::normalize()),
+        ("cast", lines::cast()),
+        ("dynamic_quantize", lines::dynamic_quantize()),
     ]
 }
 

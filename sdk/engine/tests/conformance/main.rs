@@ -9,6 +9,7 @@ mod build;
 mod cases;
 mod float;
 mod joins;
+mod lines;
 mod moving;
 mod opencl;
 mod residual;

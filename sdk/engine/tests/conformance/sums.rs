@@ -1,6 +1,6 @@
 //! Adversarial vectors for what adds product after product: floats, and integers whose zero points come with the input.
 
-use tilemark_model::graph::{AutoPad, Conv, FloatOp, GeneralOp, Pads, Window, WindowNd};
+use tilemark_model::graph::{AutoPad, Conv, FloatOp, GeneralOp, MatMul, Pads, Window, WindowNd};
 use tilemark_model::shape::output_extent;
 use tilemark_model::{DType, Op, Tensor};
 
@@ -25,8 +25,16 @@ fn specs() -> Vec<Spec> {
         }
         specs.push(Spec { x: [1, n, 4, 5], outputs: 1, groups: n, window: three() }); // depthwise
         specs.push(Spec { x: [2, 2 * n, 3, 3], outputs: 3, groups: 2, window: three() });
-        specs.push(Spec { x: [1, 3, 5, n], outputs: n, groups: 1, window: window([1, 1], [2, 2], [1, 1], [0; 4]) });
+        specs.push(Spec {
+            x: [1, 3, 5, n],
+            outputs: n,
+            groups: 1,
+            window: window([1, 1], [2, 2], [1, 1], [0; 4]),
+        });
     }
+    // Too much to fill lines of three up.
+    let all = window([3, 3], [1, 1], [1, 1], [1; 4]);
+    specs.push(Spec { x: [1, 2000, 2, 3], outputs: 3, groups: 1, window: all });
     let mut random = Random(7);
     for _ in 0..60 {
         let mut axis = |size: usize| {
@@ -130,4 +138,98 @@ fn nd(window: &Window) -> WindowNd {
     let Window { kernel, strides, dilations, .. } = window;
     let [kernel, strides, dilations] = [kernel, strides, dilations].map(|of| of.to_vec());
     WindowNd { kernel, strides, dilations, pads, auto_pad }
+}
+
+/// Shapes of a and b.
+type Shapes = (Vec<usize>, Vec<usize>);
+
+/// Shapes of matrices that can be multiplied: rows, products and columns at edges in turn, batches in front.
+fn matrices() -> Vec<Shapes> {
+    let mut shapes = Vec::new();
+    for n in EDGES.into_iter().chain([63, 64, 65, 129, 300]) {
+        shapes.extend([
+            (vec![3, 5], vec![5, n]),
+            (vec![n, 4], vec![4, 3]),
+            (vec![2, n], vec![n, 17]),
+            (vec![n], vec![n, 2]),
+            (vec![2, 3, n], vec![n, 33]),
+            (vec![2, 5, 7], vec![2, 7, n]),
+            (vec![2, 1, 3, 2, n], vec![4, 1, n, 3]),
+        ]);
+    }
+    shapes.push((vec![2, 20_000], vec![20_000, 3])); // too much to fill lines of three up
+    shapes
+}
+
+fn product_shape((a, b): &Shapes) -> Vec<usize> {
+    let batch = |shape: &[usize]| shape[..shape.len().saturating_sub(2)].to_vec();
+    let mut shape = tilemark_model::shape::broadcast(&batch(a), &batch(b)).unwrap();
+    shape.extend(a.len().checked_sub(2).map(|i| a[i]));
+    shape.extend(b.last());
+    shape
+}
+
+pub(crate) fn matmul_f32() -> Vec<Case> {
+    let plain = MatMul { alpha: 1.0, beta: 1.0, trans_a: false, trans_b: false };
+    let mut cases = Vec::new();
+    for (seed, shapes) in (0..).zip(matrices()) {
+        for is_constant in [false, true] {
+            let (mut builder, (a, b)) = (Builder::new(seed), &shapes);
+            let fill = if seed % 4 == 3 { Fill::Highest } else { Fill::Any };
+            let x = builder.input(a, DType::F32, fill);
+            let second = zero_point(&mut builder, b, DType::F32, is_constant);
+            let y = Built { shape: product_shape(&shapes), ..x.clone() };
+            let y = builder.node("dot", Op::Float(FloatOp::MatMul(plain)), vec![x.id, second.id], &y);
+            cases.push(builder.finish(format!("{a:?} times {b:?}, constant: {is_constant}"), &[&y]));
+        }
+    }
+    for n in EDGES {
+        // Heads innermost, around their lanes.
+        let mut builder = Builder::new(n as u64);
+        let a = builder.input(&[2, n, 3, 5], DType::F32, Fill::Any);
+        let b = builder.input(&[2, n, 5, 4], DType::F32, Fill::Highest);
+        let y = Built { shape: vec![2, n, 3, 4], ..a.clone() };
+        let y = builder.node("dot", Op::Float(FloatOp::MatMul(plain)), vec![a.id, b.id], &y);
+        cases.push(builder.finish(format!("{n} heads"), &[&y]));
+        for (i, c) in [vec![n], vec![1, n], vec![4, n], vec![4, 1], vec![]].into_iter().enumerate() {
+            cases.push(gemm(n, i, &c));
+        }
+    }
+    cases
+}
+
+/// A product with factors, transposed operands and an addend of shape `c`.
+fn gemm(n: usize, i: usize, c: &[usize]) -> Case {
+    let mut builder = Builder::new(i as u64);
+    let (trans_a, trans_b) = ([0, 2, 4].contains(&i), [1, 2, 4].contains(&i));
+    let product = MatMul { alpha: 0.3, beta: -1.7, trans_a, trans_b };
+    let a = builder.input(if trans_a { &[6, 4] } else { &[4, 6] }, DType::F32, Fill::Any);
+    let b = builder.tensor(&if trans_b { [n, 6] } else { [6, n] }, DType::F32, Fill::Any);
+    let b = builder.constant(b);
+    let c = zero_point(&mut builder, c, DType::F32, trans_a);
+    let y = Built { shape: vec![4, n], ..a.clone() };
+    let y = builder.node("gemm", Op::Float(FloatOp::MatMul(product)), vec![a.id, b, c.id], &y);
+    builder.finish(format!("{product:?} of {n} columns, c {:?}", c.shape), &[&y])
+}
+
+pub(crate) fn matmul_integer() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (seed, shapes) in (0..).zip(matrices()) {
+        let (mut builder, (a, b)) = (Builder::new(seed), &shapes);
+        let types = [DType::U8, DType::I8];
+        let [of_a, of_b] = [0, 1].map(|_| builder.random.pick(&types));
+        let fill = builder.random.pick(&[Fill::Any, Fill::Lowest, Fill::Highest]);
+        let x = builder.input(a, of_a, fill);
+        let weights = zero_point(&mut builder, b, of_b, true);
+        // One for each row runs as the reference does.
+        let rows = a.len().checked_sub(2).map_or(1, |i| a[i]);
+        let zero = zero_point(&mut builder, &[if seed % 5 == 0 { rows } else { 1 }], of_a, seed % 3 == 0);
+        let columns = b[b.len() - 1];
+        let zeros = zero_point(&mut builder, &[if seed % 2 == 0 { columns } else { 1 }], of_b, true);
+        let y = Built { shape: product_shape(&shapes), dtype: DType::I32, quant: None, ..x.clone() };
+        let inputs = vec![x.id, weights.id, zero.id, zeros.id];
+        let y = builder.node("dot", Op::General(GeneralOp::MatMulInteger), inputs, &y);
+        cases.push(builder.finish(format!("{a:?} times {b:?}"), &[&y]));
+    }
+    cases
 }

@@ -4,7 +4,7 @@ use super::{matmul_lines, spatial};
 use crate::error::Error;
 use crate::graph::{DynamicPart, WindowNd};
 use crate::numerics;
-use crate::tensor::{DType, Data, Quant, Tensor};
+use crate::tensor::{DType, Data, Tensor};
 
 /// ONNX's ConvInteger: x, weights, their zero points.
 pub(super) fn conv(window: &WindowNd, groups: usize, operands: &[&Tensor]) -> Result<Vec<i32>, Error> {
@@ -39,20 +39,15 @@ fn centred(x: &Tensor, zeros: &Tensor, line: impl Fn(usize) -> usize) -> Result<
     Ok(x.widened()?.into_iter().enumerate().map(|(i, q)| q - zero(i)).collect())
 }
 
-/// ONNX's DynamicQuantizeLinear, in f32: the range of x, widened to hold 0, in 255 steps; `scale = (max - min) / 255`,
-/// `zero = rint(clamp(0 - min / scale, 0, 255))`. A tensor of zeros has the scale 1, as in ONNX Runtime. NaN is no part of
-/// the range, and an infinite range has the scale of the largest finite one.
+/// ONNX's DynamicQuantizeLinear, in f32: quantization by the range of x, widened to hold 0. NaN is no part of it.
 pub(super) fn quantize(part: DynamicPart, x: &[f32]) -> Data {
     let min = x.iter().copied().fold(0.0, f32::min);
     let max = x.iter().copied().fold(0.0, f32::max);
-    let range = (max - min).min(f32::MAX);
-    let scale = if range == 0.0 { 1.0 } else { (range / 255.0).max(f32::MIN_POSITIVE) };
-    let zero_point = (0.0 - min / scale).clamp(0.0, 255.0).round_ties_even() as u8;
+    let quant = numerics::dynamic_quant([min, max]);
     match part {
-        DynamicPart::Scale => Data::F32(vec![scale]),
-        DynamicPart::ZeroPoint => Data::U8(vec![zero_point]),
+        DynamicPart::Scale => Data::F32(vec![quant.scale]),
+        DynamicPart::ZeroPoint => crate::graph::eight_bit(DType::U8, std::iter::once(quant.zero_point)),
         DynamicPart::Integers => {
-            let quant = Quant { scale, zero_point: zero_point.into() };
             crate::graph::eight_bit(DType::U8, x.iter().map(|&x| numerics::quantize(x, quant, DType::U8)))
         }
     }

@@ -6,12 +6,14 @@
 
 pub(crate) mod average_pool;
 pub(crate) mod binary;
+pub(crate) mod cast;
 pub(crate) mod concat;
 pub(crate) mod conv;
 pub(crate) mod conv_transpose;
 mod copy;
 pub(crate) mod depthwise;
 pub(crate) mod dequantize;
+pub(crate) mod dynamic_quantize;
 mod epilogue;
 mod exponential;
 pub(crate) mod fully_connected;
@@ -20,6 +22,7 @@ pub(crate) mod global_average_pool;
 pub(crate) mod matmul;
 pub(crate) mod max_pool;
 pub(crate) mod movement;
+pub(crate) mod normalize;
 mod operand;
 pub(crate) mod pairwise;
 pub(crate) mod quantize;
@@ -28,6 +31,7 @@ pub(crate) mod resize;
 pub(crate) mod scale_shift;
 pub(crate) mod sliding;
 pub(crate) mod softmax;
+mod strided;
 mod sums;
 pub(crate) mod table;
 pub(crate) mod unary;
@@ -69,7 +73,7 @@ pub fn all_kernels() -> impl Iterator<Item = KernelInfo> {
     })
 }
 
-const OPERATIONS: [&[Kernel]; 24] = [
+const OPERATIONS: [&[Kernel]; 29] = [
     conv::KERNELS,
     depthwise::KERNELS,
     fully_connected::KERNELS,
@@ -94,6 +98,11 @@ const OPERATIONS: [&[Kernel]; 24] = [
     reduce::KERNELS,
     sliding::FLOAT_KERNELS,
     sliding::INTEGER_KERNELS,
+    matmul::FLOAT_KERNELS,
+    matmul::INTEGER_KERNELS,
+    cast::KERNELS,
+    dynamic_quantize::KERNELS,
+    normalize::KERNELS,
 ];
 
 /// Whether an operation's kernels read `channels` channels of pixels that lie apart, with other values' channels between

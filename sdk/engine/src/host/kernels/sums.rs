@@ -6,8 +6,18 @@ use bytemuck::Pod;
 
 /// Products that one pass adds to each sum: that many weights are loaded for one load and store of the sum.
 pub(crate) const TAPS: usize = 4;
-/// Packed lines of weights are filled up to a multiple of this, so that no line ends inside a register.
+/// Sums that a pass keeps in registers. Packed lines of weights are filled up to a multiple of it; see [`packed_line`].
 pub(crate) const LANES: usize = 16;
+/// Weights that may be filled up whatever it costs.
+const FEW_WEIGHTS: usize = 1 << 18;
+
+/// How long lines of `outputs` weights are packed, of which there are `count`: filled up, so that no line ends inside a
+/// register, unless that would make much more of a large matrix.
+pub(crate) fn packed_line(outputs: usize, count: usize) -> usize {
+    let filled = outputs.next_multiple_of(LANES);
+    let is_cheap = filled <= 2 * outputs || count.checked_mul(filled).is_some_and(|n| n <= FEW_WEIGHTS);
+    if is_cheap { filled } else { outputs }
+}
 
 /// What is multiplied, and how.
 pub(crate) trait Arithmetic: Send + Sync + 'static {
@@ -145,17 +155,18 @@ pub(crate) fn add_products<A: Arithmetic, const N: usize>(
     }
 }
 
-/// Adds the products of elements and weights that lie side by side, pair after pair: each sum has elements of its own.
+/// Adds the products of `x[0]` and `weights[0]`, then of `x[1]` and `weights[1]`, and so on: each sum has elements of its own.
 #[inline(always)]
 pub(crate) fn add_pairs<A: Arithmetic, const N: usize>(
     sums: &mut [A::Sum],
-    pairs: [(&[A::X], &[A::Weight]); N],
+    x: [&[A::X]; N],
+    weights: [&[A::Weight]; N],
     zero: A::Sum,
 ) {
     let n = sums.len();
-    let pairs = pairs.map(|(x, weights)| (&x[..n], &weights[..n]));
+    let (x, weights) = (x.map(|x| &x[..n]), weights.map(|weights| &weights[..n]));
     for (i, sum) in sums.iter_mut().enumerate() {
-        for (x, weights) in pairs {
+        for (x, weights) in x.iter().zip(weights) {
             *sum = A::add(*sum, A::number(x[i], zero), weights[i]);
         }
     }
@@ -185,8 +196,8 @@ mod tests {
             block.finish(&mut waiting);
             for (i, &sum) in sums.iter().enumerate() {
                 let (place, lane) = (i / lanes, i % lanes);
-                let expected = (0..10)
-                    .fold(0.25, |sum, k| sum + numbers[k + 5 * place] * weights[k * lanes + lane]);
+                let expected =
+                    (0..10).fold(0.25, |sum, k| sum + numbers[k + 5 * place] * weights[k * lanes + lane]);
                 assert_eq!(sum.to_bits(), f32::to_bits(expected));
             }
         }

@@ -200,7 +200,8 @@ impl Packed {
         };
         let parts = parts(strips, shape);
         // Exactly: vectors that grow by doubling would hold half as much again for as long as the process runs.
-        let lines = parts.iter().map(|(width, ..)| CacheLine::count(shape.registers() * width.register)).sum();
+        let lines =
+            parts.iter().map(|(width, ..)| CacheLine::count(shape.registers() * width.register)).sum();
         packed.weights.reserve_exact(lines);
         for (width, channels, pixels) in parts {
             packed.push(width, channels, pixels, weights, shape, requant);

@@ -1,7 +1,5 @@
 //! Eight partial sums of each line, as the contract has it.
 
-use tilemark_model::Op;
-use tilemark_model::graph::{FloatOp, ReduceOp};
 use tilemark_model::numerics::{SUM_LANES, sum_lanes};
 
 use crate::error::Error;
@@ -17,12 +15,8 @@ struct Reduce {
     vectorizer: Vectorizer,
 }
 
-pub(super) fn build(step: &Lowering<'_>, vectorizer: Vectorizer) -> Result<Planned, Error> {
-    let Op::Float(FloatOp::Reduce { op, .. }) = &step.node.op else {
-        return Err(Error::internal(&step.node.name, "planned as a reduction"));
-    };
-    let line = step.inputs[0].grid.channels;
-    let work = Box::new(Reduce { is_mean: matches!(op, ReduceOp::Mean), line, vectorizer });
+pub(super) fn build(step: &Lowering<'_>, is_mean: bool, vectorizer: Vectorizer) -> Result<Planned, Error> {
+    let work = Box::new(Reduce { is_mean, line: step.inputs[0].grid.channels, vectorizer });
     // One number a line: too little to share.
     Ok(Planned { work, tiling: Tiling::single(step.output) })
 }

@@ -4,7 +4,7 @@
 mod portable;
 
 use tilemark_model::graph::{AutoPad, FloatOp, GeneralOp, Pads, Window, WindowNd};
-use tilemark_model::{Graph, Node, Op};
+use tilemark_model::{Node, Op};
 
 use super::{Kernel, per_level};
 use crate::error::Error;
@@ -12,11 +12,10 @@ use crate::error::Error;
 pub(crate) const FLOAT_KERNELS: &[Kernel] = per_level!("conv_f32", portable::build_reals);
 pub(crate) const INTEGER_KERNELS: &[Kernel] = per_level!("conv_integer", portable::build_integers);
 
-/// Whether the integer kernels take a node: two axes, weights and their zero points constant.
-pub(crate) fn takes_integers(graph: &Graph, node: &Node) -> bool {
+/// Whether the integer kernels take a node: two axes, weights and their zero points constant, as `is_fixed` says.
+pub(crate) fn takes_integers(node: &Node, is_fixed: impl Fn(usize) -> bool) -> bool {
     let Op::General(GeneralOp::ConvInteger { window, .. }) = &node.op else { return false };
-    let is_constant = |i: usize| node.inputs.get(i).is_some_and(|&id| graph.value(id).constant.is_some());
-    window.kernel.len() == 2 && is_constant(1) && is_constant(3)
+    window.kernel.len() == 2 && is_fixed(1) && is_fixed(3)
 }
 
 /// Window and groups of a node with two axes.

@@ -3,12 +3,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use tilemark_model::Tensor;
 use tilemark_model::shape::output_extent;
-use tilemark_model::{DType, Tensor};
 
 use super::attributes;
 use crate::error::Error;
-use crate::host::kernels::sums::{Arithmetic, Block, Integers, LANES, Reals, TAPS, Waiting, add_pairs};
+use crate::host::kernels::matmul::stored_byte;
+use crate::host::kernels::sums::{
+    Arithmetic, Block, Integers, LANES, Reals, TAPS, Waiting, add_pairs, packed_line,
+};
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
 use crate::host::vectorize::{Loop, Vectorizer};
@@ -48,7 +51,8 @@ impl Input {
     /// The place of the first channel of a tap that meets the image.
     #[inline(always)]
     fn element(&self, [image, row, column]: [usize; 3], [ky, kx]: [usize; 2]) -> usize {
-        let [rows, columns] = [row * self.steps[0] + ky * self.taps[0], column * self.steps[1] + kx * self.taps[1]];
+        let [rows, columns] =
+            [row * self.steps[0] + ky * self.taps[0], column * self.steps[1] + kx * self.taps[1]];
         self.origin + image * self.image + rows + columns - self.padding
     }
 }
@@ -84,17 +88,17 @@ impl<A: Arithmetic> Packed<A> {
     ) -> Self {
         let taps = height * width;
         let outputs = outputs / groups;
-        let mut packed =
-            Self { weights: Vec::new(), bias: Vec::new(), line: 0, groups, inputs, outputs };
+        let mut packed = Self { weights: Vec::new(), bias: Vec::new(), line: 0, groups, inputs, outputs };
         let of_bias = |o: usize| bias.map_or(A::Sum::default(), |bias| bias[o]);
         if packed.is_depthwise() {
             packed.line = groups;
-            let places = (0..taps).flat_map(|tap| (0..groups).map(move |channel| (channel * taps + tap, channel)));
+            let places =
+                (0..taps).flat_map(|tap| (0..groups).map(move |channel| (channel * taps + tap, channel)));
             packed.weights = places.map(|(place, channel)| weight(place, channel)).collect();
             packed.bias = (0..groups).map(of_bias).collect();
             return packed;
         }
-        packed.line = outputs.next_multiple_of(LANES);
+        packed.line = packed_line(outputs, groups * inputs * taps);
         packed.weights.reserve_exact(groups * inputs * taps * packed.line);
         for (group, product) in (0..groups).flat_map(|group| (0..inputs * taps).map(move |p| (group, p))) {
             let end = packed.weights.len() + packed.line;
@@ -142,11 +146,7 @@ pub(super) fn build_integers(step: &Lowering<'_>, vectorizer: Vectorizer) -> Res
     })?;
     let zero = match step.input(2) {
         Some(input) => Zero::Input(input),
-        None => {
-            let tensor = step.constant(2).ok_or_else(missing)?;
-            let zero = *tensor.widened()?.first().ok_or_else(missing)?;
-            Zero::Is(if tensor.dtype() == DType::I8 { zero + 128 } else { zero }) // as elements are stored
-        }
+        None => Zero::Is(stored_byte(&step.constant(2).ok_or_else(missing)?)?),
     };
     build(step, packed, zero, vectorizer)
 }
@@ -176,14 +176,13 @@ fn build<A: Arithmetic>(
     let misfit = || Error::internal(&step.node.name, "has a window that fits nowhere");
     let extent = output_extent(&window, image, false).ok_or_else(misfit)?;
     let inside = |axis: usize, place: usize| {
-        let meets = |k: &usize| {
-            let reached = place * window.strides[axis] + k * window.dilations[axis];
-            reached.checked_sub(extent.before[axis]).is_some_and(|at| at < image[axis])
+        let start = place * window.strides[axis];
+        // Tap k reaches `start + k * dilation` of the padded image.
+        let beyond = |edge: usize| {
+            edge.saturating_sub(start).div_ceil(window.dilations[axis]).min(window.kernel[axis])
         };
-        // Places in the image ascend with those of the kernel, so what meets it is one range.
-        let all = 0..window.kernel[axis];
-        let first = all.clone().find(meets).unwrap_or(all.end);
-        first..(first..all.end).take_while(meets).last().map_or(first, |last| last + 1)
+        let first = beyond(extent.before[axis]);
+        first..beyond(extent.before[axis] + image[axis]).max(first)
     };
     let size = size_of::<A::X>();
     let [row, column] = [x.row_stride() / size, x.column_stride() / size];
@@ -288,11 +287,11 @@ impl<A: Arithmetic> Image<'_, '_, A> {
         let (width, count) = (patch.columns.len(), patch.rows.len() * patch.columns.len());
         while lane < lanes {
             let channels = (lanes - lane).min(LINE);
-            let line = channels.next_multiple_of(LANES);
+            let line = channels.next_multiple_of(LANES).min(packed.line - lane);
             let mut done = 0;
             while done < count {
                 let mut pixels = [[0; 2]; PIXELS];
-                let pixels = &mut pixels[..(count - done).min(SUMS / line)];
+                let pixels = &mut pixels[..(count - done).min(SUMS / line).min(PIXELS)];
                 for (i, pixel) in (done..).zip(pixels.iter_mut()) {
                     *pixel = [patch.rows.start + i / width, patch.columns.start + i % width];
                 }
@@ -309,7 +308,13 @@ impl<A: Arithmetic> Image<'_, '_, A> {
 
     /// The sums of some pixels, for a line of a group's outputs.
     #[inline(always)]
-    fn sum(&mut self, taps: &[Range<usize>; 2], pixels: &[[usize; 2]], [group, lane]: [usize; 2], line: usize) {
+    fn sum(
+        &mut self,
+        taps: &[Range<usize>; 2],
+        pixels: &[[usize; 2]],
+        [group, lane]: [usize; 2],
+        line: usize,
+    ) {
         let (input, packed, [height, width]) = (&self.step.input, &*self.step.packed, self.step.kernel);
         let sums = &mut self.sums[..pixels.len() * line];
         let bias = &packed.bias[group * packed.line + lane..][..line];
@@ -345,22 +350,20 @@ impl<A: Arithmetic> Image<'_, '_, A> {
             for column in patch.columns.clone() {
                 let sums = bytemuck::cast_slice_mut(self.tile.pixel(self.image, row, column));
                 sums.copy_from_slice(&packed.bias);
-                let mut held = [(&self.x[..0], &packed.weights[..0]); TAPS];
-                let mut count = 0;
+                let (mut x, mut weights, mut count) = ([&self.x[..0]; TAPS], [&packed.weights[..0]; TAPS], 0);
                 for ky in patch.taps[0].clone() {
                     for kx in patch.taps[1].clone() {
-                        let at = step.input.element([self.image, row, column], [ky, kx]);
-                        let weights = &packed.weights[(ky * step.kernel[1] + kx) * packed.line..];
-                        held[count] = (&self.x[at..], weights);
+                        x[count] = &self.x[step.input.element([self.image, row, column], [ky, kx])..];
+                        weights[count] = &packed.weights[(ky * step.kernel[1] + kx) * packed.line..];
                         count += 1;
                         if count == TAPS {
-                            add_pairs::<A, TAPS>(sums, held, self.zero);
+                            add_pairs::<A, TAPS>(sums, x, weights, self.zero);
                             count = 0;
                         }
                     }
                 }
-                for &pair in &held[..count] {
-                    add_pairs::<A, 1>(sums, [pair], self.zero);
+                for i in 0..count {
+                    add_pairs::<A, 1>(sums, [x[i]], [weights[i]], self.zero);
                 }
             }
         }

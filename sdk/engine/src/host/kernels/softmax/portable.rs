@@ -42,11 +42,17 @@ struct Line<'a> {
 impl Loop for Line<'_> {
     #[inline(always)]
     fn run(self) {
-        let max = largest(self.x);
-        self.y.iter_mut().zip(self.x).for_each(|(y, &x)| *y = exp(x - max));
-        let total = sum(self.y);
-        self.y.iter_mut().for_each(|y| *y /= total);
+        line(self.x, self.y);
     }
+}
+
+/// The softmax of one line.
+#[inline(always)]
+pub(super) fn line(x: &[f32], y: &mut [f32]) {
+    let max = largest(x);
+    y.iter_mut().zip(x).for_each(|(y, &x)| *y = exp(x - max));
+    let total = sum(y);
+    y.iter_mut().for_each(|y| *y /= total);
 }
 
 /// The largest element; which of two zeros does not matter for `exp(x - max)`.
