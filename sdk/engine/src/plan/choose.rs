@@ -122,7 +122,7 @@ impl Context<'_> {
             Op::Add(_) | Op::Mul(_) | Op::Float(FloatOp::Binary(_)) => true,
             Op::Move(_) | Op::Float(FloatOp::Resize(_)) => i > 0, // sizes and a fill
             Op::General(GeneralOp::ConvInteger { .. } | GeneralOp::MatMulInteger) => i > 0, // weights and zero points
-            Op::Float(FloatOp::MatMul(_)) => i > 0,
+            Op::Float(FloatOp::MatMul(_) | FloatOp::Lstm(_) | FloatOp::Gru(_)) => i > 0,
             op => i > 0 && !self.constants().is_empty() && matches!(op, Op::Float(_)),
         }
     }
@@ -232,6 +232,11 @@ impl Context<'_> {
                 if kernels::normalize::applies(self.node, self.shapes) =>
             {
                 self.kernels(kernels::normalize::KERNELS, "f32, line by line")
+            }
+            FloatOp::Lstm(_) | FloatOp::Gru(_)
+                if kernels::recurrent::applies(self.node, |i| self.is_fixed(i)) =>
+            {
+                self.kernels(kernels::recurrent::KERNELS, "f32, constant weights")
             }
             FloatOp::ConvTranspose(conv) if conv.window.kernel.len() == 2 => {
                 self.kernels(kernels::conv_transpose::KERNELS, "f32, constant weights")

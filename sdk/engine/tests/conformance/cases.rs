@@ -41,6 +41,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Case>)> {
         ("conv_integer", sums::conv_integer()),
         ("matmul_f32", sums::matmul_f32()),
         ("matmul_integer", sums::matmul_integer()),
+        ("recurrent", sums::recurrent()),
         ("normalize", lines::normalize()),
         ("cast", lines::cast()),
         ("dynamic_quantize", lines::dynamic_quantize()),

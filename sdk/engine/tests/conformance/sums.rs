@@ -1,6 +1,8 @@
 //! Adversarial vectors for what adds product after product: floats, and integers whose zero points come with the input.
 
-use tilemark_model::graph::{AutoPad, Conv, FloatOp, GeneralOp, MatMul, Pads, Window, WindowNd};
+use tilemark_model::graph::{
+    AutoPad, Conv, Direction, FloatOp, GeneralOp, MatMul, Pads, Recurrent, State, Window, WindowNd,
+};
 use tilemark_model::shape::output_extent;
 use tilemark_model::{DType, Op, Tensor};
 
@@ -232,4 +234,59 @@ pub(crate) fn matmul_integer() -> Vec<Case> {
         cases.push(builder.finish(format!("{a:?} times {b:?}"), &[&y]));
     }
     cases
+}
+
+/// LSTMs and GRUs: units around lanes, every direction and state, first states constant or given.
+pub(crate) fn recurrent() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (i, hidden) in EDGES.into_iter().chain([65]).enumerate() {
+        for direction in [Direction::Forward, Direction::Reverse, Direction::Both] {
+            for (gates, state) in [
+                (4, State::Sequence),
+                (4, State::Hidden),
+                (4, State::Cell),
+                (3, State::Sequence),
+                (3, State::Hidden),
+            ] {
+                let layer = Recurrent { hidden, direction, state, linear_before_reset: i.is_multiple_of(2) };
+                cases.push(recurrence(i, layer, gates));
+            }
+        }
+    }
+    cases
+}
+
+fn recurrence(i: usize, layer: Recurrent, gates: usize) -> Case {
+    let mut builder = Builder::new(i as u64);
+    let (directions, hidden) = (layer.directions(), layer.hidden);
+    let (steps, batch, width) = (3, 1 + i % 3, 1 + i);
+    let x = builder.input(&[steps, batch, width], DType::F32, Fill::Any);
+    let mut inputs = vec![x.id];
+    for shape in [
+        vec![directions, gates * hidden, width],
+        vec![directions, gates * hidden, hidden],
+        vec![directions, 2 * gates * hidden],
+    ] {
+        // Small, or every gate would be open or shut.
+        let reals: Vec<f32> = (0..shape.iter().product())
+            .map(|_| (builder.random.below(2001) as f32 - 1000.0) / 4000.0)
+            .collect();
+        inputs.push(builder.constant(Tensor::f32(shape, reals).unwrap()));
+    }
+    let states = if gates == 4 { 2 } else { 1 };
+    for _ in 0..states {
+        let shape = [directions, if i.is_multiple_of(2) { batch } else { 1 }, hidden];
+        inputs.push(zero_point(&mut builder, &shape, DType::F32, i.is_multiple_of(3)).id);
+    }
+    if gates == 4 {
+        let peepholes = builder.tensor(&[directions, 3 * hidden], DType::F32, Fill::Any);
+        inputs.push(builder.constant(peepholes));
+    }
+    let shape = match layer.state {
+        State::Sequence => vec![steps, directions, batch, hidden],
+        _ => vec![directions, batch, hidden],
+    };
+    let op = if gates == 4 { FloatOp::Lstm(layer) } else { FloatOp::Gru(layer) };
+    let y = builder.node("rnn", Op::Float(op), inputs, &Built { shape, ..x });
+    builder.finish(format!("{gates} gates, {layer:?}"), &[&y])
 }

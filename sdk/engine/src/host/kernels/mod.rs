@@ -26,6 +26,7 @@ pub(crate) mod normalize;
 mod operand;
 pub(crate) mod pairwise;
 pub(crate) mod quantize;
+pub(crate) mod recurrent;
 pub(crate) mod reduce;
 pub(crate) mod resize;
 pub(crate) mod scale_shift;
@@ -73,7 +74,7 @@ pub fn all_kernels() -> impl Iterator<Item = KernelInfo> {
     })
 }
 
-const OPERATIONS: [&[Kernel]; 29] = [
+const OPERATIONS: [&[Kernel]; 30] = [
     conv::KERNELS,
     depthwise::KERNELS,
     fully_connected::KERNELS,
@@ -103,6 +104,7 @@ const OPERATIONS: [&[Kernel]; 29] = [
     cast::KERNELS,
     dynamic_quantize::KERNELS,
     normalize::KERNELS,
+    recurrent::KERNELS,
 ];
 
 /// Whether an operation's kernels read `channels` channels of pixels that lie apart, with other values' channels between
