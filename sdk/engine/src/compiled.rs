@@ -152,7 +152,8 @@ impl Compiled {
         }
         let start = Instant::now();
         // A failure, of memory mostly, costs the measurement alone: running will tell of it where it matters.
-        let found = tune(self.source(&state.record), plan, start + state.budget).unwrap_or_default();
+        let found =
+            tune(self.source(&state.record), plan, &**store, start + state.budget).unwrap_or_default();
         state.budget = state.budget.saturating_sub(start.elapsed());
         if found.is_empty() {
             return None;

@@ -192,12 +192,15 @@ impl Device {
         self.threads.unwrap_or_else(available)
     }
 
-    /// Whether kernels are timed: as asked for, else as `TILEMARK_TUNE` says.
+    /// Whether kernels are timed: as asked for, else as `TILEMARK_TUNE` says, else for 150 ms on the host and for up to 10 s on an
+    /// OpenCL device, the first time.
     ///
     /// # Errors
     /// [`Error::UnknownTuning`] if that says something else than `off` or milliseconds.
     pub fn tuning(&self) -> Result<Tuning, Error> {
-        self.tuning.map_or_else(Tuning::from_environment, Ok)
+        let usual = if self.facts.is_some() { Tuning::ON_OPENCL } else { Tuning::default() };
+        let asked = self.tuning.map_or_else(Tuning::from_environment, |tuning| Ok(Some(tuning)));
+        Ok(asked?.unwrap_or(usual))
     }
 
     pub(crate) fn variant(&self) -> Option<&str> {

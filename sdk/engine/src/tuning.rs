@@ -36,15 +36,16 @@ impl Default for Tuning {
 }
 
 impl Tuning {
-    /// What [`TUNE_VARIABLE`] says, else the default of 150 ms.
+    /// What is usual on an OpenCL device: its kernels differ more than a processor's, and how is known only by trying.
+    pub(crate) const ON_OPENCL: Self = Tuning::Within(Duration::from_secs(10));
+
+    /// What [`TUNE_VARIABLE`] says, if it says something.
     ///
     /// # Errors
     /// [`Error::UnknownTuning`] if it says something else than `off` or a number of milliseconds up to 60000.
-    pub fn from_environment() -> Result<Self, Error> {
-        match std::env::var_os(TUNE_VARIABLE).filter(|word| !word.is_empty()) {
-            None => Ok(Self::default()),
-            Some(word) => word.to_string_lossy().parse(),
-        }
+    pub fn from_environment() -> Result<Option<Self>, Error> {
+        let word = std::env::var_os(TUNE_VARIABLE).filter(|word| !word.is_empty());
+        word.map(|word| word.to_string_lossy().parse()).transpose()
     }
 
     /// How long timing may take; zero if it is off.
@@ -130,6 +131,11 @@ pub trait TuningStore: Debug + Send + Sync {
 
     /// Whether something can be kept. If not, nothing is timed: it would have to be timed at every start.
     fn is_writable(&self) -> bool;
+
+    /// Hears how many of the layers to time are done; timing them may take seconds.
+    fn progress(&self, done: usize, of: usize) {
+        let _ = (done, of);
+    }
 
     /// Keeps what was measured now, beside what was there. Failing is not worth an error: it is measured again.
     fn add(&self, record: &TuningRecord);

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tilemark_bundle::{Digest, codec, sha256};
-use tilemark_engine::{Device, TUNING_REVISION, TuningRecord, TuningStore};
+use tilemark_engine::{Device, TUNING_REVISION, TuningRecord, TuningStore, opencl_sources};
 
 /// Bytes of one file: 4096 layers of a long kernel name each.
 const MAX_FILE_BYTES: u64 = 512 * 1024;
@@ -166,6 +166,17 @@ impl Entry {
 
 /// All that a measurement depends on, in words.
 fn subject(graph: Digest, device: &Device) -> String {
+    if device.facts().is_some() {
+        // Programs may change with every version, and what is fast with every driver.
+        return format!(
+            "graph {graph}\nopencl {}\nplatform {}\ndriver {}\ntilemark {} kernels {TUNING_REVISION} {}",
+            device.name(),
+            device.platform(),
+            device.driver(),
+            env!("CARGO_PKG_VERSION"),
+            opencl_sources(),
+        );
+    }
     format!(
         "graph {graph}\ncpu {}\nlevel {}\nthreads {}\ntilemark {} kernels {TUNING_REVISION}",
         device.cpu(),

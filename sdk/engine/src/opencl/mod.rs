@@ -14,9 +14,11 @@ mod launch;
 mod opened;
 mod remote;
 mod survey;
+mod tune;
 
-pub use kernels::{OpenclKernel, opencl_kernels};
+pub use kernels::{OpenclKernel, opencl_kernels, opencl_sources};
 pub(crate) use launch::Launch;
 pub(crate) use opened::{Opened, open};
 pub(crate) use remote::Remote;
 pub use survey::{Facts, PlatformReport, Survey, survey};
+pub(crate) use tune::{Rival, Trial};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::api::{Buffer, Event, Fault, Kernel, Queue};
-use super::opened::Opened;
+use super::{Launch, Opened};
 use crate::error::Error;
 use crate::host::memory::Memory;
 use crate::plan::{Plan, READ_SLACK, Slot};
@@ -21,11 +21,23 @@ pub(crate) struct Remote {
     steps: Vec<Vec<Prepared>>,
 }
 
+/// A launch with its kernel and arguments, ready to be sent.
 #[derive(Debug)]
-struct Prepared {
+pub(super) struct Prepared {
     kernel: Kernel,
     global: [usize; 3],
     local: Option<[usize; 3]>,
+}
+
+impl Prepared {
+    pub(super) fn new(opened: &Opened, launch: &Launch, arena: &Buffer) -> Result<Self, Error> {
+        let kernel = opened.kernel(launch, arena)?;
+        Ok(Self { kernel, global: launch.global, local: launch.local })
+    }
+
+    pub(super) fn launch(&self, queue: &Queue) -> Result<Event, Fault> {
+        queue.launch(&self.kernel, self.global, self.local)
+    }
 }
 
 impl Remote {
@@ -36,10 +48,7 @@ impl Remote {
     pub(crate) fn new(opened: &Arc<Opened>, plan: &Plan, timed: bool) -> Result<Self, Error> {
         let arena = opened.buffer(plan.arena_bytes() + READ_SLACK)?;
         let prepare = |step: &crate::plan::Step| {
-            let prepared = |launch: &super::Launch| {
-                let kernel = opened.kernel(launch, &arena)?;
-                Ok(Prepared { kernel, global: launch.global, local: launch.local })
-            };
+            let prepared = |launch| Prepared::new(opened, launch, &arena);
             step.launches().iter().map(prepared).collect()
         };
         let steps = plan.all_steps().iter().map(prepare).collect::<Result<_, Error>>()?;
@@ -79,7 +88,7 @@ impl Remote {
         mut visit: impl FnMut(&Event) -> Result<(), Fault>,
     ) -> Result<(), Error> {
         for prepared in self.steps[steps].iter().flatten() {
-            let event = self.queue.launch(&prepared.kernel, prepared.global, prepared.local);
+            let event = prepared.launch(&self.queue);
             event.and_then(|event| visit(&event)).map_err(|fault| self.opened.fault(fault))?;
         }
         Ok(())

@@ -83,7 +83,7 @@ impl Choice {
     pub(crate) fn reads_apart(&self, channels: usize) -> bool {
         match self {
             Choice::Kernels([kernel, ..], _) => kernels::reads_apart(kernel.operation, channels),
-            Choice::Reference(_) => true,
+            Choice::Reference(_) | Choice::Device(..) => true,
             _ => false,
         }
     }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::device::DevicePart;
 use super::pick::{Basis, Pick};
 use super::tiling::Tiling;
 
@@ -48,6 +49,16 @@ pub struct StepInfo {
 }
 
 impl StepInfo {
+    /// Tells of the kernel that the device runs.
+    pub(super) fn with_device(mut self, device: &DevicePart) -> Self {
+        if let Some(kernel) = device.kernel {
+            self.variant = kernel.variant().to_owned();
+            self.basis = device.basis;
+            self.measured_ms = device.measured.map(|nanoseconds| 1e-6 * nanoseconds as f64);
+        }
+        self
+    }
+
     /// Tells of the kernel that was picked and of its tiles.
     pub(super) fn with_pick(mut self, pick: Option<&Pick>, tiling: Option<&Tiling>) -> Self {
         if let Some(pick) = pick {

@@ -9,6 +9,7 @@ use tilemark_model::{Graph, Node, Op, Shapes, Tensor, ValueId, shape};
 use super::arena::{Arena, Lifetime};
 use super::axis_order;
 use super::choose::{Choice, activations};
+use super::device::DevicePart;
 use super::fusion::{Epilogues, Fusion};
 use super::joins::Places;
 use super::layout::{Halo, Layout, Order};
@@ -20,7 +21,6 @@ use crate::host::kernels::pairwise::Residual;
 use crate::host::kernels::{Kernel, Planned};
 use crate::limits::{MAX_PAIR_TABLES, MAX_SCRATCH_BYTES};
 use crate::opencl::Opened;
-use crate::opencl::kernels::Site;
 
 /// What a plan is made from.
 #[derive(Clone, Copy)]
@@ -285,49 +285,28 @@ impl<'a> Lower<'a> {
         let graph = self.source.graph;
         let node = &graph.nodes[index];
         let value = self.fusion.ends_in(index, graph);
-        let slot = |id: ValueId| slots[id.index()].clone();
-        let missing = || Error::internal(&node.name, "has no place for its result");
-        let output = slot(value).ok_or_else(missing)?;
-        let inputs: Vec<Slot> = self.reads(index).filter_map(slot).collect();
-        let table = self.fusion.table_of[index].map(|table| &graph.nodes[table]);
+        let (inputs, output) = self.places(index, slots)?;
         let macs = shape::macs(node, &self.shapes);
         let mut pick: Option<Pick> = None;
-        let (mut launches, mut variant) = (Vec::new(), "");
-        let lowering = || Lowering {
-            graph,
-            node,
-            table,
-            inputs: activations(node).iter().filter_map(|&id| Some(slot(id)?.layout)).collect(),
-            output: &output.layout,
-            macs,
-            shapes: &self.shapes,
-            index,
-            packed: self.source.packed,
-        };
+        let mut device = DevicePart::default();
         let (name, why, planned) = match &self.choices[index] {
             Choice::Alias => ("alias", "the same bytes under another shape".to_owned(), None),
             Choice::InPlace => ("in place", "its operands are written where they belong".to_owned(), None),
             Choice::Reference(why) => ("reference", why.clone(), Some(self.fallback(index, &output)?)),
             Choice::Device(kernels, why) => {
-                let site = Site {
-                    step: &lowering(),
-                    inputs: &inputs,
-                    output: &output,
-                    sum: self.sum_part(index),
-                    opened: self.source.opened.ok_or_else(missing)?,
-                };
-                let (kernel, planned) = self.on_device(kernels, &site)?;
-                launches = planned;
-                variant = kernel.variant();
-                (kernel.family(), why.clone(), None)
+                let lowering = self.lowering(index, slots, &output);
+                device = self.on_device(kernels, &self.site(index, &lowering, &inputs, &output)?)?;
+                let family = device.kernel.map_or("", |kernel| kernel.family());
+                (family, why.clone(), None)
             }
             Choice::Kernels(kernels, why) => {
-                let (kernel, planned) = self.on_host(kernels, kernel, lowering(), &mut pick)?;
+                let lowering = self.lowering(index, slots, &output);
+                let (kernel, planned) = self.on_host(kernels, kernel, lowering, &mut pick)?;
                 (kernel.family(), why.clone(), Some(planned))
             }
         };
         let work = planned.map(|Planned { work, tiling }| (work, tiling));
-        let does_anything = work.is_some() || !launches.is_empty();
+        let does_anything = work.is_some() || !device.launches.is_empty();
         if does_anything {
             check_apart(&node.name, &inputs, &output)?;
         }
@@ -342,11 +321,43 @@ impl<'a> Lower<'a> {
             bytes: if does_anything { self.traffic(node, &inputs, &output) } else { 0 },
             fused: self.fused(index).map(|node| node.name.clone()).collect(),
             float: is_float(&node.op),
-            variant: variant.to_owned(),
             ..StepInfo::default()
         };
-        let info = info.with_pick(pick.as_ref(), work.as_ref().map(|(_, tiling)| tiling));
-        Ok(Step { info, value, inputs, output, pick, work, launches })
+        let info =
+            info.with_pick(pick.as_ref(), work.as_ref().map(|(_, tiling)| tiling)).with_device(&device);
+        Ok(Step { info, value, inputs, output, pick, work, device })
+    }
+
+    /// Where a node's step reads and writes.
+    pub(super) fn places(&self, index: usize, slots: &[Option<Slot>]) -> Result<(Vec<Slot>, Slot), Error> {
+        let graph = self.source.graph;
+        let slot = |id: ValueId| slots[id.index()].clone();
+        let missing = || Error::internal(&graph.nodes[index].name, "has no place for its result");
+        let output = slot(self.fusion.ends_in(index, graph)).ok_or_else(missing)?;
+        Ok((self.reads(index).filter_map(slot).collect(), output))
+    }
+
+    /// What a kernel's `build` sees of a node.
+    pub(super) fn lowering<'s>(
+        &'s self,
+        index: usize,
+        slots: &[Option<Slot>],
+        output: &'s Slot,
+    ) -> Lowering<'s> {
+        let graph = self.source.graph;
+        let node = &graph.nodes[index];
+        let layout = |&id: &ValueId| Some(slots[id.index()].as_ref()?.layout.clone());
+        Lowering {
+            graph,
+            node,
+            table: self.fusion.table_of[index].map(|table| &graph.nodes[table]),
+            inputs: activations(node).iter().filter_map(layout).collect(),
+            output: &output.layout,
+            macs: shape::macs(node, &self.shapes),
+            shapes: &self.shapes,
+            index,
+            packed: self.source.packed,
+        }
     }
 
     /// What a node's step reads: its activations, and the other operand of an addition that is part of it.

@@ -27,6 +27,7 @@ use tilemark_model::{Shapes, ValueId};
 
 use crate::host::kernels::Work;
 use crate::opencl::Launch;
+use device::DevicePart;
 
 pub(crate) use arena::ALIGN;
 pub use explain::StepInfo;
@@ -82,7 +83,7 @@ pub(crate) struct Step {
     pub(crate) pick: Option<Pick>,
     pub(crate) work: Option<(Box<dyn Work>, Tiling)>,
     /// What an OpenCL device runs instead.
-    launches: Vec<Launch>,
+    device: DevicePart,
 }
 
 impl Step {
@@ -93,7 +94,7 @@ impl Step {
     }
 
     pub(crate) fn launches(&self) -> &[Launch] {
-        &self.launches
+        &self.device.launches
     }
 
     pub(crate) fn tiles(&self) -> usize {
@@ -144,6 +145,7 @@ impl Plan {
     /// Whether a measurement could change the choice of a kernel.
     pub(crate) fn is_untuned(&self) -> bool {
         self.steps.iter().filter_map(|step| step.pick.as_ref()).any(|pick| pick.rivals.len() > 1)
+            || device::is_open(self)
     }
 
     pub(crate) fn all_steps(&self) -> &[Step] {

@@ -94,7 +94,7 @@ fn named(kernels: &'static [Kernel], level: CpuLevel, name: &str) -> Option<&'st
 
 /// A number for the geometry of a step: what it computes, on which layouts. That two geometries share one is as unlikely as it
 /// is harmless: results do not depend on the choice.
-fn layer(step: &Lowering<'_>) -> u64 {
+pub(super) fn layer(step: &Lowering<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     format!("{:?}", step.node.op).hash(&mut hasher);
     let weights = step.node.inputs.get(1).map(|&id| step.shapes.of(id));

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::device;
 use super::lower::{Lower, Source, scratch_bytes};
 use super::pick::Pick;
 use super::{Plan, READ_SLACK, Step, Tail};
@@ -15,7 +16,7 @@ use crate::host::cost;
 use crate::host::executor::Executor;
 use crate::host::kernels::Kernel;
 use crate::host::memory::Memory;
-use crate::tuning::{Measured, TuningRecord};
+use crate::tuning::{Measured, TuningRecord, TuningStore};
 
 /// Turns of each rival: the minimum of fewer is still noise, more find little.
 const TURNS: usize = 7;
@@ -28,7 +29,15 @@ const ADVANTAGE: f64 = 0.97;
 ///
 /// # Errors
 /// [`Error::OutOfMemory`], and those of the plan.
-pub(crate) fn tune(source: Source<'_>, plan: &Plan, deadline: Instant) -> Result<TuningRecord, Error> {
+pub(crate) fn tune(
+    source: Source<'_>,
+    plan: &Plan,
+    store: &dyn TuningStore,
+    deadline: Instant,
+) -> Result<TuningRecord, Error> {
+    if source.opened.is_some() {
+        return device::tune(source, plan, store, deadline);
+    }
     let mut trial = Trial {
         lower: Lower::new(source, Arc::clone(&plan.shapes))?,
         threads: source.picker.threads,

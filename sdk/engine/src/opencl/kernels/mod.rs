@@ -7,6 +7,8 @@ mod depthwise;
 mod epilogue;
 mod table;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::Serialize;
 use tilemark_model::{Graph, Node, Op, Shapes};
 
@@ -74,6 +76,13 @@ pub fn opencl_kernels() -> impl Iterator<Item = OpenclKernel> {
         operation: kernel.name.split('/').next().unwrap_or_default(),
         needs: kernel.needs,
     })
+}
+
+/// A number for the sources of all programs of this build: what was found out about others says nothing about them.
+pub fn opencl_sources() -> String {
+    let mut hasher = DefaultHasher::new();
+    (tilemark_kernels::PRELUDE, tilemark_kernels::ALL).hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 impl OpenclKernel {
