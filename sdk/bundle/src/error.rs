@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use crate::json::JsonDefect;
-use crate::{Digest, KeyId};
+use crate::{Digest, KeyId, LicenseError};
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -109,6 +109,8 @@ pub enum Error {
     OutOfMemory { bytes: u64 },
     #[error("codec: {reason}")]
     Codec { reason: String },
+    #[error(transparent)]
+    License(#[from] LicenseError),
 }
 
 /// What an error says about the bundle or the call; the command line maps it to an exit code.
@@ -123,6 +125,8 @@ pub enum ErrorKind {
     Invalid,
     /// Signed by a trusted key, but made for a newer SDK.
     Unsupported,
+    /// Intact and trusted, but nobody granted its use here.
+    NotEntitled,
     /// The machine: files, memory, randomness.
     Io,
 }
@@ -176,6 +180,7 @@ impl Error {
             Self::NotAFile { .. } => "TM0181",
             Self::OutOfMemory { .. } => "TM0182",
             Self::Codec { .. } => "TM0190",
+            Self::License(error) => error.code(),
         }
     }
 
@@ -214,6 +219,7 @@ impl Error {
             Self::Manifest(_) | Self::UnsupportedSchema { .. } | Self::SdkTooOld { .. } => {
                 ErrorKind::Unsupported
             }
+            Self::License(error) => error.kind(),
             Self::Io { .. }
             | Self::NotAFile { .. }
             | Self::OutOfMemory { .. }
@@ -227,6 +233,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::License(error) => error.hint(),
             Self::NotABundle { .. } => "give the path of a .tmk file, as `tilemark pack` writes it",
             Self::Truncated { .. } | Self::TrailingBytes { .. } => {
                 "fetch the file again and compare its length with the publisher's; do not pad or cut it"
@@ -340,6 +347,15 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0151", "a gap between blobs is not zero"),
     ("TM0152", "a blob does not have its SHA-256"),
     ("TM0153", "no blob of that name"),
+    ("TM0154", "an encrypted blob, and nothing to decrypt it with"),
+    (
+        "TM0155",
+        "a chunk of an encrypted blob is not authentic: damaged, moved, cut off, or of another bundle",
+    ),
+    ("TM0156", "an encrypted blob is not as long as its plaintext says"),
+    ("TM0157", "encrypted blobs that were made for another bundle"),
+    ("TM0158", "a content key of another bundle"),
+    ("TM0159", "a decrypted blob does not have its SHA-256"),
     ("TM0160", "not a PEM file with one key"),
     ("TM0161", "a kind of key that is not supported"),
     ("TM0162", "a broken key"),
@@ -348,9 +364,18 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0165", "the system's random generator failed"),
     ("TM0170", "the trust policy is wrong"),
     ("TM0171", "a rollback floor file is damaged"),
+    ("TM0172", "a bundle that is not encrypted needs no grant"),
+    ("TM0173", "a file of the vault is damaged"),
+    ("TM0174", "a bundle that the vault does not know"),
+    ("TM0175", "a request that was answered before, or another trial"),
+    ("TM0176", "a content key that was wrapped for another device or grant"),
+    ("TM0177", "a document that the device it names did not sign"),
+    ("TM0178", "a grant for another device"),
+    ("TM0179", "a grant for another bundle"),
     ("TM0180", "a file could not be read or written"),
     ("TM0181", "not a regular file, or not a directory"),
     ("TM0182", "not enough memory"),
+    ("TM0183", "a grant by a key that the bundle does not name as issuer"),
     ("TM0190", "a record does not fit the codec"),
 ];
 
@@ -360,7 +385,7 @@ mod tests {
 
     /// The codes that the two `code` functions can return, read from their source: no variant can be forgotten here.
     fn written_codes() -> Vec<&'static str> {
-        let sources = [include_str!("error.rs"), include_str!("json.rs")];
+        let sources = [include_str!("error.rs"), include_str!("json.rs"), include_str!("license_error.rs")];
         let arms = sources.into_iter().flat_map(str::lines).filter_map(|line| line.split_once("=> \"TM"));
         arms.filter_map(|(_, rest)| rest.split_once('"')).map(|(digits, _)| digits).collect()
     }

@@ -1,12 +1,12 @@
 //! Rollback floors: the highest release of each app that this machine has accepted.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::durable::{self, io};
 use crate::limits::MAX_FLOOR_BYTES;
 use crate::{AppIdentity, AppName, Digest, Error, Result, json};
 
@@ -31,8 +31,6 @@ pub struct Floor {
     pub identity: Digest,
 }
 
-/// How long to wait for another process that is recording; it needs milliseconds.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const SCHEMA: u64 = 1;
 
 impl Floors {
@@ -107,7 +105,7 @@ impl Floors {
             return Ok(()); // also on a read-only disk
         }
         fs::create_dir_all(&self.dir).map_err(io("make the directory", &self.dir))?;
-        let _lock = self.lock()?;
+        let _lock = durable::lock(&self.dir)?;
         if self.check(app, identity)?.is_some_and(|floor| floor.release == app.release) {
             return Ok(());
         }
@@ -119,55 +117,12 @@ impl Floors {
         self.dir.join(format!("{}~{}.json", app.publisher(), app.name()))
     }
 
-    fn lock(&self) -> Result<File> {
-        let path = self.dir.join("lock");
-        let file = File::options()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io("open", &path))?;
-        let start = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file), // unlocked when closed
-                Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Err(error) => return Err(io("lock", &path)(error.into())),
-            }
-        }
-    }
-
-    /// Replaces the record so that after a crash either the old or the new one is there, whole.
     fn write(&self, floor: &Floor) -> Result<()> {
-        let path = self.path(&floor.app);
-        let temporary = path.with_extension("json.new"); // ours alone while the lock is held
-        let replace = || -> std::io::Result<()> {
-            let mut file = File::create(&temporary)?;
-            serde_json::to_writer(&mut file, floor)?;
-            file.write_all(b"\n")?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)?;
-            sync_dir(&self.dir)
-        };
-        replace().map_err(io("write", &path))
+        let mut text =
+            serde_json::to_vec(floor).map_err(|error| Error::Codec { reason: error.to_string() })?;
+        text.push(b'\n');
+        durable::replace(&self.path(&floor.app), &text, false, &|_| ())
     }
-}
-
-#[cfg(unix)]
-fn sync_dir(dir: &Path) -> std::io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-#[cfg(not(unix))]
-fn sync_dir(_dir: &Path) -> std::io::Result<()> {
-    Ok(()) // directories cannot be opened as files there
-}
-
-fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
-    let path = path.to_owned();
-    move |source| Error::Io { action, path, source }
 }
 
 #[cfg(test)]

@@ -107,10 +107,10 @@ fn many_at_once_keep_the_highest() {
 fn a_holder_of_the_lock_is_waited_for() {
     let (_dir, floors) = scratch();
     floors.record(&app("a/b", 1), sha256(b"x")).unwrap();
-    let lock = floors.lock().unwrap();
+    let lock = durable::lock(&floors.dir).unwrap();
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| floors.record(&app("a/b", 2), sha256(b"y")));
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(std::time::Duration::from_millis(50));
         assert!(!waiting.is_finished());
         drop(lock);
         waiting.join().unwrap().unwrap();

@@ -213,6 +213,10 @@ impl SigningKey {
         Self::from_pkcs8(pkcs8)
     }
 
+    pub(crate) fn from_ed25519_seed(seed: &[u8; 32]) -> Result<Self> {
+        Self::from_pkcs8([PKCS8_ED25519_PREFIX, seed].concat())
+    }
+
     /// Reads an unencrypted PKCS#8 key in PEM, as `openssl genpkey` writes it.
     ///
     /// # Errors

@@ -23,34 +23,51 @@
 
 #![forbid(unsafe_code)]
 
+mod cipher;
 pub mod codec;
+mod device;
 mod digest;
+pub mod durable;
 mod ecdsa;
+mod encryption;
 mod envelope;
 mod error;
 mod file;
 mod floor;
+mod grant;
 mod header;
 pub mod json;
 mod keys;
+mod ledger;
+mod license_error;
 pub mod limits;
 mod manifest;
 mod name;
 mod pem;
 mod reader;
+mod request;
 mod trust;
+mod vault;
 mod verdict;
 mod writer;
 
+pub use cipher::ContentKey;
+pub use device::{Bytes64, DeviceId, DeviceKey, DevicePublic, Spki, Strength, WrappedKey};
 pub use digest::{Digest, sha256};
+pub use encryption::{Encryption, EncryptionAlgorithm, Plain};
 pub use envelope::{Envelope, PayloadType, Signature, SignatureCheck};
 pub use error::{CODES, Error, ErrorKind, Result};
 pub use floor::{Floor, Floors};
+pub use grant::{Grant, GrantClass, GrantedKey, OutputLevel, Permit, Releases, SignedGrant};
 pub use keys::{Algorithm, KeyId, PublicKey, SigningKey};
+pub use ledger::{LedgerEntry, Offer};
+pub use license_error::LicenseError;
 pub use manifest::{AppIdentity, BlobEntry, Ceilings, Manifest, Terms, TermsKind};
 pub use name::{AppName, check_blob_name};
 pub use reader::{Authentic, Bundle, Refused, Untrusted};
+pub use request::Request;
 pub use trust::{Trust, TrustBuilder};
+pub use vault::{Vault, VaultEntry};
 pub use verdict::{Fact, FactKind, Verdict};
 pub use writer::BundleWriter;
 

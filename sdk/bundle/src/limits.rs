@@ -57,6 +57,24 @@ pub const MAX_FLOOR_BYTES: usize = 4096;
 /// What the codec reads or writes in one value: the largest graph or index, weights excluded.
 pub const MAX_CODEC_BYTES: usize = 64 << 20;
 
+/// Plaintext bytes of a chunk of an encrypted blob: smaller ones cost more in tags than they are worth.
+pub const MIN_CHUNK_BYTES: u64 = 4096;
+
+/// The same, at most: what is decrypted before it is known to be authentic.
+pub const MAX_CHUNK_BYTES: u64 = 16 << 20;
+
+/// Keys that may grant the use of one bundle.
+pub const MAX_ISSUERS: usize = 16;
+
+/// A grant or a request, decoded.
+pub const MAX_GRANT_BYTES: usize = 1 << 20;
+
+/// Bundles that one grant has keys for.
+pub const MAX_GRANTED_BUNDLES: usize = 1024;
+
+/// A vendor's ledger: about 250 bytes a grant.
+pub const MAX_LEDGER_BYTES: usize = 1 << 30;
+
 /// Blobs start at multiples of this: a page, which is what zero-copy device buffers and direct reads ask for.
 pub const BLOB_ALIGNMENT: u64 = 4096;
 

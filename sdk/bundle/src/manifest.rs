@@ -9,7 +9,7 @@ use crate::limits::{
     MAX_SHORT_TEXT_BYTES, MAX_TARGETS,
 };
 use crate::name::{AppName, check_blob_name, check_name_part, excerpt};
-use crate::{Digest, Error, Result, json};
+use crate::{Digest, Encryption, Error, Plain, Result, json};
 
 /// The manifest schema that this SDK writes and reads.
 pub(crate) const SCHEMA: u64 = 1;
@@ -30,6 +30,9 @@ pub struct Manifest {
     pub limits: Ceilings,
     /// Under which terms the app may be used.
     pub terms: Terms,
+    /// How its blobs are encrypted; only and always where the terms are [`TermsKind::Licensed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<Encryption>,
     /// The blobs, in file order.
     pub blobs: Vec<BlobEntry>,
 }
@@ -66,13 +69,15 @@ pub struct Terms {
     pub kind: TermsKind,
 }
 
-/// A closed list; grants add to it.
+/// A closed list.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum TermsKind {
     /// Whoever trusts the bundle may run it.
     Free,
+    /// Whoever has a grant may run it; its blobs are encrypted.
+    Licensed,
 }
 
 /// One blob: its name, length and content.
@@ -85,6 +90,9 @@ pub struct BlobEntry {
     pub size: u64,
     /// SHA-256 of its bytes.
     pub sha256: Digest,
+    /// What decryption must give; only and always in an encrypted bundle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plain: Option<Plain>,
 }
 
 impl AppIdentity {
@@ -165,7 +173,8 @@ impl Manifest {
         check_integer("limits.max_arena_bytes", self.limits.max_arena_bytes)?;
         check_integer("limits.max_macs", self.limits.max_macs)?;
         check_targets(&self.targets)?;
-        check_blobs(&self.blobs)
+        check_blobs(&self.blobs)?;
+        crate::encryption::check(self)
     }
 
     /// Where each blob lies in a file whose envelope ends at `envelope_end`, and where the file ends.
@@ -232,7 +241,7 @@ fn check_version(field: &'static str, version: &Version) -> Result<()> {
     Ok(())
 }
 
-fn check_integer(field: &str, value: u64) -> Result<()> {
+pub(crate) fn check_integer(field: &str, value: u64) -> Result<()> {
     if value > MAX_JSON_INTEGER {
         return Err(invalid(field, &value.to_string(), "at most 9007199254740991 (2^53 - 1)"));
     }
@@ -247,7 +256,7 @@ fn too_long(blob: &BlobEntry) -> Error {
     )
 }
 
-fn invalid(field: &str, found: &str, expected: &'static str) -> Error {
+pub(crate) fn invalid(field: &str, found: &str, expected: &'static str) -> Error {
     Error::InvalidValue { field: field.into(), found: excerpt(found), expected }
 }
 

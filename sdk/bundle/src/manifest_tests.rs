@@ -3,7 +3,7 @@ use crate::limits::{MAX_BLOB_NAME_BYTES, MAX_BUNDLE_BYTES};
 use crate::sha256;
 
 fn blob(name: &str, size: u64) -> BlobEntry {
-    BlobEntry { name: name.into(), size, sha256: sha256(name.as_bytes()) }
+    BlobEntry { name: name.into(), size, sha256: sha256(name.as_bytes()), plain: None }
 }
 
 fn manifest() -> Manifest {
@@ -14,6 +14,7 @@ fn manifest() -> Manifest {
         targets: vec!["host".into()],
         limits: Ceilings { max_arena_bytes: 1 << 20, max_macs: 5 },
         terms: Terms { kind: TermsKind::Free },
+        encryption: None,
         blobs: vec![blob("graph", 5)],
     }
 }

@@ -2,7 +2,7 @@
 
 mod blobs;
 mod refused;
-mod signers;
+pub(crate) mod signers;
 
 use std::io::Read as _;
 use std::ops::Range;
@@ -10,12 +10,13 @@ use std::path::Path;
 
 use bytes::Bytes;
 
+use crate::cipher::{self, ContentKey};
 use crate::envelope::{Envelope, PayloadType};
 use crate::header::{HEADER_BYTES, Header};
 use crate::limits::{BLOB_ALIGNMENT, MAX_BUNDLE_BYTES};
 use crate::{
-    Digest, Error, FactKind, Floors, KeyId, Manifest, PublicKey, Result, SigningKey, Trust, Verdict,
-    sdk_version, sha256, writer,
+    BlobEntry, Digest, Error, FactKind, Floors, KeyId, LicenseError, Manifest, PublicKey, Result, SigningKey,
+    Trust, Verdict, sdk_version, sha256, writer,
 };
 
 pub use refused::Refused;
@@ -243,7 +244,7 @@ impl Authentic {
             Ok(ranges) => {
                 self.verdict.note(FactKind::GoldenReplayed, false, "not run: it needs a device");
                 let Self { bytes, header, envelope, manifest, verdict, .. } = self;
-                Ok(Bundle { bytes: bytes.into(), header, envelope, manifest, ranges, verdict })
+                Ok(Bundle { bytes: bytes.into(), header, envelope, manifest, ranges, plain: None, verdict })
             }
             Err(error) => Err(Refused::new(error, self.verdict)),
         }
@@ -281,6 +282,8 @@ pub struct Bundle {
     envelope: Envelope,
     manifest: Manifest,
     ranges: Vec<Range<usize>>,
+    /// The blobs of an encrypted bundle, once it is unlocked.
+    plain: Option<Vec<Bytes>>,
     verdict: Verdict,
 }
 
@@ -308,16 +311,44 @@ impl Bundle {
         &mut self.verdict
     }
 
+    /// Whether its blobs are encrypted and were not decrypted yet.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.manifest.encryption.is_some() && self.plain.is_none()
+    }
+
+    /// Decrypts every blob and compares it with the manifest. A bundle without encryption stays as it is.
+    ///
+    /// # Errors
+    /// [`LicenseError::WrongContentKey`], [`LicenseError::ChunkNotAuthentic`], [`LicenseError::PlaintextDamaged`], or
+    /// [`Error::OutOfMemory`]: the plaintext is in memory beside the file.
+    pub fn unlock(mut self, key: &ContentKey) -> Result<Self> {
+        let Some(encryption) = &self.manifest.encryption else { return Ok(self) };
+        let (expected, found) = (encryption.key_commitment, key.commitment(encryption.binding));
+        if expected != found {
+            return Err(LicenseError::WrongContentKey { expected, found }.into());
+        }
+        let context = cipher::Context { publisher: self.manifest.app.name.publisher(), encryption };
+        let open = |(blob, range): (&BlobEntry, &Range<usize>)| {
+            let locked = || LicenseError::Locked { name: blob.name.clone() };
+            let plain = blob.plain.as_ref().ok_or_else(locked)?;
+            let sealed = self.bytes.get(range.clone()).unwrap_or_default();
+            cipher::open(key, &context, &blob.name, sealed, plain).map(Bytes::from_owner)
+        };
+        let blobs = self.manifest.blobs.iter().zip(&self.ranges).map(open).collect::<Result<Vec<_>>>()?;
+        let evidence = format!("{} blobs decrypted, each equal to its plaintext's SHA-256", blobs.len());
+        self.verdict.note(FactKind::PlaintextIntact, true, evidence);
+        self.plain = Some(blobs);
+        Ok(self)
+    }
+
     /// The bytes of a blob: the very bytes that were hashed.
     ///
     /// # Errors
-    /// [`Error::NoSuchBlob`].
+    /// [`Error::NoSuchBlob`], or [`LicenseError::Locked`].
     pub fn blob(&self, name: &str) -> Result<&[u8]> {
-        self.blobs().find_map(|(found, bytes)| (found == name).then_some(bytes)).ok_or_else(|| {
-            let names: Vec<_> = self.blobs().map(|(name, _)| name).take(8).collect();
-            let more = if self.ranges.len() > names.len() { ", …" } else { "" };
-            Error::NoSuchBlob { name: crate::name::excerpt(name), available: names.join(", ") + more }
-        })
+        let found = self.blobs().find_map(|(found, bytes)| (found == name).then_some(bytes));
+        found.ok_or_else(|| self.no_blob(name))
     }
 
     /// Like [`Bundle::blob`], sharing the bundle's memory.
@@ -325,13 +356,33 @@ impl Bundle {
     /// # Errors
     /// As [`Bundle::blob`].
     pub fn shared_blob(&self, name: &str) -> Result<Bytes> {
+        let plain = self.plain.iter().flatten().zip(&self.manifest.blobs);
+        for (bytes, blob) in plain {
+            if blob.name == name {
+                return Ok(bytes.clone());
+            }
+        }
         Ok(self.bytes.slice_ref(self.blob(name)?))
     }
 
-    /// Names and bytes of all blobs, in file order.
+    /// Names and bytes of all blobs, in file order; none of a bundle that is locked.
     pub fn blobs(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let bytes = self.ranges.iter().map(|range| self.bytes.get(range.clone()).unwrap_or_default());
+        let count = if self.is_locked() { 0 } else { self.ranges.len() };
+        let bytes = self.ranges.iter().take(count).enumerate().map(|(at, range)| match &self.plain {
+            Some(plain) => plain.get(at).map(|bytes| &bytes[..]).unwrap_or_default(),
+            None => self.bytes.get(range.clone()).unwrap_or_default(),
+        });
         self.manifest.blobs.iter().map(|blob| blob.name.as_str()).zip(bytes)
+    }
+
+    fn no_blob(&self, name: &str) -> Error {
+        let mut names = self.manifest.blobs.iter().map(|blob| blob.name.as_str());
+        if self.is_locked() && names.clone().any(|found| found == name) {
+            return LicenseError::Locked { name: crate::name::excerpt(name) }.into();
+        }
+        let shown: Vec<_> = names.by_ref().take(8).collect();
+        let more = if names.next().is_some() { ", …" } else { "" };
+        Error::NoSuchBlob { name: crate::name::excerpt(name), available: shown.join(", ") + more }
     }
 
     /// The whole file.

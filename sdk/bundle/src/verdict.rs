@@ -27,6 +27,16 @@ pub enum FactKind {
     BlobsIntact,
     /// The release was recorded, so that an older one will be refused.
     FloorRecorded,
+    /// A grant for this device covers the bundle.
+    Entitled,
+    /// The device key is bound to hardware; else it is a file, and the evidence says `software`.
+    DeviceBound,
+    /// Clock and usage records go on from where they were.
+    StateContinuous,
+    /// The newest revocation list is not older than the terms ask for.
+    Fresh,
+    /// Every decrypted blob equals the SHA-256 of its plaintext.
+    PlaintextIntact,
     /// The golden vectors gave the recorded outputs on this device.
     GoldenReplayed,
 }
@@ -44,6 +54,11 @@ impl fmt::Display for FactKind {
             Self::NotRolledBack => "not-rolled-back",
             Self::BlobsIntact => "blobs-intact",
             Self::FloorRecorded => "floor-recorded",
+            Self::Entitled => "entitled",
+            Self::DeviceBound => "device-bound",
+            Self::StateContinuous => "state-continuous",
+            Self::Fresh => "fresh",
+            Self::PlaintextIntact => "plaintext-intact",
             Self::GoldenReplayed => "golden-replayed",
         })
     }

@@ -2,11 +2,14 @@ use std::borrow::Cow;
 
 use semver::Version;
 
+use crate::cipher::{self, CHUNK_BYTES, Context};
 use crate::envelope::{Envelope, PayloadType};
 use crate::header::{HEADER_BYTES, Header};
 use crate::limits::{MAX_BUNDLE_BYTES, MAX_ENVELOPE_BYTES};
 use crate::manifest::{AppIdentity, BlobEntry, Ceilings, Manifest, SCHEMA, Terms, TermsKind};
-use crate::{Error, Result, SigningKey, sdk_version, sha256};
+use crate::{
+    Encryption, EncryptionAlgorithm, Error, KeyId, Plain, Result, SigningKey, Vault, sdk_version, sha256,
+};
 
 /// Makes a bundle.
 ///
@@ -19,6 +22,7 @@ pub struct BundleWriter<'a> {
     targets: Vec<String>,
     limits: Ceilings,
     terms: Terms,
+    encryption: Option<(&'a Vault, Vec<KeyId>)>,
     blobs: Vec<(String, Cow<'a, [u8]>)>,
 }
 
@@ -32,6 +36,7 @@ impl<'a> BundleWriter<'a> {
             targets: Vec::new(),
             limits: Ceilings::default(),
             terms: Terms { kind: TermsKind::Free },
+            encryption: None,
             blobs: Vec::new(),
         }
     }
@@ -64,6 +69,17 @@ impl<'a> BundleWriter<'a> {
         self
     }
 
+    /// Encrypts every blob with a key of the vendor's vault. Grants by the keys `issuers` will open the bundle.
+    #[must_use]
+    pub fn encrypt(mut self, vault: &'a Vault, issuers: &[KeyId]) -> Self {
+        let mut issuers = issuers.to_vec();
+        issuers.sort_unstable();
+        issuers.dedup();
+        self.terms = Terms { kind: TermsKind::Licensed };
+        self.encryption = Some((vault, issuers));
+        self
+    }
+
     /// Adds a blob; blobs lie in the file in the order in which they are added.
     #[must_use]
     pub fn blob(mut self, name: impl Into<String>, bytes: impl Into<Cow<'a, [u8]>>) -> Self {
@@ -81,19 +97,53 @@ impl<'a> BundleWriter<'a> {
             name: name.clone(),
             size: bytes.len() as u64,
             sha256: sha256(bytes),
+            plain: None,
         };
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             schema: SCHEMA,
             app: self.app,
             min_sdk: self.min_sdk,
             targets: if self.targets.is_empty() { vec!["host".into()] } else { self.targets },
             limits: self.limits,
             terms: self.terms,
+            encryption: None,
             blobs: self.blobs.iter().map(entry).collect(),
         };
+        let mut blobs = self.blobs;
+        if let Some((vault, issuers)) = self.encryption {
+            encrypt(&mut manifest, &mut blobs, vault, issuers)?;
+        }
         let envelope = Envelope::seal(PayloadType::MANIFEST, manifest.to_json()?, keys)?;
-        assemble(&envelope, &manifest, self.blobs.iter().map(|(_, bytes)| &bytes[..]))
+        assemble(&envelope, &manifest, blobs.iter().map(|(_, bytes)| &bytes[..]))
     }
+}
+
+/// Replaces blobs by their ciphertext, and says so in the manifest.
+fn encrypt(
+    manifest: &mut Manifest,
+    blobs: &mut [(String, Cow<'_, [u8]>)],
+    vault: &Vault,
+    issuers: Vec<KeyId>,
+) -> Result<()> {
+    let binding = manifest.binding()?;
+    let key = vault.content_key(binding);
+    let encryption = Encryption {
+        algorithm: EncryptionAlgorithm::Aes256GcmChunked,
+        chunk_bytes: CHUNK_BYTES,
+        binding,
+        key_commitment: key.commitment(binding),
+        issuers,
+    };
+    let publisher = manifest.app.name.publisher().to_owned();
+    let context = Context { publisher: &publisher, encryption: &encryption };
+    for ((name, bytes), entry) in blobs.iter_mut().zip(&mut manifest.blobs) {
+        let sealed = cipher::seal(&key, &context, name, bytes)?;
+        entry.plain = Some(Plain { size: entry.size, sha256: entry.sha256 });
+        (entry.size, entry.sha256) = (sealed.len() as u64, sha256(&sealed));
+        *bytes = sealed.into();
+    }
+    manifest.encryption = Some(encryption);
+    Ok(())
 }
 
 /// The file for an envelope, the manifest inside it, and the manifest's blobs in their order.

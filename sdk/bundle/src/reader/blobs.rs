@@ -85,6 +85,7 @@ mod tests {
             name: format!("blob{at}"),
             size: bytes.len() as u64,
             sha256: sha256(bytes),
+            plain: None,
         };
         let mut entries: Vec<_> = contents.iter().enumerate().map(entry).collect();
         let total: u64 = entries.iter().map(|blob| blob.size).sum();

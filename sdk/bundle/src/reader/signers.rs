@@ -7,7 +7,7 @@ use crate::{Digest, Error, FactKind, KeyId, Result, Trust, Verdict};
 use super::refused::step;
 
 /// Checks every signature; returns the known keys whose signatures hold, revoked ones included.
-pub(super) fn trusted(envelope: &Envelope, trust: &Trust, verdict: &mut Verdict) -> Result<Vec<KeyId>> {
+pub(crate) fn trusted(envelope: &Envelope, trust: &Trust, verdict: &mut Verdict) -> Result<Vec<KeyId>> {
     let mut signers = Vec::new();
     let mut refusal = None;
     for (keyid, check) in envelope.check(|id| trust.find_key(id)) {
@@ -85,6 +85,23 @@ pub(super) fn check_publisher(
     step(verdict, FactKind::Threshold, met, |()| format!("{counted} {plural} signed, {needed} needed"))
 }
 
-fn join(ids: impl Iterator<Item = KeyId>) -> String {
+/// Those of the signers that may sign for a publisher and are not revoked; one is enough for a grant.
+pub(crate) fn allowed(signers: Vec<KeyId>, publisher: &str, trust: &Trust) -> Result<Vec<KeyId>> {
+    let rule = trust.rule(publisher);
+    let revoked = signers.iter().find_map(|id| Some((*id, trust.revoked_key(*id)?)));
+    let may =
+        |id: &KeyId| trust.revoked_key(*id).is_none() && rule.is_some_and(|rule| rule.keys.contains(id));
+    let allowed: Vec<KeyId> = signers.iter().copied().filter(may).collect();
+    match (allowed.is_empty(), revoked) {
+        (false, _) => Ok(allowed),
+        (true, Some((keyid, reason))) => Err(Error::RevokedKey { keyid, reason: reason.into() }),
+        (true, None) => {
+            let (publisher, signers) = (publisher.into(), join(signers.into_iter()));
+            Err(Error::PublisherNotAllowed { publisher, signers })
+        }
+    }
+}
+
+pub(crate) fn join(ids: impl Iterator<Item = KeyId>) -> String {
     ids.map(|id| id.to_string()).collect::<Vec<_>>().join(", ")
 }

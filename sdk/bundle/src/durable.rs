@@ -1,0 +1,132 @@
+//! Files that survive a crash: after each call either the old or the new content is there, whole.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::{Error, Result};
+
+/// How long to wait for another process that holds a lock; each holds it for milliseconds.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where a write has got to. Tests end the process at each; what is found afterwards must be whole.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Step {
+    /// The bytes were handed to the system.
+    Written,
+    /// They are on the disk.
+    Synced,
+    /// The new file has taken the place of the old one.
+    Renamed,
+}
+
+/// Told of every step of a write.
+pub type Probe<'a> = &'a dyn Fn(Step);
+
+/// Replaces the file at `path`, or makes it; `private` lets nobody but its owner read it. Whoever may write at the same time
+/// holds a [`lock`].
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn replace(path: &Path, bytes: &[u8], private: bool, probe: Probe<'_>) -> Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let temporary = path.with_file_name(name);
+    let write = || -> std::io::Result<()> {
+        let mut file = create(&temporary, private)?;
+        file.write_all(bytes)?;
+        probe(Step::Written);
+        file.sync_all()?;
+        probe(Step::Synced);
+        fs::rename(&temporary, path)?;
+        probe(Step::Renamed);
+        path.parent().map_or(Ok(()), sync_dir)
+    };
+    write().map_err(io("write", path))
+}
+
+/// Adds a line to the end of a file, making it if it is not there.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn append_line(path: &Path, line: &[u8], private: bool, probe: Probe<'_>) -> Result<()> {
+    let write = || -> std::io::Result<()> {
+        let new = !path.exists();
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        restrict(&mut options, private);
+        let mut file = options.open(path)?;
+        file.write_all(&[line, b"\n"].concat())?;
+        probe(Step::Written);
+        file.sync_data()?;
+        probe(Step::Synced);
+        if new { path.parent().map_or(Ok(()), sync_dir) } else { Ok(()) }
+    };
+    write().map_err(io("write", path))
+}
+
+/// Makes a directory that only its owner may look into, and those above it.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn make_private_dir(path: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(io("make the directory", path))
+}
+
+/// Waits until no other process or thread holds the lock of the directory `dir`; it is held until the file is dropped, and
+/// ends with the process that holds it, however that ends.
+///
+/// # Errors
+/// [`Error::Io`], also when another process holds it for 10 seconds.
+pub fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("lock");
+    let file =
+        File::options().create(true).write(true).truncate(false).open(&path).map_err(io("open", &path))?;
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err(error) => return Err(io("lock", &path)(error.into())),
+        }
+    }
+}
+
+fn create(path: &Path, private: bool) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(true);
+    restrict(&mut options, private);
+    options.open(path)
+}
+
+#[cfg(unix)]
+fn restrict(options: &mut OpenOptions, private: bool) {
+    std::os::unix::fs::OpenOptionsExt::mode(options, if private { 0o600 } else { 0o644 });
+}
+
+#[cfg(not(unix))]
+fn restrict(_options: &mut OpenOptions, _private: bool) {}
+
+#[cfg(unix)]
+fn sync_dir(dir: &Path) -> std::io::Result<()> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_dir(_dir: &Path) -> std::io::Result<()> {
+    Ok(()) // directories cannot be opened as files there
+}
+
+pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
+    let path = path.to_owned();
+    move |source| Error::Io { action, path, source }
+}
