@@ -44,6 +44,10 @@ pub struct DevicePublic {
     pub strength: Strength,
 }
 
+/// The 32 bytes that all keys of a device follow from. Overwritten when dropped.
+#[derive(Clone)]
+pub struct DeviceSecret(Zeroizing<[u8; 32]>);
+
 /// A device's private keys. Overwritten when dropped.
 pub struct DeviceKey {
     signing: SigningKey,
@@ -62,13 +66,41 @@ pub struct WrappedKey {
     pub ciphertext: Bytes64<48>,
 }
 
+impl DeviceSecret {
+    /// A new one.
+    ///
+    /// # Errors
+    /// [`Error::Random`].
+    pub fn generate() -> Result<Self> {
+        cipher::random().map(Self)
+    }
+
+    /// One that was kept; `None` unless there are 32 bytes.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(|bytes| Self(Zeroizing::new(bytes)))
+    }
+
+    /// The bytes, for whatever keeps them.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DeviceSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeviceSecret(not shown)")
+    }
+}
+
 impl DeviceKey {
-    /// The keys that follow from a device's 32 secret bytes.
+    /// The keys that follow from a device's secret.
     ///
     /// # Errors
     /// [`Error::BrokenKey`] never, for 32 bytes.
-    pub fn from_secret(secret: &[u8; 32], strength: Strength) -> Result<Self> {
-        let part = |what: &[u8]| cipher::derive(secret, b"tilemark device v1", &[what]);
+    pub fn from_secret(secret: &DeviceSecret, strength: Strength) -> Result<Self> {
+        let part = |what: &[u8]| cipher::derive(secret.expose(), b"tilemark device v1", &[what]);
         let signing = SigningKey::from_ed25519_seed(&part(b"signing"))?;
         let (agreement, public) = Kem::derive_keypair(&*part(b"agreement"));
         let mut bytes = [0; 32];
@@ -261,7 +293,7 @@ mod tests {
     use super::*;
 
     fn device(seed: u8) -> DeviceKey {
-        DeviceKey::from_secret(&[seed; 32], Strength::Software).unwrap()
+        DeviceKey::from_secret(&DeviceSecret(Zeroizing::new([seed; 32])), Strength::Software).unwrap()
     }
 
     #[test]

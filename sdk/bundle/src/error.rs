@@ -376,6 +376,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0181", "not a regular file, or not a directory"),
     ("TM0182", "not enough memory"),
     ("TM0183", "a grant by a key that the bundle does not name as issuer"),
+    ("TM0184", "a chain of receipts is broken"),
+    ("TM0185", "two histories of one grant: a device went back to an older state"),
     ("TM0190", "a record does not fit the codec"),
 ];
 

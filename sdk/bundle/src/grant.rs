@@ -217,6 +217,20 @@ impl SignedGrant {
         Ok(Self { grant, digest: sha256(envelope.payload()), signers })
     }
 
+    /// Reads a grant that was verified when it was recorded under this digest. It has no signers, so it opens nothing.
+    ///
+    /// # Errors
+    /// As [`Envelope::parse`]; [`Error::BlobDamaged`] if it is another one.
+    pub fn recorded(bytes: &[u8], digest: Digest) -> Result<Self> {
+        let envelope = Envelope::parse(trim(bytes), Grant::PAYLOAD_TYPE)?;
+        let found = sha256(envelope.payload());
+        if found != digest {
+            return Err(Error::BlobDamaged { name: "grant".into(), expected: digest, found });
+        }
+        let grant: Grant = json::from_slice("grant", envelope.payload(), MAX_GRANT_BYTES)?;
+        Ok(Self { grant, digest, signers: Vec::new() })
+    }
+
     /// The claims.
     #[must_use]
     pub fn grant(&self) -> &Grant {

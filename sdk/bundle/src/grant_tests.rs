@@ -1,5 +1,7 @@
 use super::*;
-use crate::{Algorithm, AppIdentity, Bundle, BundleWriter, Offer, Request, Strength, Untrusted, Vault};
+use crate::{
+    Algorithm, AppIdentity, Bundle, BundleWriter, DeviceSecret, Offer, Request, Strength, Untrusted, Vault,
+};
 
 /// A vendor with a vault, an encrypted bundle, and a device that trusts the vendor.
 struct Shop {
@@ -36,7 +38,7 @@ impl Shop {
 }
 
 fn device(seed: u8) -> DeviceKey {
-    DeviceKey::from_secret(&[seed; 32], Strength::Software).unwrap()
+    DeviceKey::from_secret(&DeviceSecret::from_slice(&[seed; 32]).unwrap(), Strength::Software).unwrap()
 }
 
 fn owned() -> Offer {

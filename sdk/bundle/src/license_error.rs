@@ -39,6 +39,10 @@ pub enum LicenseError {
     OtherBundle { grant: Digest, granted: String, found: String },
     #[error("the bundle names other issuers of grants than {signers}")]
     IssuerNotNamed { signers: String },
+    #[error("receipt {seq} breaks the chain: {reason}")]
+    BrokenChain { seq: u64, reason: String },
+    #[error("two histories of the grant {grant}, different from receipt {seq} on")]
+    Fork { grant: Digest, seq: u64 },
 }
 
 impl LicenseError {
@@ -61,6 +65,8 @@ impl LicenseError {
             Self::OtherDevice { .. } => "TM0178",
             Self::OtherBundle { .. } => "TM0179",
             Self::IssuerNotNamed { .. } => "TM0183",
+            Self::BrokenChain { .. } => "TM0184",
+            Self::Fork { .. } => "TM0185",
         }
     }
 
@@ -71,7 +77,9 @@ impl LicenseError {
             | Self::OtherBundle { .. }
             | Self::IssuerNotNamed { .. }
             | Self::WrappedKey { .. } => ErrorKind::NotEntitled,
-            Self::NotSignedByDevice { .. } => ErrorKind::NotAuthentic,
+            Self::NotSignedByDevice { .. } | Self::BrokenChain { .. } | Self::Fork { .. } => {
+                ErrorKind::NotAuthentic
+            }
             Self::ChunkNotAuthentic { .. }
             | Self::SealedSize { .. }
             | Self::Rebound { .. }
@@ -111,6 +119,10 @@ impl LicenseError {
             }
             Self::NotSignedByDevice { .. } => {
                 "it was changed or put together by somebody else: ask for it again"
+            }
+            Self::BrokenChain { .. } => "receipts were changed, or made by a changed SDK: ask the buyer",
+            Self::Fork { .. } => {
+                "the device went back to an older state, or there are two of it: ask the buyer, and count both histories"
             }
             Self::OtherBundle { .. } => "make a request for this bundle and have it answered",
             Self::IssuerNotNamed { .. } => {

@@ -72,6 +72,12 @@ pub const MAX_GRANT_BYTES: usize = 1 << 20;
 /// Bundles that one grant has keys for.
 pub const MAX_GRANTED_BUNDLES: usize = 1024;
 
+/// One receipt; ours have about 600.
+pub const MAX_RECEIPT_BYTES: usize = 4096;
+
+/// All receipts of one grant with what belongs to them: a million of them and more.
+pub const MAX_STATEMENT_BYTES: usize = 1 << 30;
+
 /// A vendor's ledger: about 250 bytes a grant.
 pub const MAX_LEDGER_BYTES: usize = 1 << 30;
 

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use tilemark_bundle::{Bundle, Digest, Manifest, Refused, Trust, Untrusted, Verdict};
 use tilemark_engine::{Compiled, Device};
-use tilemark_model::{Graph, shape};
+use tilemark_model::{Graph, Tensor, shape};
 use tilemark_pipeline::Pipeline;
 
+use crate::batch;
 use crate::contents;
 use crate::error::Error;
 use crate::fleet::Fleet;
 use crate::golden::{self, Golden, Replay};
 use crate::home::Home;
 use crate::input::Input;
+use crate::license::License;
 use crate::session::Session;
 use crate::tuning::TuningCache;
 
@@ -32,9 +34,16 @@ pub fn open(path: impl AsRef<Path>, trust: &Trust) -> Result<App, Error> {
 /// # Errors
 /// Those of [`open`].
 pub fn open_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result<App, Error> {
+    App::load(verify_with(path, trust, home)?, trust, home).map_err(|denied| denied.0)
+}
+
+/// Verifies a bundle and loads nothing of it. One that needs a grant is locked: [`App::load`] looks for the grant.
+///
+/// # Errors
+/// [`Error::Refused`] with the whole verdict.
+pub fn verify_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result<Bundle, Error> {
     let untrusted = Untrusted::from_path(path).map_err(Refused::from).map_err(Error::refused)?;
-    let bundle = untrusted.verify_with(trust, &home.floors()?).map_err(Error::refused)?;
-    Ok(App::from_bundle(bundle)?.with_tuning(home.tuning()))
+    untrusted.verify_with(trust, &home.floors()?).map_err(Error::refused)
 }
 
 /// An app whose bundle was verified: graph and pipeline loaded and checked, ready to make sessions. Cloning is cheap.
@@ -42,6 +51,7 @@ pub fn open_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result<A
 pub struct App {
     parts: Arc<Parts>,
     tuning: Option<TuningCache>,
+    license: Option<Arc<License>>,
 }
 
 #[derive(Debug)]
@@ -53,7 +63,29 @@ pub(crate) struct Parts {
 }
 
 impl App {
-    /// Loads the contents of a verified bundle.
+    /// Loads a verified bundle for use on this machine. If its terms ask for a grant, the best one that is installed in
+    /// `home` unlocks it; from then on every inference counts.
+    ///
+    /// # Errors
+    /// With what verification found so far: [`Error::Unlicensed`], or [`Error::Bundle`] for a grant that is of no use here;
+    /// those of [`App::from_bundle`].
+    pub fn load(mut bundle: Bundle, trust: &Trust, home: &Home) -> Result<Self, Box<(Error, Verdict)>> {
+        if !bundle.is_locked() {
+            let verdict = bundle.verdict().clone();
+            let app = Self::from_bundle(bundle).map_err(|error| Box::new((error, verdict)))?;
+            return Ok(app.with_tuning(home.tuning()));
+        }
+        let entitled = home.licenses().entitle(&mut bundle, trust);
+        let verdict = bundle.verdict().clone();
+        let load = || {
+            let (license, key) = entitled?;
+            let app = Self::from_bundle(bundle.unlock(&key)?)?.with_tuning(home.tuning());
+            Ok(Self { license: Some(Arc::new(license)), ..app })
+        };
+        load().map_err(|error| Box::new((error, verdict)))
+    }
+
+    /// Loads the contents of a verified bundle that needs no grant, or was unlocked.
     ///
     /// # Errors
     /// [`Error::Bundle`], [`Error::Model`] or [`Error::Pipeline`] if a blob is missing or invalid, and
@@ -65,7 +97,7 @@ impl App {
         let pipeline = Pipeline::new(spec, interface, &contents::read_resources(&bundle))?;
         let golden = golden::read(&bundle)?;
         let parts = Parts { bundle, graph: Arc::new(graph), pipeline, golden };
-        let app = Self { parts: Arc::new(parts), tuning: None };
+        let app = Self { parts: Arc::new(parts), tuning: None, license: None };
         app.check_macs()?;
         Ok(app)
     }
@@ -146,6 +178,11 @@ impl App {
         self.parts.bundle.verdict()
     }
 
+    /// The grant that it runs under; `None` where its terms ask for none.
+    pub fn license(&self) -> Option<&License> {
+        self.license.as_deref()
+    }
+
     /// The integer program.
     pub fn graph(&self) -> &Arc<Graph> {
         &self.parts.graph
@@ -161,6 +198,25 @@ impl App {
         let blobs = &self.manifest().blobs;
         let graph = blobs.iter().find(|blob| blob.name == contents::GRAPH);
         graph.map_or(self.identity(), |blob| blob.sha256)
+    }
+
+    /// The same app for replays of golden vectors, which show nothing that is not in the bundle already: they do not count.
+    pub(crate) fn unmetered(&self) -> Self {
+        Self { license: None, ..self.clone() }
+    }
+
+    /// Counts the inferences that a run on these inputs makes, one for each row of a batch, or refuses them.
+    pub(crate) fn admit(&self, inputs: &[Tensor]) -> Result<(), Error> {
+        let Some(license) = &self.license else { return Ok(()) };
+        let rows = inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(1);
+        let batch = rows > 1 && batch::is_dynamic(self.graph());
+        license.take(if batch { rows } else { 1 })
+    }
+
+    /// The same for a run whose caller gets the model's own tensors.
+    pub(crate) fn admit_raw(&self, inputs: &[Tensor]) -> Result<(), Error> {
+        self.license.iter().try_for_each(|license| license.check_output("the model's tensors"))?;
+        self.admit(inputs)
     }
 
     pub(crate) fn golden(&self) -> &[Golden] {

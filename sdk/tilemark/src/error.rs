@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use tilemark_bundle::{Refused, Verdict};
 
+use crate::license::Unlicensed;
+
 /// An error of the SDK. Those of the crates below keep their own code, message and hint.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +25,17 @@ pub enum Error {
     /// Something about the device.
     #[error(transparent)]
     Engine(#[from] tilemark_engine::Error),
+    /// The terms do not allow it here and now.
+    #[error(transparent)]
+    Unlicensed(#[from] Unlicensed),
+    /// What keeps this device's key does not give it, or is not known.
+    #[error("the keeper of the device's key, {name}: {reason}")]
+    Keeper {
+        /// Which.
+        name: String,
+        /// What happened.
+        reason: String,
+    },
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -106,6 +119,8 @@ pub enum ErrorKind {
     NotTrusted,
     /// The caller asked for something impossible.
     Usage,
+    /// Nobody granted the use of the app here, or not any more.
+    NotEntitled,
     /// There is no such device, or none that fits.
     NoDevice,
     /// The user's input is bad.
@@ -127,6 +142,19 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0507", "a device departs from the golden vectors"),
     ("TM0520", "data to calibrate or measure with does not fit"),
     ("TM0521", "a tensor of a float model cannot be quantized"),
+    ("TM0530", "no grant for the app on this device"),
+    ("TM0531", "the grant is used up"),
+    ("TM0532", "the grant has ended"),
+    ("TM0533", "the grant has not begun"),
+    ("TM0534", "the clock was set back"),
+    ("TM0535", "the record of use is an older one than was written: restored, cut or removed"),
+    ("TM0536", "the record of use was written by another device: copied"),
+    ("TM0537", "the device's key or its record of use is damaged"),
+    ("TM0538", "the record of use is missing"),
+    ("TM0539", "a grant that was used up is installed again"),
+    ("TM0540", "every seat is taken"),
+    ("TM0541", "more of the result than the grant gives out"),
+    ("TM0550", "the keeper of the device's key does not give it"),
 ];
 
 impl Error {
@@ -142,6 +170,8 @@ impl Error {
             Error::Model(error) => error.code(),
             Error::Pipeline(error) => error.code(),
             Error::Engine(error) => error.code(),
+            Error::Unlicensed(error) => error.code(),
+            Error::Keeper { .. } => "TM0550",
             Error::Io { .. } => "TM0501",
             Error::NoHome => "TM0502",
             Error::Contents { .. } => "TM0503",
@@ -162,6 +192,8 @@ impl Error {
             Error::Model(error) => error.hint().to_string(),
             Error::Pipeline(error) => error.hint().to_string(),
             Error::Engine(error) => error.hint().to_string(),
+            Error::Unlicensed(error) => error.hint().to_string(),
+            Error::Keeper { .. } => "docs/trust.md says what each keeper needs".into(),
             Error::Io { .. } => "check the path and its permissions".into(),
             Error::NoHome => "set TILEMARK_HOME to a directory that outlives the process".into(),
             Error::Contents { .. } | Error::CeilingExceeded { .. } => {
@@ -190,6 +222,7 @@ impl Error {
             Error::Bundle(error) => bundle_kind(error),
             Error::Pipeline(error) if error.is_input() => ErrorKind::BadInput,
             Error::Engine(error) => engine_kind(error),
+            Error::Unlicensed(_) => ErrorKind::NotEntitled,
             Error::InputTooLarge { .. } | Error::Samples { .. } => ErrorKind::BadInput,
             Error::GoldenMismatch { .. } => ErrorKind::GoldenMismatch,
             _ => ErrorKind::Failed,
@@ -210,6 +243,7 @@ fn bundle_kind(error: &tilemark_bundle::Error) -> ErrorKind {
     use tilemark_bundle::ErrorKind as Bundle;
     match error.kind() {
         Bundle::NotAuthentic | Bundle::NotTrusted => ErrorKind::NotTrusted,
+        Bundle::NotEntitled => ErrorKind::NotEntitled,
         _ => ErrorKind::Failed,
     }
 }

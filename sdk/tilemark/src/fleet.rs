@@ -31,6 +31,7 @@ impl Fleet {
         let start = Instant::now();
         let requests =
             inputs.into_iter().map(|input| prepare_input(&self.app, input)).collect::<Result<Vec<_>, _>>()?;
+        requests.iter().try_for_each(|request| self.app.admit(request))?;
         let infer = Instant::now();
         let answers = self.engine.run_many(&requests)?;
         let post = Instant::now();

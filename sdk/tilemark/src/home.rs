@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use tilemark_bundle::Floors;
 
 use crate::error::Error;
+use crate::license::{Clock, Licenses};
 use crate::tuning::TuningCache;
 
-/// The state directory: rollback floors and measurements of kernels today; grants later.
+/// The state directory: rollback floors, the device's key and its licences, measurements of kernels.
 #[derive(Clone, Debug)]
-pub struct Home(PathBuf);
+pub struct Home {
+    path: PathBuf,
+    clock: Clock,
+}
 
 impl Home {
     /// `TILEMARK_HOME`, or else `tilemark` in the user's data directory (`XDG_DATA_HOME`, `~/.local/share`).
@@ -21,30 +25,41 @@ impl Home {
         variable("TILEMARK_HOME")
             .or_else(|| variable("XDG_DATA_HOME").map(|data| data.join("tilemark")))
             .or_else(|| variable("HOME").map(|home| home.join(".local/share/tilemark")))
-            .map(Self)
+            .map(Self::at)
             .ok_or(Error::NoHome)
     }
 
     /// A state directory of the caller's choice.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self { path: path.into(), clock: Clock::system() }
+    }
+
+    /// The same directory with another clock: licences and their receipts go by it.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// This device's key, its grants, and how far they were used.
+    pub fn licenses(&self) -> Licenses {
+        Licenses::at(self.path.clone(), self.clock.clone())
     }
 
     /// The directory; it is made when something is first kept in it.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 
     /// Whether something can be kept there: tries it with an empty file, which it removes.
     pub fn is_usable(&self) -> bool {
-        let probe = self.0.join(format!(".probe.{}", std::process::id()));
-        let written = std::fs::create_dir_all(&self.0).and_then(|()| std::fs::write(&probe, b""));
+        let probe = self.path.join(format!(".probe.{}", std::process::id()));
+        let written = std::fs::create_dir_all(&self.path).and_then(|()| std::fs::write(&probe, b""));
         written.and_then(|()| std::fs::remove_file(&probe)).is_ok()
     }
 
     /// What was measured of kernels on this machine. Losing it costs the time to measure again.
     pub fn tuning(&self) -> TuningCache {
-        TuningCache::at(self.0.join("tuning"))
+        TuningCache::at(self.path.join("tuning"))
     }
 
     /// The highest release of each app that this machine has accepted.
@@ -52,7 +67,7 @@ impl Home {
     /// # Errors
     /// [`Error::Bundle`] if the record cannot be read.
     pub fn floors(&self) -> Result<Floors, Error> {
-        Ok(Floors::open(self.0.join("floors"))?)
+        Ok(Floors::open(self.path.join("floors"))?)
     }
 }
 

@@ -36,13 +36,14 @@ mod golden;
 mod home;
 mod input;
 mod known_answer;
+pub mod license;
 mod output;
 pub mod pack;
 pub mod quantize;
 mod session;
 mod tuning;
 
-pub use app::{App, Choice, CompiledApp, open, open_with};
+pub use app::{App, Choice, CompiledApp, open, open_with, verify_with};
 pub use error::{CODES, Error, ErrorKind};
 pub use fleet::Fleet;
 pub use golden::{Divergence, Replay};
@@ -54,8 +55,9 @@ pub use session::Session;
 pub use tuning::{TuningCache, TuningState};
 
 pub use tilemark_bundle::{
-    Algorithm, Bundle, Digest, Fact, FactKind, KeyId, Manifest, PublicKey, Refused, SigningKey, Trust,
-    Untrusted, Verdict,
+    Algorithm, Bundle, DeviceId, DeviceKey, Digest, Fact, FactKind, Grant, GrantClass, KeyId, LedgerEntry,
+    Manifest, Offer, OutputLevel, Permit, PublicKey, Refused, Releases, SignedGrant, SigningKey, Statement,
+    Strength, Trust, Untrusted, Usage, Vault, Verdict,
 };
 pub use tilemark_engine::{
     Basis, CpuLevel, Device, KernelInfo, Plan, StepInfo, Tuning, all_kernels, peak_macs_per_second,

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tilemark_bundle::OutputLevel;
 use tilemark_engine::Plan;
 use tilemark_model::{Tensor, ValueId, shape};
-use tilemark_pipeline::Outcome;
+use tilemark_pipeline::{Label, Outcome};
 
 use crate::app::App;
 use crate::batch;
@@ -31,7 +32,8 @@ impl Session {
     /// Runs the whole app on one input: pre-processing, model, post-processing.
     ///
     /// # Errors
-    /// [`Error::Pipeline`] if the input does not fit the app, [`Error::Engine`] if the device fails.
+    /// [`Error::Pipeline`] if the input does not fit the app, [`Error::Unlicensed`] if its grant does not allow another
+    /// inference, [`Error::Engine`] if the device fails.
     pub fn run(&mut self, input: Input) -> Result<Output, Error> {
         let start = Instant::now();
         let inputs = self.prepare_input(input)?;
@@ -57,6 +59,7 @@ impl Session {
             return each.iter().map(|inputs| self.run_prepared(inputs, pre)).collect();
         }
         let stacked = batch::stack(each)?;
+        self.app.admit(&stacked)?;
         let infer = Instant::now();
         let outputs = self.engine.run(&stacked)?;
         let post = Instant::now();
@@ -81,8 +84,10 @@ impl Session {
     /// where the model is quantized.
     ///
     /// # Errors
-    /// [`Error::Engine`] if a tensor does not fit or the device fails.
+    /// [`Error::Engine`] if a tensor does not fit or the device fails, [`Error::Unlicensed`] if the app's grant does not allow
+    /// it.
     pub fn run_tensors(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
+        self.app.admit_raw(inputs)?;
         Ok(self.engine.run(inputs)?)
     }
 
@@ -95,6 +100,7 @@ impl Session {
         inputs: &[Tensor],
         observe: impl FnMut(ValueId, &Tensor),
     ) -> Result<Vec<Tensor>, Error> {
+        self.app.admit_raw(inputs)?;
         Ok(self.engine.run_observed(inputs, observe)?)
     }
 
@@ -104,6 +110,7 @@ impl Session {
     /// # Errors
     /// Those of [`Session::run_tensors`].
     pub fn run_timed(&mut self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Duration>), Error> {
+        self.app.admit_raw(inputs)?;
         Ok(self.engine.run_timed(inputs)?)
     }
 
@@ -123,6 +130,7 @@ impl Session {
 
     /// Model and post-processing; `pre` is the time that the inputs took already.
     fn run_prepared(&mut self, inputs: &[Tensor], pre: f64) -> Result<Output, Error> {
+        self.app.admit(inputs)?;
         let infer = Instant::now();
         let outputs = self.engine.run(inputs)?;
         let post = Instant::now();
@@ -146,7 +154,25 @@ pub(crate) fn finish(app: &App, outputs: &[Tensor]) -> Result<(BTreeMap<String, 
     let declared = declared(graph, outputs)?;
     let names = graph.outputs.iter().map(|port| port.name.clone());
     let tensors = names.zip(declared.iter().cloned()).collect();
-    Ok((tensors, app.pipeline().post(declared)?))
+    let outcome = app.pipeline().post(declared)?;
+    match app.license().map(|license| license.grant().output) {
+        Some(OutputLevel::Label) => Ok((BTreeMap::new(), best_label(app, outcome)?)),
+        _ => Ok((tensors, outcome)),
+    }
+}
+
+/// What a grant of that output level gives out: the name of the best label, no score and nothing else.
+fn best_label(app: &App, outcome: Outcome) -> Result<Outcome, Error> {
+    match outcome.labels.and_then(|labels| labels.into_iter().next()) {
+        Some(best) => {
+            let best = Label { score: f32::NAN, ..best };
+            Ok(Outcome { labels: Some(vec![best]), ..Outcome::default() })
+        }
+        None => app
+            .license()
+            .map_or(Ok(()), |license| license.check_output("an app without labels"))
+            .map(|()| Outcome::default()),
+    }
 }
 
 fn ms(from: Instant, to: Instant) -> f64 {

@@ -7,7 +7,9 @@ mod lint;
 
 use std::path::{Path, PathBuf};
 
-use tilemark_bundle::{AppIdentity, BundleWriter, Ceilings, SigningKey, codec};
+use tilemark_bundle::{
+    AppIdentity, BundleWriter, Ceilings, KeyId, PublicKey, SigningKey, Trust, Untrusted, Vault, codec,
+};
 use tilemark_model::import::{Imported, import_traced};
 use tilemark_model::numerics::narrow::{Number, collect};
 use tilemark_model::{DType, Data, Graph, Tensor, shape};
@@ -112,10 +114,35 @@ impl Package {
     /// # Errors
     /// [`Error::Bundle`] if it is beyond a bundle's limits.
     pub fn sign(&self, keys: &[&SigningKey]) -> Result<Vec<u8>, Error> {
+        Ok(self.writer().sign(keys)?)
+    }
+
+    /// Signs the app with its blobs encrypted, and registers it in the vault, so that grants for it can be issued. Grants by
+    /// the keys that sign it will open it, and by those of `issuers`.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`] if it is beyond a bundle's limits, or the vault cannot be written.
+    pub fn sign_encrypted(
+        &self,
+        keys: &[&SigningKey],
+        vault: &Vault,
+        issuers: &[KeyId],
+    ) -> Result<Vec<u8>, Error> {
+        let signers: Vec<PublicKey> = keys.iter().map(|key| key.public().clone()).collect();
+        let ids = signers.iter().map(PublicKey::id);
+        let issuers: Vec<KeyId> = ids.clone().chain(issuers.iter().copied()).collect();
+        let bytes = self.writer().encrypt(vault, &issuers).sign(keys)?;
+        // Verified as an integrator would: what is registered is what is in the file.
+        let known = signers.iter().fold(Trust::builder(), |trust, key| trust.key(key.clone()));
+        let trust = known.any_publisher(&ids.collect::<Vec<_>>(), 1).build()?;
+        let bundle = Untrusted::from_bytes(bytes)?.verify(&trust).map_err(Error::refused)?;
+        vault.register(&bundle)?;
+        Ok(bundle.as_bytes().to_vec())
+    }
+
+    fn writer(&self) -> BundleWriter<'_> {
         let writer = BundleWriter::new(self.identity.clone()).target("host").limits(self.ceilings);
-        let writer =
-            self.blobs.iter().fold(writer, |writer, (name, bytes)| writer.blob(name, bytes.as_slice()));
-        Ok(writer.sign(keys)?)
+        self.blobs.iter().fold(writer, |writer, (name, bytes)| writer.blob(name, bytes.as_slice()))
     }
 }
 
