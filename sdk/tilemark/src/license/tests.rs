@@ -1,1 +1,499 @@
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use tilemark_bundle::{
+    Algorithm, AppIdentity, BundleWriter, Offer, SigningKey, Untrusted, Vault, durable::Step as Point,
+};
+
+use super::*;
+
+/// A vendor, one of its bundles, and a device with a clock that the test sets.
+struct Shop {
+    folder: tempfile::TempDir,
+    key: SigningKey,
+    vault: Vault,
+    file: Vec<u8>,
+    clock: Arc<AtomicU64>,
+}
+
+const START: u64 = 1_800_000_000;
+const DAY: u64 = 86_400;
+
+impl Shop {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::open_or_create(folder.path().join("vault")).unwrap();
+        let key = SigningKey::generate(Algorithm::Ed25519).unwrap();
+        let app = AppIdentity::new("acme/tagger", "1.0.0", 7, "MIT", "").unwrap();
+        let writer = BundleWriter::new(app).blob("graph", &b"integers"[..]);
+        let file = writer.encrypt(&vault, &[key.public().id()]).sign(&[&key]).unwrap();
+        let shop = Self { folder, key, vault, file, clock: Arc::new(AtomicU64::new(START)) };
+        shop.vault.register(&shop.bundle()).unwrap();
+        shop
+    }
+
+    fn trust(&self) -> Trust {
+        Trust::key(self.key.public().clone())
+    }
+
+    fn bundle(&self) -> Bundle {
+        Untrusted::from_bytes(self.file.clone()).unwrap().verify(&self.trust()).unwrap()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A device whose state is in a folder of this name.
+    fn device(&self, name: &str) -> Licenses {
+        Licenses::at(self.path(name), Clock::given(self.clock.clone()))
+    }
+
+    fn set_clock(&self, to: u64) {
+        self.clock.store(to, Ordering::Relaxed);
+    }
+
+    fn issue(&self, device: &Licenses, offer: &Offer) -> Vec<u8> {
+        let request = device.request(&self.bundle(), &*keeper("file").unwrap()).unwrap();
+        self.vault.issue(&request, offer, &self.key, self.clock.load(Ordering::Relaxed)).unwrap()
+    }
+
+    /// Issues and installs.
+    fn grant(&self, device: &Licenses, offer: &Offer) -> SignedGrant {
+        let grant = self.issue(device, offer);
+        device.install(&grant, &self.trust()).unwrap().0
+    }
+
+    fn entitle(&self, device: &Licenses) -> Result<License, Error> {
+        let mut bundle = self.bundle();
+        let (license, key) = device.entitle(&mut bundle, &self.trust())?;
+        assert_eq!(bundle.unlock(&key).unwrap().blob("graph").unwrap(), b"integers");
+        Ok(license)
+    }
+
+    #[track_caller]
+    fn refused(&self, device: &Licenses, code: &str) {
+        let error = self.entitle(device).err();
+        assert_eq!(error.as_ref().map(Error::code), Some(code), "{error:?}");
+        assert!(!error.unwrap().hint().is_empty());
+    }
+
+    /// What the vendor finds in the device's statement.
+    fn audit(&self, device: &Licenses, grant: &SignedGrant) -> Statement {
+        Statement::verify(&device.statement(grant.grant().id).unwrap(), &self.trust()).unwrap()
+    }
+}
+
+fn owned() -> Offer {
+    Offer::new(GrantClass::Owned)
+}
+
+fn trial(inferences: u64) -> Offer {
+    Offer { inferences: Some(inferences), ..Offer::new(GrantClass::Trial) }
+}
+
+fn until(class: GrantClass, end: u64) -> Offer {
+    Offer { not_after: Some(end), ..Offer::new(class) }
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// How many inferences a license gives before it refuses.
+fn drain(license: &License) -> u64 {
+    (0..).find(|_| license.take(1).is_err()).unwrap()
+}
+
+#[test]
+fn a_device_without_a_grant_is_told_what_to_do() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    shop.refused(&device, "TM0530");
+    let grant = shop.issue(&shop.device("b"), &owned());
+    assert_eq!(device.install(&grant, &shop.trust()).unwrap_err().code(), "TM0530");
+    device.request(&shop.bundle(), &*keeper("file").unwrap()).unwrap();
+    shop.refused(&device, "TM0530");
+    assert_eq!(device.install(&grant, &shop.trust()).unwrap_err().code(), "TM0178");
+    assert!(device.installed().unwrap().is_empty());
+}
+
+#[test]
+fn a_trial_stops_at_its_end_across_processes() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    let grant = shop.grant(&device, &trial(3));
+    for left in (0..3).rev() {
+        // As in a process of its own: the license is dropped after one inference.
+        let license = shop.entitle(&device).unwrap();
+        license.take(1).unwrap();
+        drop(license);
+        assert_eq!(shop.audit(&device, &grant).usage().used, 3 - left);
+    }
+    shop.refused(&device, "TM0531");
+    let listed = device.installed().unwrap();
+    assert!(listed[0].refusal.as_ref().unwrap().contains("3 of 3"), "{listed:?}");
+}
+
+#[test]
+fn what_was_not_used_goes_back_when_a_process_ends() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    let grant = shop.grant(&device, &trial(6400));
+    let license = shop.entitle(&device).unwrap();
+    (0..7).for_each(|_| license.take(1).unwrap());
+    assert_eq!(shop.audit(&device, &grant).usage().used, 100, "a block is reserved");
+    drop(license);
+    assert_eq!(shop.audit(&device, &grant).usage().used, 7);
+    // A batch larger than a block, and one that is larger than what is left.
+    let license = shop.entitle(&device).unwrap();
+    license.take(500).unwrap();
+    assert_eq!(license.take(5894).unwrap_err().code(), "TM0531");
+    license.take(5893).unwrap();
+    assert_eq!(license.take(1).unwrap_err().code(), "TM0531");
+}
+
+#[test]
+fn a_grant_that_was_used_up_cannot_be_installed_again() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    let text = shop.issue(&device, &trial(2));
+    let (grant, first) = device.install(&text, &shop.trust()).unwrap();
+    assert_eq!(
+        (first, device.install(&text, &shop.trust()).unwrap().1),
+        (Installation::New, Installation::Known)
+    );
+    assert_eq!(drain(&shop.entitle(&device).unwrap()), 2);
+    assert_eq!(device.install(&text, &shop.trust()).unwrap_err().code(), "TM0539");
+    // Nor with its file and its receipts removed: the witness knows it.
+    std::fs::remove_file(device.grant_path(grant.grant().id)).unwrap();
+    assert_eq!(device.install(&text, &shop.trust()).unwrap_err().code(), "TM0539");
+    std::fs::remove_dir_all(shop.path("a/license/receipts")).unwrap();
+    assert_eq!(device.install(&text, &shop.trust()).unwrap_err().code(), "TM0535");
+    std::fs::remove_dir_all(shop.path("a/license")).unwrap();
+    assert_eq!(device.install(&text, &shop.trust()).unwrap_err().code(), "TM0538");
+    // With its key removed too, it is another device.
+    std::fs::remove_dir_all(shop.path("a")).unwrap();
+    device.request(&shop.bundle(), &*keeper("file").unwrap()).unwrap();
+    assert_eq!(device.install(&text, &shop.trust()).unwrap_err().code(), "TM0178");
+}
+
+#[test]
+fn state_that_was_put_back_is_noticed() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    let grant = shop.grant(&device, &trial(10));
+    let log = shop.path(&format!("a/license/receipts/{}.log", grant.grant().id));
+    let witness = shop.path("a/license/witness.json");
+    shop.entitle(&device).unwrap().take(1).unwrap();
+    let (old_log, old_witness) = (std::fs::read(&log).unwrap(), std::fs::read(&witness).unwrap());
+    (0..3).for_each(|_| shop.entitle(&device).unwrap().take(1).unwrap());
+    let (new_log, new_witness) = (std::fs::read(&log).unwrap(), std::fs::read(&witness).unwrap());
+    std::fs::write(&log, &old_log).unwrap();
+    shop.refused(&device, "TM0535");
+    std::fs::write(&log, &new_log).unwrap();
+    std::fs::write(&witness, &old_witness).unwrap();
+    shop.refused(&device, "TM0535");
+    std::fs::write(&witness, &new_witness).unwrap();
+    shop.entitle(&device).unwrap();
+    // Cut by one receipt, and removed.
+    let cut = new_log[..new_log.len() - 1].iter().rposition(|b| *b == b'\n').unwrap() + 1;
+    std::fs::write(&log, &new_log[..cut]).unwrap();
+    shop.refused(&device, "TM0535");
+    std::fs::remove_file(&log).unwrap();
+    shop.refused(&device, "TM0535");
+    std::fs::write(&log, &new_log).unwrap();
+    std::fs::remove_file(&witness).unwrap();
+    shop.refused(&device, "TM0538");
+}
+
+#[test]
+fn both_put_back_at_once_is_found_by_the_vendor() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    let grant = shop.grant(&device, &trial(10));
+    shop.entitle(&device).unwrap().take(1).unwrap();
+    copy_dir(&shop.path("a"), &shop.path("backup"));
+    (0..3).for_each(|_| shop.entitle(&device).unwrap().take(1).unwrap());
+    let before = shop.audit(&device, &grant);
+    std::fs::remove_dir_all(shop.path("a")).unwrap();
+    copy_dir(&shop.path("backup"), &shop.path("a"));
+    // Software alone cannot see this; docs/trust.md says so.
+    shop.set_clock(START + 60);
+    (0..5).for_each(|_| shop.entitle(&device).unwrap().take(1).unwrap());
+    let after = shop.audit(&device, &grant);
+    assert_eq!(after.continues(&before).unwrap_err().code(), "TM0185");
+}
+
+#[test]
+fn state_of_another_device_is_refused() {
+    let shop = Shop::new();
+    let (one, two) = (shop.device("a"), shop.device("b"));
+    shop.grant(&one, &trial(10));
+    shop.grant(&two, &trial(10));
+    shop.entitle(&two).unwrap().take(1).unwrap();
+    let log = |name: &str| {
+        let folder = shop.path(name).join("license/receipts");
+        std::fs::read_dir(folder).unwrap().next().map(|entry| entry.unwrap().path())
+    };
+    let target =
+        shop.path("a/license/receipts").join(format!("{}.log", one.installed().unwrap()[0].grant.grant().id));
+    std::fs::copy(log("b").unwrap(), &target).unwrap();
+    shop.refused(&one, "TM0536");
+    std::fs::remove_file(target).unwrap();
+    std::fs::copy(shop.path("b/license/witness.json"), shop.path("a/license/witness.json")).unwrap();
+    shop.refused(&one, "TM0536");
+}
+
+#[test]
+fn any_changed_byte_of_the_state_is_refused() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    let grant = shop.grant(&device, &trial(100));
+    shop.entitle(&device).unwrap().take(1).unwrap();
+    let witness = shop.path("a/license/witness.json");
+    let identity = shop.path("a/device/identity.json");
+    let installed = device.grant_path(grant.grant().id);
+    for path in [witness, identity, installed] {
+        let good = std::fs::read(&path).unwrap();
+        for at in (0..good.len()).step_by(7) {
+            let mut bad = good.clone();
+            bad[at] ^= 4;
+            std::fs::write(&path, &bad).unwrap();
+            assert!(shop.entitle(&device).is_err(), "{} byte {at}", path.display());
+        }
+        std::fs::write(&path, &good).unwrap();
+        shop.entitle(&device).unwrap();
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_gains_nothing() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    shop.grant(&device, &until(GrantClass::Trial, START + 10 * DAY));
+    let license = shop.entitle(&device).unwrap();
+    shop.set_clock(START + 9 * DAY);
+    shop.entitle(&device).unwrap();
+    shop.set_clock(START + 11 * DAY);
+    assert_eq!(license.take(1).unwrap_err().code(), "TM0532", "also in a session that runs");
+    shop.refused(&device, "TM0532");
+    shop.set_clock(START + DAY);
+    shop.refused(&device, "TM0534");
+    shop.set_clock(START + 9 * DAY - 200);
+    shop.entitle(&device).unwrap();
+    // A clock that was once far ahead harms nothing that a new grant would not mend.
+    shop.set_clock(START);
+    let offer = Offer { again: true, ..until(GrantClass::Trial, START + 10 * DAY) };
+    shop.grant(&device, &offer);
+    shop.entitle(&device).unwrap();
+}
+
+#[test]
+fn a_clock_that_is_set_back_is_shown_where_it_does_not_matter() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    shop.grant(&device, &trial(10));
+    shop.entitle(&device).unwrap().take(1).unwrap();
+    shop.set_clock(START - DAY + 1000);
+    let mut bundle = shop.bundle();
+    // The grant's begin is part of its terms; its budget needs no clock.
+    assert_eq!(device.entitle(&mut bundle, &shop.trust()).err().map(|e| e.code()), None);
+    let fact = bundle.verdict().get(FactKind::StateContinuous).unwrap();
+    assert!(!fact.holds && fact.evidence.contains("set back"), "{fact:?}");
+}
+
+#[test]
+fn subscriptions_have_a_signed_grace() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    let offer = Offer { grace_seconds: 3 * DAY, ..until(GrantClass::Subscription, START + 30 * DAY) };
+    shop.grant(&device, &offer);
+    shop.set_clock(START + 32 * DAY);
+    let mut bundle = shop.bundle();
+    device.entitle(&mut bundle, &shop.trust()).unwrap();
+    let fact = bundle.verdict().get(FactKind::Entitled).unwrap();
+    assert!(fact.holds && fact.evidence.contains("grace"), "{fact:?}");
+    shop.set_clock(START + 34 * DAY);
+    shop.refused(&device, "TM0532");
+}
+
+#[test]
+fn what_was_bought_needs_no_clock_no_state_and_no_vendor() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    shop.grant(&device, &owned());
+    std::fs::remove_dir_all(shop.vault.dir()).unwrap();
+    for time in [0, START - 1000 * DAY, START + 100_000 * DAY] {
+        shop.set_clock(time);
+        let license = shop.entitle(&device).unwrap();
+        (0..1000).for_each(|_| license.take(1).unwrap());
+    }
+    assert!(!shop.path("a/license/receipts").read_dir().unwrap().any(|_| true), "nothing is written");
+}
+
+#[test]
+fn the_best_grant_is_used() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    shop.grant(&device, &trial(2));
+    let pack = Offer { inferences: Some(5), ..Offer::new(GrantClass::Metered) };
+    shop.grant(&device, &pack);
+    shop.grant(&device, &pack);
+    let classes = |device: &Licenses| shop.entitle(device).map(|license| license.grant().class);
+    assert_eq!(classes(&device).unwrap(), GrantClass::Metered);
+    assert_eq!(drain(&shop.entitle(&device).unwrap()), 5);
+    assert_eq!(drain(&shop.entitle(&device).unwrap()), 5);
+    assert_eq!(classes(&device).unwrap(), GrantClass::Trial);
+    shop.grant(&device, &owned());
+    assert_eq!(classes(&device).unwrap(), GrantClass::Owned);
+}
+
+#[test]
+fn seats_are_counted_and_free_when_a_session_ends() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    shop.grant(&device, &Offer { seats: Some(2), ..Offer::new(GrantClass::Floating) });
+    let one = shop.entitle(&device).unwrap();
+    let _two = shop.entitle(&device).unwrap();
+    shop.refused(&device, "TM0540");
+    drop(one);
+    shop.entitle(&device).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let shop = Shop::new();
+    let device = shop.device("a");
+    shop.grant(&device, &owned());
+    let path = shop.path("a/device/identity.json");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+    shop.refused(&device, "TM0537");
+}
+
+/// Steps that writes have got to in this process.
+static STEPS: AtomicUsize = AtomicUsize::new(0);
+/// The step at which it ends; 0 for never.
+static END: AtomicUsize = AtomicUsize::new(0);
+
+/// Ends this process as a power cut does: no destructor, no flush.
+fn end_here(_: Point) {
+    if STEPS.fetch_add(1, Ordering::SeqCst) + 1 == END.load(Ordering::SeqCst) {
+        let _ = Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
+        std::thread::sleep(std::time::Duration::from_secs(60));
+    }
+}
+
+const CHILD: &str = "license::tests::child_uses_all_it_gets";
+
+#[test]
+#[ignore = "a part of the tests below, run by them in a process of its own"]
+fn child_uses_all_it_gets() {
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let folder = PathBuf::from(variable("TILEMARK_TEST_FOLDER"));
+    END.store(variable("TILEMARK_TEST_END").parse().unwrap(), Ordering::SeqCst);
+    let trust = Trust::from_file(folder.join("vendor.pub")).unwrap();
+    let mut bundle = Untrusted::from_path(folder.join("app.tmk")).unwrap().verify(&trust).unwrap();
+    let licenses = Licenses { probe: end_here, ..Licenses::at(folder.join("a"), Clock::system()) };
+    let Ok((license, _)) = licenses.entitle(&mut bundle, &trust) else { return };
+    let limit: u64 = variable("TILEMARK_TEST_LIMIT").parse().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let mut options = std::fs::File::options();
+                let mut used = options.create(true).append(true).open(folder.join("used")).unwrap();
+                for _ in 0..limit {
+                    match license.take(1) {
+                        Ok(()) => std::io::Write::write_all(&mut used, b"x").unwrap(),
+                        Err(error) if error.code() == "TM0531" => break,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// The child in a process of its own.
+fn spawn(folder: &Path, end: usize, limit: u64) -> std::process::Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args([CHILD, "--exact", "--ignored", "--quiet"]).stdout(std::process::Stdio::null());
+    command.env("TILEMARK_TEST_FOLDER", folder).env("TILEMARK_TEST_END", end.to_string());
+    command.env("TILEMARK_TEST_LIMIT", limit.to_string()).spawn().unwrap()
+}
+
+/// A folder for children, with a grant of `budget` inferences.
+fn workplace(budget: u64) -> (Shop, SignedGrant) {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    shop.set_clock(Clock::system().now());
+    std::fs::write(shop.path("vendor.pub"), shop.key.public().to_pem()).unwrap();
+    std::fs::write(shop.path("app.tmk"), &shop.file).unwrap();
+    let offer = Offer { inferences: Some(budget), ..Offer::new(GrantClass::Metered) };
+    let grant = shop.grant(&device, &offer);
+    (shop, grant)
+}
+
+fn used(shop: &Shop) -> u64 {
+    std::fs::metadata(shop.path("used")).map_or(0, |file| file.len())
+}
+
+#[test]
+fn two_processes_of_eight_threads_use_exactly_the_budget() {
+    let (shop, grant) = workplace(1000);
+    let children = [spawn(shop.folder.path(), 0, 2000), spawn(shop.folder.path(), 0, 2000)];
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(used(&shop), 1000);
+    assert_eq!(shop.audit(&shop.device("a"), &grant).usage().used, 1000);
+}
+
+#[test]
+fn a_kill_at_any_step_of_any_write_gains_nothing_and_stops_nothing() {
+    const BUDGET: u64 = 300; // blocks of 4
+    let mut killed = 0;
+    for end in 1..=16 {
+        let (shop, grant) = workplace(BUDGET);
+        // Three inferences a thread: several blocks, and some of the last one to give back.
+        let status = spawn(shop.folder.path(), end, 3).wait().unwrap();
+        killed += u64::from(!status.success());
+        let before = used(&shop);
+        assert!(spawn(shop.folder.path(), 0, 2000).wait().unwrap().success(), "after a kill at step {end}");
+        let total = used(&shop);
+        assert!(total <= BUDGET, "step {end}: {total}");
+        // Lost is at most the block that was held, and one that was being written.
+        assert!(total + 8 >= BUDGET && total > before, "step {end}: {total} of {BUDGET}");
+        let usage = shop.audit(&shop.device("a"), &grant).usage();
+        assert!(usage.used == BUDGET && usage.used >= total, "step {end}: {usage:?}");
+    }
+    assert_eq!(killed, 16, "every step was one");
+}
+
+#[test]
+fn a_line_that_was_cut_by_a_crash_is_dropped() {
+    let (shop, grant) = workplace(300);
+    let log = shop.path(&format!("a/license/receipts/{}.log", grant.grant().id));
+    shop.entitle(&shop.device("a")).unwrap().take(1).unwrap();
+    let whole = std::fs::read(&log).unwrap();
+    for length in [1, 10, 300, 600] {
+        let torn: Vec<u8> = [&whole[..], &whole[..length]].concat();
+        std::fs::write(&log, &torn).unwrap();
+        shop.entitle(&shop.device("a")).unwrap();
+        assert_eq!(shop.audit(&shop.device("a"), &grant).usage().used, 1);
+    }
+    shop.entitle(&shop.device("a")).unwrap().take(1).unwrap();
+    assert_eq!(shop.audit(&shop.device("a"), &grant).usage().used, 2);
+}
