@@ -31,7 +31,7 @@ impl Shop {
     }
 
     fn grant(&self, bundle: &Bundle, device: &DeviceKey, offer: &Offer) -> Result<SignedGrant> {
-        let request = Request::make(bundle, device)?;
+        let request = Request::make(bundle.identity(), device)?;
         let grant = self.vault.issue(&request, offer, &self.key, 1000)?;
         SignedGrant::verify(&grant, &self.trust())
     }
@@ -124,7 +124,7 @@ fn a_buyers_own_signature_grants_nothing() {
     let forged = SignedGrant::verify(&forged, &both).unwrap();
     assert_eq!(key_of(&forged, &bundle, &device(1)).unwrap_err().code(), "TM0183");
     // And the vendor cannot do it by accident either.
-    let request = Request::make(&bundle, &device(3)).unwrap();
+    let request = Request::make(bundle.identity(), &device(3)).unwrap();
     assert_eq!(shop.vault.issue(&request, &owned(), &buyer, 0).unwrap_err().code(), "TM0183");
 }
 
@@ -132,7 +132,7 @@ fn a_buyers_own_signature_grants_nothing() {
 fn changed_grants_and_requests_are_refused() {
     let shop = Shop::new();
     let bundle = shop.bundle("acme/tagger", 7);
-    let request = Request::make(&bundle, &device(1)).unwrap();
+    let request = Request::make(bundle.identity(), &device(1)).unwrap();
     let grant = shop.vault.issue(&request, &owned(), &shop.key, 1000).unwrap();
     SignedGrant::verify(&[&grant[..], b"\n"].concat(), &shop.trust()).unwrap();
     for at in 0..grant.len() {
@@ -149,7 +149,7 @@ fn changed_grants_and_requests_are_refused() {
     assert_eq!(SignedGrant::verify(&request, &shop.trust()).unwrap_err().code(), "TM0122");
     let mallory = device(9);
     let (mut theirs, _) = Request::read(&request).unwrap();
-    theirs.release = 8;
+    theirs.nonce = sha256(b"mine");
     let json = serde_json::to_vec(&theirs).unwrap();
     let stolen = mallory.seal(Request::PAYLOAD_TYPE, json).unwrap().to_json();
     assert_eq!(Request::read(&stolen).unwrap_err().code(), "TM0177");
@@ -160,7 +160,7 @@ fn the_ledger_gives_one_trial_a_device_and_one_grant_a_request() {
     let shop = Shop::new();
     let (bundle, next) = (shop.bundle("acme/tagger", 7), shop.bundle("acme/tagger", 8));
     let trial = Offer { inferences: Some(3), ..Offer::new(GrantClass::Trial) };
-    let request = Request::make(&bundle, &device(1)).unwrap();
+    let request = Request::make(bundle.identity(), &device(1)).unwrap();
     shop.vault.issue(&request, &trial, &shop.key, 5).unwrap();
     assert_eq!(shop.vault.issue(&request, &owned(), &shop.key, 5).unwrap_err().code(), "TM0175");
     assert_eq!(shop.grant(&next, &device(1), &trial).unwrap_err().code(), "TM0175");
@@ -219,7 +219,7 @@ fn a_vault_keeps_its_secret_and_notices_another() {
     let other = Vault::open_or_create(shop.folder.path().join("other")).unwrap();
     assert_eq!(other.register(&bundle).unwrap_err().code(), "TM0158");
     std::fs::copy(other.dir().join("secret.pem"), &secret).unwrap();
-    let request = Request::make(&bundle, &device(1)).unwrap();
+    let request = Request::make(bundle.identity(), &device(1)).unwrap();
     let swapped = Vault::open(shop.vault.dir()).unwrap();
     assert_eq!(swapped.issue(&request, &owned(), &shop.key, 0).unwrap_err().code(), "TM0158");
     std::fs::write(&secret, "nothing").unwrap();

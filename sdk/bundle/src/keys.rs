@@ -109,6 +109,14 @@ impl PublicKey {
         Self::from_spki_der(&pem::decode(PUBLIC, "PUBLIC KEY", text)?)
     }
 
+    /// Reads the PEM file at `path`.
+    ///
+    /// # Errors
+    /// As [`from_pem`](Self::from_pem), or [`Error::Io`], [`Error::NotAFile`].
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        Self::from_pem(&crate::file::read_text(path.as_ref(), PUBLIC, MAX_KEY_FILE_BYTES)?)
+    }
+
     /// Reads a SubjectPublicKeyInfo in DER.
     ///
     /// # Errors

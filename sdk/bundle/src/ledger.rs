@@ -10,7 +10,7 @@ use crate::grant::{GrantedKey, Releases, SCHEMA};
 use crate::limits::{MAX_GRANTED_BUNDLES, MAX_LEDGER_BYTES};
 use crate::{
     AppName, DeviceId, Digest, Error, Grant, GrantClass, LicenseError, OutputLevel, Permit, Request, Result,
-    SigningKey, Vault, VaultEntry, cipher, durable, json,
+    SigningKey, Statement, Trust, Vault, VaultEntry, cipher, durable, json,
 };
 
 /// What a vendor offers in answer to a request.
@@ -146,6 +146,29 @@ impl Vault {
             })
         };
         whole.lines().enumerate().map(read).collect()
+    }
+
+    /// Checks a device's statement, compares it with the one that the vault has of the same grant, and keeps the longer.
+    ///
+    /// # Errors
+    /// As [`Statement::verify`]; [`LicenseError::Fork`] where the two say different things; [`Error::Io`].
+    pub fn audit(&self, statement: &[u8], trust: &Trust) -> Result<Statement> {
+        let new = Statement::verify(statement, trust)?;
+        let dir = self.dir().join("statements");
+        durable::make_private_dir(&dir)?;
+        let _lock = durable::lock(self.dir())?;
+        let path = dir.join(format!("{}.jsonl", new.grant().grant().id));
+        let known = match fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            other => Some(Statement::verify(&other.map_err(durable::io("read", &path))?, trust)?),
+        };
+        if let Some(known) = &known {
+            new.continues(known)?;
+        }
+        if known.is_none_or(|known| known.receipts().len() < new.receipts().len()) {
+            durable::replace(&path, statement, true, &|_| ())?;
+        }
+        Ok(new)
     }
 
     fn wrap_keys(

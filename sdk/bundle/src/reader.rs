@@ -337,7 +337,7 @@ impl Bundle {
         };
         let blobs = self.manifest.blobs.iter().zip(&self.ranges).map(open).collect::<Result<Vec<_>>>()?;
         let evidence = format!("{} blobs decrypted, each equal to its plaintext's SHA-256", blobs.len());
-        self.verdict.note(FactKind::PlaintextIntact, true, evidence);
+        self.verdict.set(FactKind::PlaintextIntact, true, evidence);
         self.plain = Some(blobs);
         Ok(self)
     }

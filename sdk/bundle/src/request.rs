@@ -1,13 +1,9 @@
 //! What a device asks its vendor for: a grant for one bundle.
 
-use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::MAX_GRANT_BYTES;
-use crate::{
-    AppName, Bundle, DeviceKey, DevicePublic, Digest, Envelope, Error, LicenseError, PayloadType, Result,
-    cipher, json, sha256,
-};
+use crate::{DeviceKey, DevicePublic, Digest, Envelope, Error, PayloadType, Result, cipher, json, sha256};
 
 /// A request for a grant, as the device signed it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -16,12 +12,6 @@ pub struct Request {
     schema: u64,
     /// A random number that makes this request unlike any other.
     pub nonce: Digest,
-    /// The app.
-    pub app: AppName,
-    /// Its version, for people.
-    pub version: Version,
-    /// Its release.
-    pub release: u64,
     /// The bundle.
     pub identity: Digest,
     /// Who asks.
@@ -34,24 +24,14 @@ impl Request {
     /// The payload type of requests.
     pub const PAYLOAD_TYPE: PayloadType = PayloadType::new("application/vnd.tilemark.grant-request.v1+json");
 
-    /// Asks for the use of a bundle on this device; the JSON of the signed envelope.
+    /// Asks for the use of the bundle with this identity on this device; the JSON of the signed envelope. The vendor knows its
+    /// bundles by their identity, so nothing of the bundle needs to be read, or trusted, to ask.
     ///
     /// # Errors
-    /// [`LicenseError::NotEncrypted`] if it needs no grant, [`Error::Random`].
-    pub fn make(bundle: &Bundle, device: &DeviceKey) -> Result<Vec<u8>> {
-        let app = &bundle.manifest().app;
-        if bundle.manifest().encryption.is_none() {
-            return Err(LicenseError::NotEncrypted { app: app.name.to_string() }.into());
-        }
-        let request = Self {
-            schema: SCHEMA,
-            nonce: Digest::from_bytes(*cipher::random()?),
-            app: app.name.clone(),
-            version: app.version.clone(),
-            release: app.release,
-            identity: bundle.identity(),
-            device: device.public().clone(),
-        };
+    /// [`Error::Random`].
+    pub fn make(identity: Digest, device: &DeviceKey) -> Result<Vec<u8>> {
+        let nonce = Digest::from_bytes(*cipher::random()?);
+        let request = Self { schema: SCHEMA, nonce, identity, device: device.public().clone() };
         let json =
             serde_json::to_vec(&request).map_err(|error| Error::Codec { reason: error.to_string() })?;
         Ok(device.seal(Self::PAYLOAD_TYPE, json)?.to_json())
@@ -61,7 +41,7 @@ impl Request {
     /// is of use to nobody else. Returns the digest that names the request too.
     ///
     /// # Errors
-    /// As [`Envelope::parse`], [`Error::Json`], or [`LicenseError::NotSignedByDevice`].
+    /// As [`Envelope::parse`], [`Error::Json`], or [`LicenseError::NotSignedByDevice`](crate::LicenseError::NotSignedByDevice).
     pub fn read(bytes: &[u8]) -> Result<(Self, Digest)> {
         let envelope = Envelope::parse(trim(bytes), Self::PAYLOAD_TYPE)?;
         // Before its signature is checked: the key is inside. Bounded, strict, and used for nothing else yet.

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// What one fact of a verdict claims.
+/// What one fact of a verdict claims; in the order in which they are looked at.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -109,9 +109,11 @@ impl Verdict {
         self.facts.push(fact);
     }
 
-    /// Replaces the facts of this kind by one, at the place of the first; adds it where there was none.
+    /// Replaces the facts of this kind by one, at the place of the first; where there was none, before those that are looked at
+    /// later.
     pub fn set(&mut self, kind: FactKind, holds: bool, evidence: impl Into<String>) {
-        let place = self.facts.iter().position(|fact| fact.fact == kind).unwrap_or(self.facts.len());
+        let at = |found: &dyn Fn(FactKind) -> bool| self.facts.iter().position(|fact| found(fact.fact));
+        let place = at(&|fact| fact == kind).or_else(|| at(&|fact| fact > kind)).unwrap_or(self.facts.len());
         self.facts.retain(|fact| fact.fact != kind);
         self.facts.insert(place, Fact { fact: kind, holds, evidence: evidence.into() });
     }

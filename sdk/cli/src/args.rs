@@ -1,5 +1,7 @@
 //! Arguments, as `--help` shows them.
 
+pub(crate) mod license;
+
 use std::path::PathBuf;
 
 use clap::{Args as Group, Parser, Subcommand};
@@ -42,6 +44,9 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Measure an app on a device
     Bench(Bench),
+    /// Ask for, issue, install and show grants
+    #[command(subcommand)]
+    License(license::License),
 }
 
 impl Command {
@@ -58,6 +63,7 @@ impl Command {
             | Self::Plan(Plan { json, .. })
             | Self::Doctor(Doctor { json, .. })
             | Self::Bench(Bench { json, .. }) => *json,
+            Self::License(command) => command.wants_json(),
         }
     }
 }
@@ -105,6 +111,15 @@ pub(crate) struct Pack {
     /// Sign with this key; may be given several times
     #[arg(long, required = true, value_name = "FILE")]
     pub(crate) key: Vec<PathBuf>,
+    /// Encrypt it: it runs where a grant allows it
+    #[arg(long, requires = "vault")]
+    pub(crate) encrypt: bool,
+    /// With --encrypt: the folder with the secret behind your content keys and with your ledger; made if it is not there
+    #[arg(long, requires = "encrypt", value_name = "DIR")]
+    pub(crate) vault: Option<PathBuf>,
+    /// With --encrypt: a public key whose grants shall open it, beside the keys that sign it; may be given several times
+    #[arg(long, requires = "encrypt", value_name = "FILE")]
+    pub(crate) issuer: Vec<PathBuf>,
     /// Where to write the bundle
     #[arg(short, long, value_name = "APP.TMK")]
     pub(crate) output: PathBuf,

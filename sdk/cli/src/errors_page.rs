@@ -34,7 +34,7 @@ and `error.kind()` what the exit code says.
 | 1 | failed: anything that no other code says |
 | 2 | the command, or a setting of the environment, was used wrongly |
 | 3 | the bundle is not authentic (damaged, cut short, no bundle at all) or not trusted |
-| 4 | not entitled; not in use yet |
+| 4 | not entitled: no grant allows it here, or not any more |
 | 5 | no such device, or none that fits |
 | 6 | the input is bad: a picture or a tensor |
 | 7 | a device's outputs differ from the golden vectors |
@@ -93,7 +93,10 @@ fn exit_codes(code: &str) -> &'static str {
         "TM0101" | "TM0102" | "TM0103" | "TM0104" | "TM0105" | "TM0106" => "3",
         "TM0120" | "TM0121" | "TM0122" | "TM0123" | "TM0124" => "3",
         "TM0130" | "TM0131" | "TM0132" | "TM0133" | "TM0134" | "TM0135" | "TM0136" | "TM0137" => "3",
-        "TM0150" | "TM0151" | "TM0152" => "3",
+        "TM0150" | "TM0151" | "TM0152" | "TM0155" | "TM0156" | "TM0157" | "TM0159" => "3",
+        "TM0158" | "TM0177" | "TM0184" | "TM0185" => "3",
+        "TM0154" | "TM0176" | "TM0178" | "TM0179" | "TM0183" => "4",
+        code if ("TM0530".."TM0550").contains(&code) => "4",
         "TM0210" | "TM0211" | "TM0212" => "6, 1",
         code if ("TM0301".."TM0320").contains(&code) => "6",
         "TM0401" | "TM0404" | "TM0405" => "5",

@@ -104,7 +104,7 @@ impl Failure {
         }
     }
 
-    /// 0 done, 1 failed, 2 usage, 3 not authentic or not trusted, 5 no device, 6 bad input, 7 differs from golden.
+    /// 0 done, 1 failed, 2 usage, 3 not authentic or not trusted, 4 not entitled, 5 no device, 6 bad input, 7 differs from golden.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Sdk(error) | Self::Reported(error) => exit_code(error.kind()),
@@ -135,6 +135,7 @@ fn exit_code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::Usage => 2,
         ErrorKind::NotTrusted => 3,
+        ErrorKind::NotEntitled => 4,
         ErrorKind::NoDevice => 5,
         ErrorKind::BadInput => 6,
         ErrorKind::GoldenMismatch => 7,

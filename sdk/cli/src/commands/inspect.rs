@@ -1,9 +1,8 @@
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Serialize;
 use tilemark::model::{Applied, PASSES, Port, explain, graph::Dim, import_traced, shape};
-use tilemark::{FactKind, Graph, Manifest, Untrusted, Verdict};
+use tilemark::{App, ErrorKind, FactKind, Graph, Home, Manifest, Untrusted, Verdict};
 
 use crate::args::Inspect;
 use crate::failure::Result;
@@ -78,16 +77,22 @@ fn inspect_model(args: &Inspect) -> Result<()> {
 fn inspect_bundle(args: &Inspect) -> Result<()> {
     let untrusted = Untrusted::from_path(&args.file).map_err(tilemark::Error::from)?;
     let identity = untrusted.identity().to_string();
-    let app = match &args.trust {
-        None => None,
-        Some(trust) => Some(open(&args.file, trust)?),
+    let Some(trust) = &args.trust else {
+        let signers = untrusted.signers().map(|id| format!("{id}, not verified")).collect();
+        let report = BundleReport { identity, signers, manifest: None, graph: None };
+        return if args.json { text::json(&report) } else { print_bundle(&report) };
     };
-    let signers = match &app {
-        None => untrusted.signers().map(|id| format!("{id}, not verified")).collect(),
-        Some(app) => signatures(app.verdict()),
+    let trust = files::trust(Some(trust))?;
+    let home = Home::from_env()?;
+    let bundle = tilemark::verify_with(&args.file, &trust, &home)?;
+    let (signers, manifest) = (signatures(bundle.verdict()), bundle.manifest().clone());
+    // Without a grant the graph stays unread: it is encrypted.
+    let graph = match App::load(bundle, &trust, &home) {
+        Ok(app) => Some(graph(app.graph())?),
+        Err(denied) if denied.0.kind() == ErrorKind::NotEntitled => None,
+        Err(denied) => return Err(denied.0.into()),
     };
-    let graph = app.as_ref().map(|app| graph(app.graph())).transpose()?;
-    let report = BundleReport { identity, signers, manifest: app.as_ref().map(|app| app.manifest()), graph };
+    let report = BundleReport { identity, signers, manifest: Some(&manifest), graph };
     if args.json { text::json(&report) } else { print_bundle(&report) }
 }
 
@@ -95,10 +100,6 @@ fn inspect_bundle(args: &Inspect) -> Result<()> {
 fn signatures(verdict: &Verdict) -> Vec<String> {
     let facts = verdict.facts().iter().filter(|fact| fact.fact == FactKind::Signature);
     facts.map(|fact| fact.evidence.clone()).collect()
-}
-
-fn open(file: &Path, trust: &Path) -> Result<tilemark::App> {
-    Ok(tilemark::open(file, &files::trust(Some(trust))?)?)
 }
 
 fn graph(graph: &Graph) -> Result<GraphReport> {
@@ -157,7 +158,7 @@ fn print_bundle(report: &BundleReport) -> Result<()> {
     for signer in &report.signers {
         text::line(format_args!("signed by {signer}"))?;
     }
-    let (Some(manifest), Some(graph)) = (report.manifest, &report.graph) else {
+    let Some(manifest) = report.manifest else {
         return text::line("give --trust to see what is inside: nothing is parsed before it is verified");
     };
     let app = &manifest.app;
@@ -167,6 +168,10 @@ fn print_bundle(report: &BundleReport) -> Result<()> {
     ))?;
     text::line(format_args!("          {}", app.description))?;
     text::line(format_args!("targets   {}", manifest.targets.join(", ")))?;
+    if let Some(encryption) = &manifest.encryption {
+        let issuers: Vec<String> = encryption.issuers.iter().map(ToString::to_string).collect();
+        text::line(format_args!("terms     licensed, encrypted; grants by {}", issuers.join(", ")))?;
+    }
     text::line("blobs")?;
     let rows: Vec<[String; 3]> = manifest
         .blobs
@@ -174,7 +179,10 @@ fn print_bundle(report: &BundleReport) -> Result<()> {
         .map(|blob| [format!("  {}", blob.name), text::bytes(blob.size), blob.sha256.to_string()])
         .collect();
     text::table(&rows, &[1])?;
-    print_graph(graph)
+    match &report.graph {
+        Some(graph) => print_graph(graph),
+        None => text::line("graph     encrypted; a grant opens it"),
+    }
 }
 
 fn print_graph(report: &GraphReport) -> Result<()> {

@@ -7,6 +7,7 @@ mod devices;
 mod doctor;
 mod inspect;
 mod keygen;
+mod license;
 mod pack;
 mod plan;
 mod quantize;
@@ -35,6 +36,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Plan(args) => plan::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::License(command) => license::run(&command),
     }
 }
 

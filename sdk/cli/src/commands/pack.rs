@@ -1,7 +1,7 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tilemark::pack::{AppSection, Package};
-use tilemark::{SigningKey, Untrusted};
+use tilemark::{KeyId, PublicKey, SigningKey, Untrusted, Vault};
 
 use crate::args::Pack;
 use crate::failure::{Failure, Result};
@@ -17,10 +17,23 @@ pub(crate) fn run(args: &Pack) -> Result<()> {
         (None, None) => return Err(Failure::usage("nothing to pack", "give an app.toml or --model")),
     };
     spinner.finish_and_clear();
-    let bytes = package.sign(&keys.iter().collect::<Vec<&SigningKey>>())?;
+    let keys: Vec<&SigningKey> = keys.iter().collect();
+    let bytes = match &args.vault {
+        Some(dir) => {
+            let vault = Vault::open_or_create(dir).map_err(tilemark::Error::from)?;
+            package.sign_encrypted(&keys, &vault, &issuers(&args.issuer)?)?
+        }
+        None => package.sign(&keys)?,
+    };
     files::write(&args.output, &bytes)?;
     let size = bytes.len();
     print(&args.output, &Untrusted::from_bytes(bytes).map_err(tilemark::Error::from)?, size)?;
+    if let Some(vault) = &args.vault {
+        text::line(format_args!(
+            "encrypted with the vault {}: keep it secret, and back it up",
+            vault.display()
+        ))?;
+    }
     text::line(format_args!("golden    {} recorded", text::plural(package.golden_vectors(), "vector")))
 }
 
@@ -29,6 +42,11 @@ pub(super) fn print(path: &Path, bundle: &Untrusted, size: usize) -> Result<()> 
     text::line(format_args!("{}, {}", path.display(), text::bytes(size as u64)))?;
     text::line(format_args!("identity  {}", bundle.identity()))?;
     bundle.signers().try_for_each(|signer| text::line(format_args!("signed by {signer}")))
+}
+
+fn issuers(files: &[PathBuf]) -> Result<Vec<KeyId>> {
+    let id = |path: &PathBuf| Ok(PublicKey::from_file(path).map_err(tilemark::Error::from)?.id());
+    files.iter().map(id).collect()
 }
 
 fn from_model(args: &Pack, model: &Path) -> Result<Package> {

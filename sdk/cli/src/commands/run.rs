@@ -29,6 +29,9 @@ enum Given {
 pub(crate) fn run(args: &Run) -> Result<()> {
     let given = given(args)?;
     let (app, device) = super::open(&args.on)?;
+    if let (Some(_), Some(license)) = (&args.tensors_out, app.license()) {
+        license.check_output("the model's tensors")?;
+    }
     let mut session = app.session(device.clone())?;
     let several = given.len() > 1;
     let mut ms = Milliseconds::default();
@@ -116,7 +119,10 @@ fn print(name: &str, outcome: &Outcome) -> Result<()> {
         text::line(name)?;
     }
     for label in outcome.labels() {
-        text::line(format_args!("  {:5.1}%  {}", 100.0 * label.score, label.name))?;
+        match label.score.is_nan() {
+            true => text::line(format_args!("  {}", label.name))?, // a grant that gives out no score
+            false => text::line(format_args!("  {:5.1}%  {}", 100.0 * label.score, label.name))?,
+        }
     }
     let unnamed = outcome.outputs.iter().filter(|_| outcome.labels.is_none());
     for (name, tensor) in unnamed {

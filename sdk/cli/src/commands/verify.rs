@@ -1,4 +1,4 @@
-use tilemark::{App, Device, Fact, FactKind, Verdict};
+use tilemark::{App, Bundle, Device, ErrorKind, Fact, FactKind, Home, Trust, Verdict};
 
 use crate::args::Verify;
 use crate::failure::{Failure, Result};
@@ -7,12 +7,9 @@ use crate::{files, text};
 /// Prints the verdict, fact by fact; also that of a refused bundle, up to the fact that failed.
 pub(crate) fn run(args: &Verify) -> Result<()> {
     let trust = files::trust(args.trust.as_deref())?;
-    let (verdict, outcome) = match tilemark::open(&args.bundle, &trust) {
-        Ok(app) => {
-            let mut verdict = app.verdict().clone();
-            let outcome = if args.replay { replay(&app, &mut verdict) } else { Ok(()) };
-            (verdict, outcome)
-        }
+    let home = Home::from_env()?;
+    let (verdict, outcome) = match tilemark::verify_with(&args.bundle, &trust, &home) {
+        Ok(bundle) => examine(bundle, &trust, &home, args.replay),
         Err(error) => match error.verdict() {
             Some(verdict) if !verdict.facts().is_empty() => (verdict.clone(), Err(error)),
             _ => return Err(error.into()), // a file that cannot be read has no facts
@@ -20,6 +17,27 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
     };
     text::unless_closed(if args.json { text::json(&verdict) } else { print(&verdict, outcome.is_err()) })?;
     outcome.map_err(Failure::Reported)
+}
+
+/// What can be said of a verified bundle on this machine. That it needs a grant which is not here says nothing against it.
+fn examine(
+    bundle: Bundle,
+    trust: &Trust,
+    home: &Home,
+    with_replay: bool,
+) -> (Verdict, std::result::Result<(), tilemark::Error>) {
+    match App::load(bundle, trust, home) {
+        Ok(app) => {
+            let mut verdict = app.verdict().clone();
+            let outcome = if with_replay { replay(&app, &mut verdict) } else { Ok(()) };
+            (verdict, outcome)
+        }
+        Err(denied) => {
+            let (error, verdict) = *denied;
+            let unlicensed = error.kind() == ErrorKind::NotEntitled;
+            (verdict, if unlicensed && !with_replay { Ok(()) } else { Err(error) })
+        }
+    }
 }
 
 fn replay(app: &App, verdict: &mut Verdict) -> std::result::Result<(), tilemark::Error> {

@@ -71,12 +71,12 @@ impl Licenses {
         Ok(self.identity().load()?.map(|(key, _)| key))
     }
 
-    /// Asks for the use of a bundle here; makes the device's key if there is none, and has `keeper` keep it. The text is for
+    /// Asks for the use of the bundle with this identity here; makes the device's key if there is none, and has `keeper` keep it. The text is for
     /// the vendor.
     ///
     /// # Errors
-    /// [`Error::Bundle`] if the bundle needs no grant; those of [`device`](Self::device).
-    pub fn request(&self, bundle: &Bundle, keeper: &dyn Keeper) -> Result<Vec<u8>, Error> {
+    /// Those of [`device`](Self::device); [`Error::Bundle`] if the key cannot be made.
+    pub fn request(&self, bundle: Digest, keeper: &dyn Keeper) -> Result<Vec<u8>, Error> {
         let device = self.identity().load_or_create(keeper)?;
         Ok(Request::make(bundle, &device)?)
     }
@@ -311,8 +311,11 @@ impl License {
         self.meter.take(inferences as u64)
     }
 
-    /// Refuses results beyond what the grant gives out.
-    pub(crate) fn check_output(&self, asked: &'static str) -> Result<(), Error> {
+    /// Refuses results beyond what the grant gives out; `asked` names them.
+    ///
+    /// # Errors
+    /// [`Unlicensed::OutputLevel`].
+    pub fn check_output(&self, asked: &'static str) -> Result<(), Error> {
         match self.grant().output {
             OutputLevel::Label => {
                 let (class, grant) = (self.grant().class.as_str(), short(self.grant().id));

@@ -55,7 +55,7 @@ impl Shop {
     }
 
     fn issue(&self, device: &Licenses, offer: &Offer) -> Vec<u8> {
-        let request = device.request(&self.bundle(), &*keeper("file").unwrap()).unwrap();
+        let request = device.request(self.bundle().identity(), &*keeper("file").unwrap()).unwrap();
         self.vault.issue(&request, offer, &self.key, self.clock.load(Ordering::Relaxed)).unwrap()
     }
 
@@ -121,7 +121,7 @@ fn a_device_without_a_grant_is_told_what_to_do() {
     shop.refused(&device, "TM0530");
     let grant = shop.issue(&shop.device("b"), &owned());
     assert_eq!(device.install(&grant, &shop.trust()).unwrap_err().code(), "TM0530");
-    device.request(&shop.bundle(), &*keeper("file").unwrap()).unwrap();
+    device.request(shop.bundle().identity(), &*keeper("file").unwrap()).unwrap();
     shop.refused(&device, "TM0530");
     assert_eq!(device.install(&grant, &shop.trust()).unwrap_err().code(), "TM0178");
     assert!(device.installed().unwrap().is_empty());
@@ -183,7 +183,7 @@ fn a_grant_that_was_used_up_cannot_be_installed_again() {
     assert_eq!(device.install(&text, &shop.trust()).unwrap_err().code(), "TM0538");
     // With its key removed too, it is another device.
     std::fs::remove_dir_all(shop.path("a")).unwrap();
-    device.request(&shop.bundle(), &*keeper("file").unwrap()).unwrap();
+    device.request(shop.bundle().identity(), &*keeper("file").unwrap()).unwrap();
     assert_eq!(device.install(&text, &shop.trust()).unwrap_err().code(), "TM0178");
 }
 
