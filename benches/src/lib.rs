@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
 use tilemark::pack::Package;
-use tilemark::{Algorithm, App, SigningKey, Trust, Untrusted};
+use tilemark::{Algorithm, App, SigningKey, Trust, Untrusted, Vault};
 use tilemark_engine::{Compiled, Device};
 
 use crate::layer::Layer;
@@ -41,6 +41,16 @@ pub fn tagger_bundle() -> (Vec<u8>, Trust) {
     let key = SigningKey::generate(Algorithm::Ed25519).expect("the system gives random bytes");
     let package = Package::from_description(tagger_folder().join("app.toml")).expect("the tagger packs");
     (package.sign(&[&key]).expect("it fits a bundle"), Trust::key(key.public().clone()))
+}
+
+/// The tagger's bundle, encrypted with a vault.
+///
+/// # Panics
+/// As [`tagger_bundle`].
+#[must_use]
+pub fn tagger_encrypted(key: &SigningKey, vault: &Vault) -> Vec<u8> {
+    let package = Package::from_description(tagger_folder().join("app.toml")).expect("the tagger packs");
+    package.sign_encrypted(&[key], vault, &[]).expect("it fits a bundle")
 }
 
 /// The tagger, opened.

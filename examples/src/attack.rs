@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::process::{ExitCode, Termination};
 use std::sync::OnceLock;
 
-use tilemark::{App, Bundle, Error, FactKind, Home, SigningKey, Trust, Untrusted};
+use tilemark::{App, Bundle, Error, FactKind, Home, SigningKey, Trust, Untrusted, Vault};
 use tilemark_bundle::{AppIdentity, BundleWriter, Envelope, PayloadType, sha256};
 
 use crate::Delivery;
@@ -95,12 +95,25 @@ impl Scene {
         Ok(writer.sign(&[key])?)
     }
 
+    /// The same blobs, encrypted with a vault and signed: an app that needs a grant.
+    ///
+    /// # Errors
+    /// [`Breach::Stage`] if the result is no possible bundle.
+    pub fn encrypted(
+        &self,
+        identity: AppIdentity,
+        vault: &Vault,
+        key: &SigningKey,
+    ) -> Result<Vec<u8>, Breach> {
+        let writer = BundleWriter::new(identity).limits(self.bundle.manifest().limits);
+        let writer = self.bundle.blobs().fold(writer, |writer, (name, bytes)| writer.blob(name, bytes));
+        Ok(writer.encrypt(vault, &[key.public().id()]).sign(&[key])?)
+    }
+
     /// The JSON of the genuine envelope.
     #[must_use]
     pub fn envelope(&self) -> String {
-        let after_header = self.bundle.as_bytes().get(HEADER_BYTES..).unwrap_or_default();
-        let end = after_header.iter().position(|byte| *byte == 0).unwrap_or(after_header.len());
-        String::from_utf8_lossy(&after_header[..end]).into_owned()
+        Self::envelope_of(self.bundle.as_bytes())
     }
 
     /// The signed manifest.
@@ -108,15 +121,35 @@ impl Scene {
     /// # Errors
     /// [`Breach::Stage`] never, for a genuine bundle.
     pub fn manifest(&self) -> Result<String, Breach> {
-        let envelope = Envelope::parse(self.envelope().as_bytes(), PayloadType::MANIFEST)?;
-        Ok(String::from_utf8_lossy(envelope.payload()).into_owned())
+        Self::manifest_of(self.bundle.as_bytes())
     }
 
     /// A file of any envelope and the genuine blobs, with a header that fits: anybody can write one.
     #[must_use]
     pub fn file_with_envelope(&self, envelope: &str) -> Vec<u8> {
-        let start = (HEADER_BYTES + self.envelope().len()).next_multiple_of(PAGE);
-        let blobs = self.bundle.as_bytes().get(start..).unwrap_or_default();
+        Self::with_envelope(self.bundle.as_bytes(), envelope)
+    }
+
+    fn envelope_of(file: &[u8]) -> String {
+        let after_header = file.get(HEADER_BYTES..).unwrap_or_default();
+        let end = after_header.iter().position(|byte| *byte == 0).unwrap_or(after_header.len());
+        String::from_utf8_lossy(&after_header[..end]).into_owned()
+    }
+
+    /// The signed manifest of any file.
+    ///
+    /// # Errors
+    /// [`Breach::Stage`] if it is no bundle.
+    pub fn manifest_of(file: &[u8]) -> Result<String, Breach> {
+        let envelope = Envelope::parse(Self::envelope_of(file).as_bytes(), PayloadType::MANIFEST)?;
+        Ok(String::from_utf8_lossy(envelope.payload()).into_owned())
+    }
+
+    /// A file of any envelope and the blobs of another file.
+    #[must_use]
+    pub fn with_envelope(file: &[u8], envelope: &str) -> Vec<u8> {
+        let start = (HEADER_BYTES + Self::envelope_of(file).len()).next_multiple_of(PAGE);
+        let blobs = file.get(start..).unwrap_or_default();
         let total = (HEADER_BYTES + envelope.len()).next_multiple_of(PAGE) + blobs.len();
         let mut file = b"TILEMARK\x01\0\0\0\0\0\0\0".to_vec();
         file.extend((envelope.len() as u64).to_le_bytes());
@@ -126,6 +159,44 @@ impl Scene {
         file.resize(total - blobs.len(), 0);
         file.extend(blobs);
         file
+    }
+
+    /// A file in which one blob was changed, with its length and hash in the manifest made to fit, signed by `key`.
+    ///
+    /// # Errors
+    /// [`Breach::Stage`] if it has no such blob.
+    pub fn resealed(
+        file: &[u8],
+        blob: &str,
+        key: &SigningKey,
+        change: impl Fn(&mut Vec<u8>),
+    ) -> Result<Vec<u8>, Breach> {
+        let bundle = Untrusted::from_bytes(file.to_vec())?.verify(&Trust::key(key.public().clone()));
+        let bundle = bundle.map_err(tilemark_bundle::Error::from)?;
+        let (mut manifest, mut blobs) = (Self::manifest_of(file)?, Vec::new());
+        let mut at = (HEADER_BYTES + Self::envelope_of(file).len()).next_multiple_of(PAGE);
+        for entry in &bundle.manifest().blobs {
+            let size = usize::try_from(entry.size).unwrap_or(usize::MAX);
+            let mut bytes = file.get(at..at + size).unwrap_or_default().to_vec();
+            at = (at + size).next_multiple_of(PAGE);
+            if entry.name == blob {
+                change(&mut bytes);
+                let (old, new) = (entry.sha256.to_string(), sha256(&bytes).to_string());
+                let (old_size, new_size) = (format!("\"size\":{size},\"sha256\":\"{new}"), bytes.len());
+                let new_size = format!("\"size\":{new_size},\"sha256\":\"{new}");
+                manifest = manifest.replacen(&old, &new, 1).replacen(&old_size, &new_size, 1);
+            }
+            blobs.resize(blobs.len().next_multiple_of(PAGE), 0);
+            blobs.extend(bytes);
+        }
+        let envelope = Envelope::seal(PayloadType::MANIFEST, manifest.into_bytes(), &[key])?.to_json();
+        let envelope = String::from_utf8_lossy(&envelope).into_owned();
+        let mut out = Self::with_envelope(file, &envelope);
+        out.truncate((HEADER_BYTES + envelope.len()).next_multiple_of(PAGE));
+        out.extend(blobs);
+        let total = (out.len() as u64).to_le_bytes();
+        out[24..32].copy_from_slice(&total);
+        Ok(out)
     }
 
     /// Somebody who trusts the vendor's key and has opened nothing yet.
@@ -170,20 +241,9 @@ impl Victim {
     /// [`Breach::Accepted`] if the attack works, [`Breach::Otherwise`] if something else stops it.
     pub fn must_refuse(&self, file: &[u8], code: &'static str) -> Result<Refusal, Breach> {
         let Err(error) = self.open(file) else { return Err(Breach::Accepted) };
-        if error.code() != code {
-            return Err(Breach::Otherwise {
-                expected: code,
-                found: error.code(),
-                message: error.to_string(),
-            });
-        }
         let failed = error.verdict().and_then(|verdict| verdict.facts().iter().rfind(|fact| !fact.holds));
-        Ok(Refusal {
-            code,
-            message: error.to_string(),
-            hint: error.hint(),
-            fact: failed.map(|fact| fact.fact),
-        })
+        let fact = failed.map(|fact| fact.fact);
+        Refusal::expect(code, &error, fact)
     }
 }
 
@@ -198,6 +258,23 @@ pub struct Refusal {
     pub hint: String,
     /// The fact of the verdict that did not hold.
     pub fact: Option<FactKind>,
+}
+
+impl Refusal {
+    /// The refusal, if it is for what is wrong.
+    ///
+    /// # Errors
+    /// [`Breach::Otherwise`] if it is not.
+    pub fn expect(code: &'static str, error: &Error, fact: Option<FactKind>) -> Result<Self, Breach> {
+        if error.code() != code {
+            return Err(Breach::Otherwise {
+                expected: code,
+                found: error.code(),
+                message: error.to_string(),
+            });
+        }
+        Ok(Self { code, message: error.to_string(), hint: error.hint(), fact })
+    }
 }
 
 impl fmt::Display for Refusal {

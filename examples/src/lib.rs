@@ -2,6 +2,7 @@
 //! occasion. An integrator gets a bundle and a public key instead, and needs nothing of this.
 
 pub mod attack;
+pub mod market;
 
 use std::path::{Path, PathBuf};
 

@@ -6,51 +6,84 @@ use tilemark::{Device, FactKind, Input};
 use tilemark_examples::app_folder;
 use tilemark_examples::attack::{Breach, Refusal, Scene};
 
+#[path = "../attacks/clock_set_back.rs"]
+mod clock_set_back;
+#[path = "../attacks/copied_grant.rs"]
+mod copied_grant;
+#[path = "../attacks/copied_state.rs"]
+mod copied_state;
 #[path = "../attacks/duplicate_key.rs"]
 mod duplicate_key;
+#[path = "../attacks/edited_grant.rs"]
+mod edited_grant;
 #[path = "../attacks/edited_manifest.rs"]
 mod edited_manifest;
 #[path = "../attacks/flipped_weight.rs"]
 mod flipped_weight;
+#[path = "../attacks/grant_of_another_release.rs"]
+mod grant_of_another_release;
 #[path = "../attacks/publisher_impersonation.rs"]
 mod publisher_impersonation;
+#[path = "../attacks/replayed_grant.rs"]
+mod replayed_grant;
 #[path = "../attacks/replayed_release.rs"]
 mod replayed_release;
+#[path = "../attacks/resigned_ciphertext.rs"]
+mod resigned_ciphertext;
+#[path = "../attacks/restored_state.rs"]
+mod restored_state;
 #[path = "../attacks/revoked_key.rs"]
 mod revoked_key;
+#[path = "../attacks/self_issued_grant.rs"]
+mod self_issued_grant;
 #[path = "../attacks/stripped_signature.rs"]
 mod stripped_signature;
 #[path = "../attacks/swapped_blob.rs"]
 mod swapped_blob;
+#[path = "../attacks/swapped_chunks.rs"]
+mod swapped_chunks;
 #[path = "../attacks/trailing_bytes.rs"]
 mod trailing_bytes;
 #[path = "../attacks/truncated_download.rs"]
 mod truncated_download;
+#[path = "../attacks/truncated_last_chunk.rs"]
+mod truncated_last_chunk;
 #[path = "../attacks/unknown_signer.rs"]
 mod unknown_signer;
 
 type Attack = fn() -> Result<Refusal, Breach>;
 
-/// Name, program, code, and the fact that does not hold; none where the file is refused before there is a verdict.
-const ATTACKS: &[(&str, Attack, &str, FactKind)] = &[
-    ("duplicate_key", duplicate_key::main, "TM0111", FactKind::ManifestValid),
-    ("edited_manifest", edited_manifest::main, "TM0130", FactKind::Signature),
-    ("flipped_weight", flipped_weight::main, "TM0152", FactKind::BlobsIntact),
-    ("publisher_impersonation", publisher_impersonation::main, "TM0134", FactKind::PublisherAllowed),
-    ("replayed_release", replayed_release::main, "TM0136", FactKind::NotRolledBack),
-    ("revoked_key", revoked_key::main, "TM0132", FactKind::NotRevoked),
-    ("stripped_signature", stripped_signature::main, "TM0123", FactKind::WellFormed),
-    ("swapped_blob", swapped_blob::main, "TM0152", FactKind::BlobsIntact),
-    ("trailing_bytes", trailing_bytes::main, "TM0103", FactKind::WellFormed),
-    ("truncated_download", truncated_download::main, "TM0102", FactKind::WellFormed),
-    ("unknown_signer", unknown_signer::main, "TM0131", FactKind::Signature),
+/// Name, program, code, and the fact that does not hold; none where there is no verdict, since no bundle was opened.
+const ATTACKS: &[(&str, Attack, &str, Option<FactKind>)] = &[
+    ("clock_set_back", clock_set_back::main, "TM0534", Some(FactKind::Entitled)),
+    ("copied_grant", copied_grant::main, "TM0178", None),
+    ("copied_state", copied_state::main, "TM0536", Some(FactKind::Entitled)),
+    ("duplicate_key", duplicate_key::main, "TM0111", Some(FactKind::ManifestValid)),
+    ("edited_grant", edited_grant::main, "TM0130", None),
+    ("edited_manifest", edited_manifest::main, "TM0130", Some(FactKind::Signature)),
+    ("flipped_weight", flipped_weight::main, "TM0152", Some(FactKind::BlobsIntact)),
+    ("grant_of_another_release", grant_of_another_release::main, "TM0179", Some(FactKind::Entitled)),
+    ("publisher_impersonation", publisher_impersonation::main, "TM0134", Some(FactKind::PublisherAllowed)),
+    ("replayed_grant", replayed_grant::main, "TM0539", None),
+    ("replayed_release", replayed_release::main, "TM0136", Some(FactKind::NotRolledBack)),
+    ("resigned_ciphertext", resigned_ciphertext::main, "TM0157", Some(FactKind::ManifestValid)),
+    ("restored_state", restored_state::main, "TM0535", Some(FactKind::Entitled)),
+    ("revoked_key", revoked_key::main, "TM0132", Some(FactKind::NotRevoked)),
+    ("self_issued_grant", self_issued_grant::main, "TM0183", Some(FactKind::Entitled)),
+    ("stripped_signature", stripped_signature::main, "TM0123", Some(FactKind::WellFormed)),
+    ("swapped_blob", swapped_blob::main, "TM0152", Some(FactKind::BlobsIntact)),
+    ("swapped_chunks", swapped_chunks::main, "TM0155", Some(FactKind::PlaintextIntact)),
+    ("trailing_bytes", trailing_bytes::main, "TM0103", Some(FactKind::WellFormed)),
+    ("truncated_download", truncated_download::main, "TM0102", Some(FactKind::WellFormed)),
+    ("truncated_last_chunk", truncated_last_chunk::main, "TM0156", Some(FactKind::ManifestValid)),
+    ("unknown_signer", unknown_signer::main, "TM0131", Some(FactKind::Signature)),
 ];
 
 #[test]
 fn every_attack_is_refused_for_what_it_is() {
     for (name, attack, code, fact) in ATTACKS {
         let refusal = attack().unwrap_or_else(|breach| panic!("{name}: {breach:?}"));
-        assert_eq!((refusal.code, refusal.fact), (*code, Some(*fact)), "{name}: {refusal}");
+        assert_eq!((refusal.code, refusal.fact), (*code, *fact), "{name}: {refusal}");
         assert!(!refusal.hint.is_empty(), "{name}");
     }
 }

@@ -62,6 +62,9 @@ pub enum Error {
     #[error("release {release} of {app} was accepted before as bundle {known}, this one is {found}")]
     ReleaseReused { app: String, release: u64, known: Digest, found: Digest },
 
+    #[error("release {release} of {app} is below {floor}, the oldest that its publisher still lets run")]
+    BelowFloor { app: String, release: u64, floor: u64 },
+
     #[error("{what} {name:?}: {reason}")]
     InvalidName { what: &'static str, name: String, reason: &'static str },
     #[error("{field} is {found:?}, expected {expected}")]
@@ -158,6 +161,7 @@ impl Error {
             Self::ThresholdNotMet { .. } => "TM0135",
             Self::RolledBack { .. } => "TM0136",
             Self::ReleaseReused { .. } => "TM0137",
+            Self::BelowFloor { .. } => "TM0138",
             Self::InvalidName { .. } => "TM0140",
             Self::InvalidValue { .. } => "TM0141",
             Self::DuplicateBlob { .. } => "TM0142",
@@ -214,7 +218,8 @@ impl Error {
             | Self::PublisherNotAllowed { .. }
             | Self::ThresholdNotMet { .. }
             | Self::RolledBack { .. }
-            | Self::ReleaseReused { .. } => ErrorKind::NotTrusted,
+            | Self::ReleaseReused { .. }
+            | Self::BelowFloor { .. } => ErrorKind::NotTrusted,
             Self::Manifest(inner) if inner.kind() != ErrorKind::Unsupported => ErrorKind::NotAuthentic,
             Self::Manifest(_) | Self::UnsupportedSchema { .. } | Self::SdkTooOld { .. } => {
                 ErrorKind::Unsupported
@@ -264,7 +269,7 @@ impl Error {
                 "get the publisher's public key by a channel you trust and name it in --trust; compare its key id"
             }
             Self::RevokedKey { .. } => "ask the publisher for a bundle signed with a key that is not revoked",
-            Self::RevokedBundle { .. } => "ask the publisher for a newer release",
+            Self::RevokedBundle { .. } | Self::BelowFloor { .. } => "ask the publisher for a newer release",
             Self::PublisherNotAllowed { .. } => {
                 "if this key may sign for this publisher, say so under \"publishers\" in the trust policy"
             }
@@ -338,6 +343,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0135", "too few signatures by keys of the publisher"),
     ("TM0136", "an older release than one accepted before"),
     ("TM0137", "a release number that was accepted before for another bundle"),
+    ("TM0138", "a release below the oldest that its publisher still lets run"),
     ("TM0140", "a name outside its grammar"),
     ("TM0141", "a value outside its range or form"),
     ("TM0142", "two blobs of one name"),
@@ -378,6 +384,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0183", "a grant by a key that the bundle does not name as issuer"),
     ("TM0184", "a chain of receipts is broken"),
     ("TM0185", "two histories of one grant: a device went back to an older state"),
+    ("TM0186", "an older revocation list than one that is known"),
     ("TM0190", "a record does not fit the codec"),
 ];
 

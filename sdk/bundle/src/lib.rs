@@ -47,6 +47,7 @@ mod pem;
 mod reader;
 mod receipt;
 mod request;
+mod revocation;
 mod trust;
 mod vault;
 mod verdict;
@@ -68,6 +69,9 @@ pub use name::{AppName, check_blob_name};
 pub use reader::{Authentic, Bundle, Refused, Untrusted};
 pub use receipt::{Receipt, ReceiptKind, Statement, Step, Usage};
 pub use request::Request;
+pub use revocation::{
+    Reason, ReleaseFloor, Revocations, RevokedBundle, RevokedGrant, RevokedKey, SignedRevocations,
+};
 pub use trust::{Trust, TrustBuilder};
 pub use vault::{Vault, VaultEntry};
 pub use verdict::{Fact, FactKind, Verdict};

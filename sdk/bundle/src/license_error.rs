@@ -43,6 +43,8 @@ pub enum LicenseError {
     BrokenChain { seq: u64, reason: String },
     #[error("two histories of the grant {grant}, different from receipt {seq} on")]
     Fork { grant: Digest, seq: u64 },
+    #[error("revocation list {found} of {publisher}; number {known} is known here already")]
+    OlderList { publisher: String, found: u64, known: u64 },
 }
 
 impl LicenseError {
@@ -67,6 +69,7 @@ impl LicenseError {
             Self::IssuerNotNamed { .. } => "TM0183",
             Self::BrokenChain { .. } => "TM0184",
             Self::Fork { .. } => "TM0185",
+            Self::OlderList { .. } => "TM0186",
         }
     }
 
@@ -77,6 +80,7 @@ impl LicenseError {
             | Self::OtherBundle { .. }
             | Self::IssuerNotNamed { .. }
             | Self::WrappedKey { .. } => ErrorKind::NotEntitled,
+            Self::OlderList { .. } => ErrorKind::NotTrusted,
             Self::NotSignedByDevice { .. } | Self::BrokenChain { .. } | Self::Fork { .. } => {
                 ErrorKind::NotAuthentic
             }
@@ -121,6 +125,7 @@ impl LicenseError {
                 "it was changed or put together by somebody else: ask for it again"
             }
             Self::BrokenChain { .. } => "receipts were changed, or made by a changed SDK: ask the buyer",
+            Self::OlderList { .. } => "get the publisher's newest list; an older one never replaces it",
             Self::Fork { .. } => {
                 "the device went back to an older state, or there are two of it: ask the buyer, and count both histories"
             }

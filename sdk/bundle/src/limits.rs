@@ -78,6 +78,12 @@ pub const MAX_RECEIPT_BYTES: usize = 4096;
 /// All receipts of one grant with what belongs to them: a million of them and more.
 pub const MAX_STATEMENT_BYTES: usize = 1 << 30;
 
+/// A revocation list, decoded.
+pub const MAX_REVOCATION_BYTES: usize = 2 << 20;
+
+/// What one list revokes, all together.
+pub const MAX_REVOCATIONS: usize = 8192;
+
 /// A vendor's ledger: about 250 bytes a grant.
 pub const MAX_LEDGER_BYTES: usize = 1 << 30;
 

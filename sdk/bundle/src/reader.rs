@@ -203,6 +203,11 @@ impl Authentic {
         sha256(self.envelope.payload())
     }
 
+    /// The verdict, to add what else is known of the bundle's revocation.
+    pub fn verdict_mut(&mut self) -> &mut Verdict {
+        &mut self.verdict
+    }
+
     /// The facts so far.
     #[must_use]
     pub fn verdict(&self) -> &Verdict {

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::grant::SignedGrant;
 use crate::limits::{MAX_RECEIPT_BYTES, MAX_STATEMENT_BYTES};
 use crate::{
-    DeviceId, DeviceKey, DevicePublic, Digest, Error, LicenseError, PayloadType, Result, Trust, json, sha256,
+    Bytes64, DeviceId, DeviceKey, DevicePublic, Digest, Error, LicenseError, PayloadType, Result, Trust,
+    cipher, json, sha256,
 };
 
 /// One step in the use of a grant.
@@ -33,6 +34,8 @@ pub struct Receipt {
     pub used: u64,
     /// The device's clock, in seconds since 1970; never before that of an earlier receipt.
     pub time: u64,
+    /// Random: two receipts about the same are two, also in the same second.
+    pub nonce: Bytes64<16>,
 }
 
 /// What a receipt says.
@@ -71,7 +74,7 @@ impl Receipt {
     /// Signs the receipt that follows `before`; its line of text, and what the chain comes to then.
     ///
     /// # Errors
-    /// [`Error::Random`] never; as [`DeviceKey::seal`].
+    /// [`Error::Random`]; as [`DeviceKey::seal`].
     pub fn next(
         grant: &SignedGrant,
         before: &Usage,
@@ -88,6 +91,8 @@ impl Receipt {
             ReceiptKind::Return => before.used.saturating_sub(units),
             _ => before.used.saturating_add(units),
         };
+        let mut nonce = Bytes64([0; 16]);
+        nonce.0.copy_from_slice(cipher::random()?.first_chunk::<16>().unwrap_or(&[0; 16]));
         let receipt = Self {
             schema: SCHEMA,
             grant: grant.grant().id,
@@ -99,6 +104,7 @@ impl Receipt {
             of,
             used,
             time: time.max(before.time),
+            nonce,
         };
         let json =
             serde_json::to_vec(&receipt).map_err(|error| Error::Codec { reason: error.to_string() })?;
@@ -361,7 +367,7 @@ mod tests {
         lines.push(chain[3].clone());
         assert_eq!(scene.verify(&lines).unwrap_err().code(), "TM0184");
         // The end can: that is what the vendor's copy of an earlier statement is for.
-        let cut = scene.verify(&chain[..2]).unwrap();
+        let cut = scene.verify(&chain[..2]).unwrap(); // as of an earlier day
         scene.verify(&chain).unwrap().continues(&cut).unwrap();
     }
 
@@ -396,10 +402,11 @@ mod tests {
         let scene = scene();
         let before = scene.verify(&scene.chain(&STEPS)).unwrap();
         let mut steps = STEPS.to_vec();
-        steps[2] = (Step::Reserve(1), 125);
-        let after = scene.verify(&scene.chain(&steps)).unwrap();
-        let error = after.continues(&before).unwrap_err();
+        steps.push((Step::Reserve(1), 130));
+        // The very same steps, in the same seconds, are another history.
+        let again = scene.verify(&scene.chain(&steps)).unwrap();
+        let error = again.continues(&before).unwrap_err();
         assert_eq!(error.code(), "TM0185");
-        assert!(error.to_string().contains("receipt 3"), "{error}");
+        assert!(error.to_string().contains("receipt 1"), "{error}");
     }
 }

@@ -76,6 +76,11 @@ impl Trust {
         self.publishers.get(publisher).or(self.any_publisher.as_ref())
     }
 
+    /// Takes a key out of use; the reason that was known first stays.
+    pub(crate) fn revoke(&mut self, key: KeyId, reason: String) {
+        self.revoked_keys.entry(key).or_insert(reason);
+    }
+
     pub(crate) fn revoked_key(&self, id: KeyId) -> Option<&str> {
         self.revoked_keys.get(&id).map(String::as_str)
     }

@@ -114,10 +114,10 @@ pub(crate) struct Pack {
     /// Encrypt it: it runs where a grant allows it
     #[arg(long, requires = "vault")]
     pub(crate) encrypt: bool,
-    /// With --encrypt: the folder with the secret behind your content keys and with your ledger; made if it is not there
+    /// With --encrypt: the folder of your keys and ledger; made if not there
     #[arg(long, requires = "encrypt", value_name = "DIR")]
     pub(crate) vault: Option<PathBuf>,
-    /// With --encrypt: a public key whose grants shall open it, beside the keys that sign it; may be given several times
+    /// With --encrypt: another key (public) whose grants open it; repeatable
     #[arg(long, requires = "encrypt", value_name = "FILE")]
     pub(crate) issuer: Vec<PathBuf>,
     /// Where to write the bundle

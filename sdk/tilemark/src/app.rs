@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tilemark_bundle::{Bundle, Digest, Manifest, Refused, Trust, Untrusted, Verdict};
+use tilemark_bundle::{
+    Authentic, Bundle, Digest, Fact, FactKind, Manifest, Refused, Trust, Untrusted, Verdict,
+};
 use tilemark_engine::{Compiled, Device};
 use tilemark_model::{Graph, Tensor, shape};
 use tilemark_pipeline::Pipeline;
@@ -16,6 +18,7 @@ use crate::golden::{self, Golden, Replay};
 use crate::home::Home;
 use crate::input::Input;
 use crate::license::License;
+use crate::revocations;
 use crate::session::Session;
 use crate::tuning::TuningCache;
 
@@ -43,7 +46,24 @@ pub fn open_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result<A
 /// [`Error::Refused`] with the whole verdict.
 pub fn verify_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result<Bundle, Error> {
     let untrusted = Untrusted::from_path(path).map_err(Refused::from).map_err(Error::refused)?;
-    untrusted.verify_with(trust, &home.floors()?).map_err(Error::refused)
+    let (floors, lists) = (home.floors()?, home.revocations().all(trust)?);
+    let known = lists.iter().fold(trust.clone(), Trust::without);
+    let mut bundle = untrusted.authenticate(&known).map_err(Error::refused)?;
+    let publisher = bundle.manifest().app.name.publisher().to_owned();
+    if let Some(list) = lists.iter().find(|list| list.list().publisher == publisher) {
+        let judged = revocations::judge(&bundle, list, &floors);
+        let fresh = revocations::describe(list, home.clock().now());
+        bundle.verdict_mut().set(FactKind::Fresh, true, fresh);
+        match judged {
+            Ok(Some(Fact { fact, holds, evidence })) => bundle.verdict_mut().set(fact, holds, evidence),
+            Ok(None) => {}
+            Err(error) => {
+                bundle.verdict_mut().set(FactKind::NotRevoked, false, error.to_string());
+                return Err(Error::refused(Refused::new(error, bundle.verdict().clone())));
+            }
+        }
+    }
+    bundle.check_floor(&floors).and_then(Authentic::hash_blobs).map_err(Error::refused)
 }
 
 /// An app whose bundle was verified: graph and pipeline loaded and checked, ready to make sessions. Cloning is cheap.
@@ -76,13 +96,21 @@ impl App {
             return Ok(app.with_tuning(home.tuning()));
         }
         let entitled = home.licenses().entitle(&mut bundle, trust);
-        let verdict = bundle.verdict().clone();
-        let load = || {
-            let (license, key) = entitled?;
-            let app = Self::from_bundle(bundle.unlock(&key)?)?.with_tuning(home.tuning());
-            Ok(Self { license: Some(Arc::new(license)), ..app })
+        let mut verdict = bundle.verdict().clone();
+        let (license, key) = match entitled {
+            Ok(found) => found,
+            Err(error) => return Err(Box::new((error, verdict))),
         };
-        load().map_err(|error| Box::new((error, verdict)))
+        match bundle.unlock(&key) {
+            Ok(bundle) => {
+                let app = Self::from_bundle(bundle).map_err(|error| Box::new((error, verdict)))?;
+                Ok(Self { license: Some(Arc::new(license)), ..app.with_tuning(home.tuning()) })
+            }
+            Err(error) => {
+                verdict.set(FactKind::PlaintextIntact, false, error.to_string());
+                Err(Box::new((error.into(), verdict)))
+            }
+        }
     }
 
     /// Loads the contents of a verified bundle that needs no grant, or was unlocked.

@@ -154,6 +154,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0539", "a grant that was used up is installed again"),
     ("TM0540", "every seat is taken"),
     ("TM0541", "more of the result than the grant gives out"),
+    ("TM0542", "the grant is revoked"),
+    ("TM0543", "the revocation list is older than the grant allows, or there is none"),
     ("TM0550", "the keeper of the device's key does not give it"),
 ];
 
@@ -193,7 +195,7 @@ impl Error {
             Error::Pipeline(error) => error.hint().to_string(),
             Error::Engine(error) => error.hint().to_string(),
             Error::Unlicensed(error) => error.hint().to_string(),
-            Error::Keeper { .. } => "docs/trust.md says what each keeper needs".into(),
+            Error::Keeper { .. } => "docs/terms.md says what each keeper needs".into(),
             Error::Io { .. } => "check the path and its permissions".into(),
             Error::NoHome => "set TILEMARK_HOME to a directory that outlives the process".into(),
             Error::Contents { .. } | Error::CeilingExceeded { .. } => {

@@ -6,6 +6,7 @@ use tilemark_bundle::Floors;
 
 use crate::error::Error;
 use crate::license::{Clock, Licenses};
+use crate::revocations::RevocationLists;
 use crate::tuning::TuningCache;
 
 /// The state directory: rollback floors, the device's key and its licences, measurements of kernels.
@@ -43,6 +44,15 @@ impl Home {
     /// This device's key, its grants, and how far they were used.
     pub fn licenses(&self) -> Licenses {
         Licenses::at(self.path.clone(), self.clock.clone())
+    }
+
+    /// The revocation lists that this machine was given.
+    pub fn revocations(&self) -> RevocationLists {
+        RevocationLists::at(self.path.join("revocations"))
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The directory; it is made when something is first kept in it.

@@ -40,6 +40,7 @@ pub mod license;
 mod output;
 pub mod pack;
 pub mod quantize;
+mod revocations;
 mod session;
 mod tuning;
 
@@ -51,13 +52,16 @@ pub use home::Home;
 pub use input::Input;
 pub use known_answer::known_answer;
 pub use output::{Milliseconds, Output};
+pub use revocations::RevocationLists;
 pub use session::Session;
 pub use tuning::{TuningCache, TuningState};
 
+pub use tilemark_bundle::Error as BundleError;
 pub use tilemark_bundle::{
     Algorithm, Bundle, DeviceId, DeviceKey, Digest, Fact, FactKind, Grant, GrantClass, KeyId, LedgerEntry,
-    Manifest, Offer, OutputLevel, Permit, PublicKey, Refused, Releases, SignedGrant, SigningKey, Statement,
-    Strength, Trust, Untrusted, Usage, Vault, Verdict,
+    Manifest, Offer, OutputLevel, Permit, PublicKey, Reason, Refused, ReleaseFloor, Releases, Revocations,
+    RevokedBundle, RevokedGrant, RevokedKey, SignedGrant, SignedRevocations, SigningKey, Statement, Strength,
+    Trust, Untrusted, Usage, Vault, Verdict,
 };
 pub use tilemark_engine::{
     Basis, CpuLevel, Device, KernelInfo, Plan, StepInfo, Tuning, all_kernels, peak_macs_per_second,

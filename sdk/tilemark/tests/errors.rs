@@ -1,11 +1,14 @@
 //! Every variant of the error has its code in the list from which `docs/errors.md` is made.
 
+use std::path::PathBuf;
+
+use tilemark::license::Unlicensed;
 use tilemark::{CODES, Error, ErrorKind};
 
 /// One error of each variant that this crate adds.
 fn own() -> Vec<Error> {
     let path = || "x".into();
-    vec![
+    [
         Error::Io { path: path(), source: std::io::Error::other("gone") },
         Error::NoHome,
         Error::Contents { what: "graph", reason: "r".into() },
@@ -20,6 +23,30 @@ fn own() -> Vec<Error> {
         },
         Error::Samples { path: path(), reason: "r".into() },
         Error::Calibration { tensor: "t".into(), reason: "r".into() },
+        Error::Keeper { name: "k".into(), reason: "r".into() },
+    ]
+    .into_iter()
+    .chain(unlicensed().into_iter().map(Error::from))
+    .collect()
+}
+
+fn unlicensed() -> Vec<Unlicensed> {
+    let (class, text, path) = ("trial", || "t".to_owned(), || PathBuf::from("p"));
+    vec![
+        Unlicensed::NoGrant { app: text(), found: text() },
+        Unlicensed::Spent { class, grant: text(), used: 1, budget: 1, wanted: 1 },
+        Unlicensed::Expired { class, grant: text(), end: 1, now: 2 },
+        Unlicensed::NotYet { class, grant: text(), begin: 2, now: 1 },
+        Unlicensed::ClockSetBack { grant: text(), now: 1, last: 2 },
+        Unlicensed::StateRestored { grant: text(), found: 1, expected: 2 },
+        Unlicensed::StateOfOtherDevice { path: path() },
+        Unlicensed::StateDamaged { path: path(), reason: text() },
+        Unlicensed::StateMissing { path: path() },
+        Unlicensed::Replayed { grant: text() },
+        Unlicensed::NoSeat { grant: text(), seats: 1 },
+        Unlicensed::OutputLevel { class, grant: text(), asked: "more" },
+        Unlicensed::Revoked { class, grant: text(), said: text() },
+        Unlicensed::Stale { class, grant: text(), publisher: text(), days: 1, found: text() },
     ]
 }
 
@@ -35,8 +62,8 @@ fn every_variant_has_its_own_code_with_a_line_about_it() {
 /// The source is read too, so that a variant that `own` forgets is found.
 #[test]
 fn no_code_is_missing_from_the_list() {
-    let source = include_str!("../src/error.rs");
-    let arms = source.lines().filter_map(|line| line.split_once("=> \"TM"));
+    let sources = [include_str!("../src/error.rs"), include_str!("../src/license/refusal.rs")];
+    let arms = sources.into_iter().flat_map(str::lines).filter_map(|line| line.split_once("=> \"TM"));
     let mut written: Vec<String> = arms.map(|(_, rest)| format!("TM{}", &rest[..4])).collect();
     written.sort_unstable();
     assert_eq!(written, CODES.iter().map(|(code, _)| (*code).to_owned()).collect::<Vec<_>>());

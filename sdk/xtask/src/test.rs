@@ -30,6 +30,30 @@ fn amx(steps: &mut Steps) {
     }
 }
 
+/// Device keys in a TPM and in a PKCS#11 token, both in software, from the system's packages where this user may install them.
+fn keepers(steps: &mut Steps) {
+    let name = "device keys in a TPM and a PKCS#11 token (swtpm, softhsm2)";
+    let ready = || {
+        let swtpm = std::process::Command::new("swtpm").arg("--version").stdout(Stdio::null()).status();
+        swtpm.is_ok() && PathBuf::from("/usr/lib/softhsm/libsofthsm2.so").exists()
+    };
+    if !ready() {
+        let mut install = std::process::Command::new("apt-get");
+        install.args(["install", "-y", "--no-install-recommends", "swtpm", "softhsm2"]);
+        // Whether it worked is seen below; who may not install packages is told what to install.
+        let _ = install.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+    if !ready() {
+        steps.absent(
+            name,
+            "swtpm and softhsm2 are not installed, and this user cannot install them (apt-get)",
+        );
+        return;
+    }
+    let arguments = ["test", "--locked", "-p", "tilemark", "--features", "pkcs11", "--lib", "license"];
+    steps.run(name, || shell(cargo().args(arguments)));
+}
+
 /// Whether all that ran passed.
 pub(crate) fn run() -> Result<bool> {
     let mut steps = Steps::default();
@@ -48,6 +72,7 @@ pub(crate) fn run() -> Result<bool> {
         });
     }
     amx(&mut steps);
+    keepers(&mut steps);
     aarch64::test(&mut steps);
     steps.run("doc tests", || {
         shell(cargo().args(["test", "--workspace", "--locked", "--doc", "--no-fail-fast"]))

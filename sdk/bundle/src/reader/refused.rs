@@ -6,7 +6,9 @@ use crate::{Error, ErrorKind, FactKind, Result, Verdict};
 pub struct Refused(Box<(Error, Verdict)>);
 
 impl Refused {
-    pub(super) fn new(error: Error, verdict: Verdict) -> Self {
+    /// A refusal for a reason that was found outside this crate; the verdict's last fact is the one that failed.
+    #[must_use]
+    pub fn new(error: Error, verdict: Verdict) -> Self {
         Self(Box::new((error, verdict)))
     }
 

@@ -54,7 +54,7 @@ pub(super) fn check_revoked(signers: &[KeyId], identity: Digest, trust: &Trust) 
 }
 
 /// Whether enough of the signers may sign for this publisher.
-pub(super) fn check_publisher(
+pub(crate) fn check_publisher(
     signers: &[KeyId],
     publisher: &str,
     trust: &Trust,

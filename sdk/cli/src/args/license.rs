@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as Group, Subcommand};
-use tilemark::{Digest, GrantClass, OutputLevel, Permit, Releases};
+use tilemark::{Digest, GrantClass, KeyId, OutputLevel, Permit, Reason, ReleaseFloor, Releases};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum License {
@@ -11,7 +11,7 @@ pub(crate) enum License {
     Request(Request),
     /// Vendor: answer a request with a grant
     Issue(Box<Issue>),
-    /// Buyer: install a grant
+    /// Buyer: install a grant or a revocation list
     Install(Install),
     /// Buyer: list what is installed and how far it was used
     Show(Show),
@@ -21,12 +21,16 @@ pub(crate) enum License {
     Audit(Audit),
     /// Vendor: list what was issued
     Ledger(Ledger),
+    /// Vendor: write a revocation list; buyers install it like a grant
+    Revoke(Revoke),
 }
 
 impl License {
     pub(crate) fn wants_json(&self) -> bool {
         match self {
-            Self::Request(_) | Self::Issue(_) | Self::Install(_) | Self::Receipts(_) => false,
+            Self::Request(_) | Self::Issue(_) | Self::Install(_) | Self::Receipts(_) | Self::Revoke(_) => {
+                false
+            }
             Self::Show(Show { json })
             | Self::Audit(Audit { json, .. })
             | Self::Ledger(Ledger { json, .. }) => *json,
@@ -99,7 +103,7 @@ pub(crate) struct Issue {
 
 #[derive(Debug, Group)]
 pub(crate) struct Install {
-    /// The grant; - for stdin
+    /// The grant, or a revocation list; - for stdin
     pub(crate) grant: PathBuf,
     /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
     #[arg(long, value_name = "FILE")]
@@ -146,6 +150,53 @@ pub(crate) struct Ledger {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Revoke {
+    /// The publisher, as in the names of its apps
+    #[arg(long, value_name = "NAME")]
+    pub(crate) publisher: String,
+    /// Grows with every list
+    #[arg(long, value_name = "N")]
+    pub(crate) number: u64,
+    /// Sign with this key; may be given several times
+    #[arg(long, required = true, value_name = "FILE")]
+    pub(crate) key: Vec<PathBuf>,
+    /// A bundle: IDENTITY=REASON, or IDENTITY=REASON:TEXT; vulnerable, key-compromise, legal or superseded
+    #[arg(long, value_name = "ID=REASON", value_parser = revoked)]
+    pub(crate) bundle: Vec<(Digest, Reason, String)>,
+    /// A grant: ID=REASON, or ID=REASON:TEXT
+    #[arg(long, value_name = "ID=REASON", value_parser = revoked)]
+    pub(crate) grant: Vec<(Digest, Reason, String)>,
+    /// A signing key of yours, by its id: KEYID, or KEYID=TEXT
+    #[arg(long, value_name = "KEYID", value_parser = revoked_key)]
+    pub(crate) signing_key: Vec<(KeyId, String)>,
+    /// The oldest release of an app that may still be used: PUBLISHER/NAME=RELEASE
+    #[arg(long, value_name = "APP=RELEASE", value_parser = floor)]
+    pub(crate) floor: Vec<ReleaseFloor>,
+    /// Where to write the list; - for stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+fn revoked(text: &str) -> Result<(Digest, Reason, String), String> {
+    let (id, rest) = text.split_once('=').ok_or("expected ID=REASON")?;
+    let (reason, note) = rest.split_once(':').unwrap_or((rest, ""));
+    let id = id.parse().map_err(|error: tilemark::BundleError| error.to_string())?;
+    let reason = reason.parse().map_err(|error: tilemark::BundleError| error.to_string())?;
+    Ok((id, reason, note.to_owned()))
+}
+
+fn revoked_key(text: &str) -> Result<(KeyId, String), String> {
+    let (id, note) = text.split_once('=').unwrap_or((text, ""));
+    Ok((id.parse().map_err(|error: tilemark::BundleError| error.to_string())?, note.to_owned()))
+}
+
+fn floor(text: &str) -> Result<ReleaseFloor, String> {
+    let (app, release) = text.split_once('=').ok_or("expected PUBLISHER/NAME=RELEASE")?;
+    let app = app.parse().map_err(|error: tilemark::BundleError| error.to_string())?;
+    Ok(ReleaseFloor { app, release: release.parse().map_err(|_| "the release is a number")? })
 }
 
 fn day(text: &str) -> Result<u64, String> {

@@ -4,10 +4,13 @@ use std::io::Read as _;
 use std::path::Path;
 
 use serde::Serialize;
-use tilemark::license::{Clock, Installation, Installed, format_time, keeper};
-use tilemark::{Digest, Grant, Home, LedgerEntry, Offer, SigningKey, Untrusted, Usage, Vault};
+use tilemark::license::{Clock, Installation, Installed, format_time, is_payload, keeper};
+use tilemark::{
+    Digest, Grant, Home, KeyId, LedgerEntry, Offer, Reason, Revocations, RevokedBundle, RevokedGrant,
+    RevokedKey, SigningKey, Untrusted, Usage, Vault,
+};
 
-use crate::args::license::{Audit, Install, Issue, Ledger, License, Receipts, Request};
+use crate::args::license::{Audit, Install, Issue, Ledger, License, Receipts, Request, Revoke};
 use crate::failure::{Failure, Result};
 use crate::{files, text};
 
@@ -20,6 +23,7 @@ pub(crate) fn run(command: &License) -> Result<()> {
         License::Receipts(args) => receipts(args),
         License::Audit(args) => audit(args),
         License::Ledger(args) => ledger(args),
+        License::Revoke(args) => revoke(args),
     }
 }
 
@@ -60,7 +64,13 @@ const DAY: u64 = 86_400;
 
 fn install(args: &Install) -> Result<()> {
     let trust = files::trust(args.trust.as_deref())?;
-    let (grant, done) = Home::from_env()?.licenses().install(&get(&args.grant)?, &trust)?;
+    let (home, document) = (Home::from_env()?, get(&args.grant)?);
+    if is_payload(&document, Revocations::PAYLOAD_TYPE) {
+        let list = home.revocations().install(&document, &trust)?;
+        let list = list.list();
+        return text::line(format_args!("installed  revocation list {} of {}", list.number, list.publisher));
+    }
+    let (grant, done) = home.licenses().install(&document, &trust)?;
     let grant = grant.grant();
     let word = if done == Installation::New { "installed" } else { "installed before" };
     text::line(format_args!("{word}  {} grant {} for {}", grant.class, grant.id, grant.app))?;
@@ -192,6 +202,28 @@ fn ledger(args: &Ledger) -> Result<()> {
         ]
     };
     text::table(&lines.iter().map(row).collect::<Vec<_>>(), &[])
+}
+
+fn revoke(args: &Revoke) -> Result<()> {
+    let keys = files::keys(&args.key)?;
+    let mut list = Revocations::new(&args.publisher, args.number, Clock::system().now());
+    let bundle = |(identity, reason, note): &(Digest, Reason, String)| RevokedBundle {
+        identity: *identity,
+        reason: *reason,
+        note: note.clone(),
+    };
+    let grant = |(grant, reason, note): &(Digest, Reason, String)| RevokedGrant {
+        grant: *grant,
+        reason: *reason,
+        note: note.clone(),
+    };
+    list.bundles = args.bundle.iter().map(bundle).collect();
+    list.grants = args.grant.iter().map(grant).collect();
+    let key = |(keyid, note): &(KeyId, String)| RevokedKey { keyid: *keyid, note: note.clone() };
+    list.keys = args.signing_key.iter().map(key).collect();
+    list.floors.clone_from(&args.floor);
+    let text = list.sign(&keys.iter().collect::<Vec<_>>()).map_err(tilemark::Error::from)?;
+    put(&args.output, &text, true)
 }
 
 /// Larger files are neither requests nor grants; a statement has a limit of its own.

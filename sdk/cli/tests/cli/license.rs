@@ -245,3 +245,45 @@ fn text_goes_through_pipes() {
     assert!(child.wait().unwrap().success());
     run(&shop).ok();
 }
+
+#[test]
+fn a_revocation_list_says_what_follows() {
+    let shop = shop();
+    grant(&shop, "--class subscription --until 2990-01-01 --max-staleness 30");
+    run(&shop).fails_in_json(4, "TM0543");
+    let identity = {
+        let shown = shop.tilemark("inspect app.tmk --trust vendor.pub --json").ok().json();
+        shown["identity"].as_str().unwrap().to_owned()
+    };
+    let publish = |number: u32, what: &str| {
+        let line =
+            format!("license revoke --publisher acme --number {number} --key vendor.key {what} -o list.json");
+        shop.tilemark(&line).ok();
+        shop.tilemark("license install list.json --trust vendor.pub").ok().prints("revocation list");
+    };
+    publish(1, "");
+    run(&shop).ok();
+    assert!(fact(&shop, "fresh").1.contains("list 1 of acme"));
+    // In use here before: a warning. Elsewhere: refused.
+    publish(2, &format!("--bundle {identity}=vulnerable:reads-past-its-end"));
+    run(&shop).ok();
+    let (holds, evidence) = fact(&shop, "not-revoked");
+    assert!(
+        !holds && evidence.contains("reads-past-its-end") && evidence.contains("in use here"),
+        "{evidence}"
+    );
+    let line = format!("run app.tmk --trust vendor.pub --device host {}", sample("coffee.png"));
+    on(&shop, "fresh", "license install list.json --trust vendor.pub").ok();
+    on(&shop, "fresh", &line).fails(3, "TM0133");
+    publish(3, &format!("--bundle {identity}=superseded:there-is-a-newer-one"));
+    run(&shop).ok();
+    publish(4, "--floor acme/tiny=8");
+    run(&shop).ok();
+    on(&shop, "other", "license install list.json --trust vendor.pub").ok();
+    on(&shop, "other", &line).fails(3, "TM0138");
+    publish(5, &format!("--bundle {identity}=key-compromise"));
+    run(&shop).fails_in_json(3, "TM0133");
+    let line = "license revoke --publisher acme --number 4 --key vendor.key -o list.json";
+    shop.tilemark(line).ok();
+    shop.tilemark("license install list.json --trust vendor.pub").fails(3, "TM0186");
+}

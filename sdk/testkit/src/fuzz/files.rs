@@ -1,6 +1,9 @@
 //! Targets over everything but models and pipelines: bundles and what is in them, pictures, numpy arrays.
 
-use tilemark_bundle::{Envelope, PayloadType, SigningKey, Trust, Untrusted, sha256};
+use tilemark_bundle::{
+    Envelope, Grant, PayloadType, Request, Revocations, SignedGrant, SignedRevocations, SigningKey, Trust,
+    Untrusted, sha256,
+};
 use tilemark_pipeline::{Image, npy};
 
 use super::End;
@@ -60,6 +63,32 @@ pub fn manifest(json: &[u8]) -> End {
     let whole = authentic.hash_blobs().is_ok();
     assert!(!whole || manifest.blobs.iter().all(|blob| blob.size == 0));
     End::Used
+}
+
+/// The claims of a grant or a revocation list, signed by the corpus's key, and those of a request, which is signed by whoever
+/// it names: what is read of terms. What is accepted must survive being written and read again.
+///
+/// # Panics
+/// If it does not.
+pub fn grant(json: &[u8]) -> End {
+    let trust = Trust::key(key().public().clone());
+    let sealed = |kind| Envelope::seal(kind, json.to_vec(), &[&key()]).map(|envelope| envelope.to_json());
+    let request = sealed(Request::PAYLOAD_TYPE).and_then(|text| Request::read(&text));
+    let device = request.as_ref().map(|(request, _)| request.device.signing.0.id());
+    assert!(device.is_ok_and(|id| id == key().public().id()) || request.is_err(), "signed by another");
+    let list = sealed(Revocations::PAYLOAD_TYPE).and_then(|text| SignedRevocations::verify(&text, &trust));
+    if let Ok(list) = &list {
+        let text = list.list().sign(&[&key()]).expect("what was accepted can be signed");
+        assert_eq!(SignedRevocations::verify(&text, &trust).as_ref().ok(), Some(list));
+    }
+    let grant = sealed(Grant::PAYLOAD_TYPE).and_then(|text| SignedGrant::verify(&text, &trust));
+    if let Ok(grant) = &grant {
+        let text = grant.grant().sign(&key()).expect("what was accepted can be signed");
+        let again = SignedGrant::verify(&text, &trust).expect("what was signed is read");
+        assert_eq!(again.grant(), grant.grant());
+        assert!(grant.grant().end() >= grant.grant().not_after);
+    }
+    if request.is_ok() || list.is_ok() || grant.is_ok() { End::Used } else { End::Refused }
 }
 
 /// A trust policy, or a public key in PEM.

@@ -15,7 +15,7 @@ mod seeds;
 
 use std::fmt;
 
-pub use files::{bundle, image, manifest, npy, policy};
+pub use files::{bundle, grant, image, manifest, npy, policy};
 pub use graphs::{graph, onnx};
 pub use pipelines::pipeline;
 pub use seeds::{Seed, seeds};
@@ -44,11 +44,12 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     Target { name: "onnx", run: onnx, change: mutate::onnx },
     Target { name: "graph", run: graph, change: mutate::graph },
     Target { name: "bundle", run: bundle, change: mutate::bundle },
     Target { name: "manifest", run: manifest, change: json::mutate },
+    Target { name: "grant", run: grant, change: json::mutate },
     Target { name: "policy", run: policy, change: json::mutate },
     Target { name: "pipeline", run: pipeline, change: json::mutate },
     Target { name: "image", run: image, change: mutate::flip },

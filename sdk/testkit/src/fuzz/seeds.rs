@@ -47,6 +47,8 @@ pub fn seeds() -> Vec<Seed> {
         add("bundle", name, file);
     }
     add("manifest", "free", payload(&bundle(&[&files::key()])));
+    add("grant", "trial", grant().into_bytes());
+    add("grant", "revocations", revocations().into_bytes());
     add("policy", "one-publisher", policy().into_bytes());
     add("policy", "key", files::key().public().to_pem().into_bytes());
     for (name, text) in PIPELINES {
@@ -82,6 +84,32 @@ fn bundle(keys: &[&SigningKey]) -> Vec<u8> {
 fn payload(bundle: &[u8]) -> Vec<u8> {
     let (envelope, _) = files::parts(bundle).expect("a bundle has a header");
     Envelope::parse(envelope, PayloadType::MANIFEST).expect("a bundle has an envelope").payload().to_vec()
+}
+
+fn grant() -> String {
+    let id = "ab".repeat(32);
+    let wrapped = json!({ "enc": format!("{}=", "A".repeat(43)), "ciphertext": "A".repeat(64) });
+    json!({
+        "schema": 1, "id": id, "class": "trial", "app": "acme/tagger", "releases": { "first": 1, "last": 9 },
+        "device": id, "request": id, "issued": 1_800_000_000, "not_before": 1_800_000_000,
+        "not_after": 1_900_000_000, "grace_seconds": 86_400, "inferences": 3, "seats": 2,
+        "max_staleness_seconds": 86_400, "output": "label", "field_of_use": "anything",
+        "permits": ["adapt", "distil", "serve", "publish-benchmark"],
+        "keys": [{ "identity": id, "release": 7, "wrapped": wrapped }],
+    })
+    .to_string()
+}
+
+fn revocations() -> String {
+    let id = "cd".repeat(32);
+    json!({
+        "schema": 1, "publisher": "acme", "number": 3, "issued": 1_800_000_000,
+        "bundles": [{ "identity": id, "reason": "vulnerable", "note": "reads past its end" }],
+        "keys": [{ "keyid": id, "note": "laptop stolen" }],
+        "grants": [{ "grant": id, "reason": "key-compromise", "note": "" }],
+        "floors": [{ "app": "acme/tagger", "release": 5 }],
+    })
+    .to_string()
 }
 
 fn policy() -> String {

@@ -38,9 +38,15 @@ pub fn keeper(name: &str) -> Result<Box<dyn Keeper>, Error> {
     let (kind, place) = name.split_once(':').unwrap_or((name, ""));
     match (kind, place) {
         ("file", "") => Ok(Box::new(File)),
+        #[cfg(unix)]
+        ("tpm", place) => Ok(Box::new(super::tpm::Tpm::at(place))),
+        #[cfg(feature = "pkcs11")]
+        ("pkcs11", module) if !module.is_empty() => Ok(Box::new(super::pkcs11::Token::at(module))),
         _ => Err(Error::Keeper {
             name: name.chars().take(80).collect(),
-            reason: "not known to this build; expected file".into(),
+            reason:
+                "not known to this build; expected file, tpm, tpm:PATH, or pkcs11:MODULE (feature `pkcs11`)"
+                    .into(),
         }),
     }
 }

@@ -4,19 +4,24 @@ mod book;
 mod clock;
 mod identity;
 mod meter;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod refusal;
 mod seats;
+#[cfg(unix)]
+mod tpm;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
 use tilemark_bundle::{
-    Bundle, ContentKey, DeviceKey, Digest, FactKind, Grant, GrantClass, OutputLevel, PayloadType, Request,
-    SignedGrant, Statement, Step, Strength, Trust, Usage, durable,
+    Bundle, ContentKey, DeviceKey, Digest, FactKind, Grant, GrantClass, OutputLevel, PayloadType, Reason,
+    Request, SignedGrant, SignedRevocations, Statement, Step, Strength, Trust, Usage, durable,
 };
 
 use crate::error::Error;
+use crate::revocations::RevocationLists;
 use book::{Book, Probe, short};
 use identity::Identity;
 use meter::Meter;
@@ -54,6 +59,8 @@ pub enum Installation {
     /// It was here already; nothing changed.
     Known,
 }
+
+const DAY: u64 = 86_400;
 
 /// Larger files are no grants.
 const MAX_GRANT_FILE_BYTES: u64 = 2 << 20;
@@ -192,7 +199,7 @@ impl Licenses {
         }
         candidates.sort_by_key(|grant| (grant.grant().class, grant.grant().issued));
         for grant in candidates {
-            match self.try_grant(&book, grant, bundle) {
+            match self.try_grant(&book, grant, bundle, trust) {
                 Ok(found) => return Ok(found),
                 Err(error) => refusals.push(error),
             }
@@ -209,9 +216,11 @@ impl Licenses {
         book: &Book,
         grant: SignedGrant,
         bundle: &Bundle,
+        trust: &Trust,
     ) -> Result<(License, ContentKey, Usage), Error> {
         let key = grant.content_key(bundle.manifest(), bundle.identity(), book.device())?;
         let claims = grant.grant();
+        self.check_revoked(claims, bundle, trust)?;
         let recorded = book.peek(&grant);
         let usage = match recorded {
             // What was bought runs, whatever became of its record: it limits nothing.
@@ -227,6 +236,45 @@ impl Licenses {
         let strength = book.device().public().strength;
         let meter = Meter::new(grant.clone(), book.clone(), self.clock.clone());
         Ok((License { grant, meter, strength, _seat: seat }, key, usage))
+    }
+
+    /// Whether the publisher took the grant, or this bundle, back; and whether what is known of that is new enough. What was
+    /// bought goes on, unless its very signature is in doubt.
+    fn check_revoked(&self, claims: &Grant, bundle: &Bundle, trust: &Trust) -> Result<(), Error> {
+        let publisher = claims.app.publisher();
+        let lists = RevocationLists::at(self.home.join("revocations")).all(trust)?;
+        let list = lists.iter().map(SignedRevocations::list).find(|list| list.publisher == publisher);
+        let (class, grant, owned) =
+            (claims.class.as_str(), short(claims.id), claims.class == GrantClass::Owned);
+        let revoked = list.and_then(|list| list.grants.iter().find(|entry| entry.grant == claims.id));
+        if let Some(entry) = revoked
+            && (!owned || entry.reason == Reason::KeyCompromise)
+            && entry.reason != Reason::Superseded
+        {
+            let said = format!("{}, {}", entry.reason.as_str(), entry.note);
+            return Err(Unlicensed::Revoked { class, grant, said }.into());
+        }
+        let of_bundle = list.and_then(|list| list.bundles.iter().find(|b| b.identity == bundle.identity()));
+        if let Some(entry) = of_bundle
+            && entry.reason == Reason::Legal
+            && !owned
+        {
+            return Err(Unlicensed::Revoked {
+                class,
+                grant,
+                said: format!("its bundle is (legal), {}", entry.note),
+            }
+            .into());
+        }
+        let Some(max) = claims.max_staleness_seconds else { return Ok(()) };
+        let age = list.map(|list| self.clock.now().saturating_sub(list.issued));
+        if age.is_some_and(|age| age <= max) {
+            return Ok(());
+        }
+        let found =
+            age.map_or("there is none here".into(), |age| format!("the one here is {} days old", age / DAY));
+        let (publisher, days) = (publisher.to_owned(), max / DAY);
+        Err(Unlicensed::Stale { class, grant, publisher, days, found }.into())
     }
 
     /// Writes down that it was this late already, so that the clock cannot go back behind it.
@@ -306,8 +354,11 @@ impl License {
         self.strength
     }
 
-    /// Counts inferences, or refuses them.
-    pub(crate) fn take(&self, inferences: usize) -> Result<(), Error> {
+    /// Counts inferences, or refuses them. Sessions call it; a caller who computes with the app's parts on their own does too.
+    ///
+    /// # Errors
+    /// [`Error::Unlicensed`], or what is wrong with the device's state.
+    pub fn take(&self, inferences: usize) -> Result<(), Error> {
         self.meter.take(inferences as u64)
     }
 

@@ -35,6 +35,12 @@ pub enum Unlicensed {
     NoSeat { grant: String, seats: u64 },
     #[error("the {class} grant {grant} gives out the best label only, not {asked}")]
     OutputLevel { class: &'static str, grant: String, asked: &'static str },
+    #[error("the {class} grant {grant} is revoked: {said}")]
+    Revoked { class: &'static str, grant: String, said: String },
+    #[error(
+        "the {class} grant {grant} asks for a revocation list of {publisher} of the last {days} days; {found}"
+    )]
+    Stale { class: &'static str, grant: String, publisher: String, days: u64, found: String },
 }
 
 impl Unlicensed {
@@ -53,6 +59,8 @@ impl Unlicensed {
             Self::Replayed { .. } => "TM0539",
             Self::NoSeat { .. } => "TM0540",
             Self::OutputLevel { .. } => "TM0541",
+            Self::Revoked { .. } => "TM0542",
+            Self::Stale { .. } => "TM0543",
         }
     }
 
@@ -76,7 +84,10 @@ impl Unlicensed {
             Self::StateDamaged { .. } => {
                 "find out what damaged it, and put it back from a backup of the same moment"
             }
-            Self::Replayed { .. } => "ask the vendor for another grant",
+            Self::Stale { .. } => {
+                "get the publisher's newest revocation list and `tilemark license install` it"
+            }
+            Self::Revoked { .. } | Self::Replayed { .. } => "ask the vendor for another grant",
             Self::NoSeat { .. } => "end another session, or ask the vendor for more seats",
         }
     }

@@ -18,7 +18,6 @@ struct Shop {
 }
 
 const START: u64 = 1_800_000_000;
-const DAY: u64 = 86_400;
 
 impl Shop {
     fn new() -> Self {
@@ -496,4 +495,70 @@ fn a_line_that_was_cut_by_a_crash_is_dropped() {
     }
     shop.entitle(&shop.device("a")).unwrap().take(1).unwrap();
     assert_eq!(shop.audit(&shop.device("a"), &grant).usage().used, 2);
+}
+
+#[test]
+fn grants_are_revoked_for_reasons() {
+    use tilemark_bundle::{Revocations, RevokedBundle, RevokedGrant};
+    let shop = Shop::new();
+    let (buyer, renter) = (shop.device("a"), shop.device("b"));
+    let bought = shop.grant(&buyer, &owned()).grant().id;
+    let rented = shop.grant(&renter, &until(GrantClass::Subscription, START + 30 * DAY)).grant().id;
+    let install = |number: u64, change: &dyn Fn(&mut Revocations)| {
+        let mut list = Revocations::new("acme", number, START);
+        change(&mut list);
+        let text = list.sign(&[&shop.key]).unwrap();
+        for home in ["a", "b"] {
+            let lists = RevocationLists::at(shop.path(home).join("revocations"));
+            lists.install(&text, &shop.trust()).unwrap();
+        }
+    };
+    let revoke = |reason: Reason| {
+        move |list: &mut Revocations| {
+            list.grants =
+                [bought, rented].map(|grant| RevokedGrant { grant, reason, note: "why".into() }).to_vec();
+        }
+    };
+    for (number, reason) in [(1, Reason::Vulnerable), (2, Reason::Legal)] {
+        install(number, &revoke(reason));
+        shop.entitle(&buyer).unwrap();
+        shop.refused(&renter, "TM0542");
+    }
+    install(3, &revoke(Reason::Superseded));
+    shop.entitle(&renter).unwrap();
+    install(4, &revoke(Reason::KeyCompromise));
+    shop.refused(&buyer, "TM0542");
+    install(5, &|list| {
+        let (identity, reason) = (shop.bundle().identity(), Reason::Legal);
+        list.bundles.push(RevokedBundle { identity, reason, note: "withdrawn".into() });
+    });
+    shop.entitle(&buyer).unwrap();
+    shop.refused(&renter, "TM0542");
+    install(6, &|_| ());
+    shop.entitle(&renter).unwrap();
+    // An older list does not come back.
+    let old = Revocations::new("acme", 5, START).sign(&[&shop.key]).unwrap();
+    let lists = RevocationLists::at(shop.path("a").join("revocations"));
+    assert_eq!(lists.install(&old, &shop.trust()).unwrap_err().code(), "TM0186");
+}
+
+#[test]
+fn a_grant_can_ask_for_fresh_revocations_and_an_owned_one_cannot() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    let offer = until(GrantClass::Subscription, START + 400 * DAY);
+    shop.grant(&device, &Offer { max_staleness_seconds: Some(30 * DAY), ..offer });
+    shop.refused(&device, "TM0543");
+    let lists = RevocationLists::at(shop.path("a").join("revocations"));
+    let list = |number, issued| {
+        let text = tilemark_bundle::Revocations::new("acme", number, issued).sign(&[&shop.key]).unwrap();
+        lists.install(&text, &shop.trust()).unwrap();
+    };
+    list(1, START);
+    shop.set_clock(START + 29 * DAY);
+    shop.entitle(&device).unwrap();
+    shop.set_clock(START + 31 * DAY);
+    shop.refused(&device, "TM0543");
+    list(2, START + 31 * DAY);
+    shop.entitle(&device).unwrap();
 }
