@@ -47,6 +47,9 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Crates of others that only some of ours may depend on directly.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("ring", &["tilemark-bundle"]),
+    ("hpke", &["tilemark-bundle"]),
+    ("zeroize", &["tilemark-bundle"]),
+    ("cryptoki", &["tilemark"]),
     ("bincode", &["tilemark-bundle"]),
     ("clap", &["tilemark-cli", "tilemark-xtask"]),
     ("anyhow", &["tilemark-cli", "tilemark-xtask"]),
