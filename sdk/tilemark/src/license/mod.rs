@@ -405,4 +405,6 @@ pub fn is_payload(text: &[u8], kind: PayloadType) -> bool {
 }
 
 #[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
 mod tests;
