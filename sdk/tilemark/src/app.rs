@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tilemark_bundle::{Bundle, Digest, Manifest, Refused, Trust, Untrusted, Verdict};
-use tilemark_engine::{Compiled, Device};
+use tilemark_engine::{Compiled, Device, survey};
 use tilemark_model::{Graph, shape};
 use tilemark_pipeline::Pipeline;
 
 use crate::contents;
+use crate::devices::DeviceCache;
 use crate::error::Error;
 use crate::fleet::Fleet;
 use crate::golden::{self, Golden, Replay};
@@ -34,7 +35,7 @@ pub fn open(path: impl AsRef<Path>, trust: &Trust) -> Result<App, Error> {
 pub fn open_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result<App, Error> {
     let untrusted = Untrusted::from_path(path).map_err(Refused::from).map_err(Error::refused)?;
     let bundle = untrusted.verify_with(trust, &home.floors()?).map_err(Error::refused)?;
-    Ok(App::from_bundle(bundle)?.with_tuning(home.tuning()))
+    Ok(App::from_bundle(bundle)?.with_tuning(home.tuning()).with_devices(home.devices()))
 }
 
 /// An app whose bundle was verified: graph and pipeline loaded and checked, ready to make sessions. Cloning is cheap.
@@ -42,6 +43,7 @@ pub fn open_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result<A
 pub struct App {
     parts: Arc<Parts>,
     tuning: Option<TuningCache>,
+    devices: Option<DeviceCache>,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,7 @@ impl App {
         let pipeline = Pipeline::new(spec, interface, &contents::read_resources(&bundle))?;
         let golden = golden::read(&bundle)?;
         let parts = Parts { bundle, graph: Arc::new(graph), pipeline, golden };
-        let app = Self { parts: Arc::new(parts), tuning: None };
+        let app = Self { parts: Arc::new(parts), tuning: None, devices: None };
         app.check_macs()?;
         Ok(app)
     }
@@ -75,6 +77,13 @@ impl App {
     #[must_use]
     pub fn with_tuning(self, cache: TuningCache) -> Self {
         Self { tuning: Some(cache), ..self }
+    }
+
+    /// The same app, which keeps in `cache` what it learns of OpenCL devices, and takes from there what was learned before.
+    /// Without it they are tested, and programs built, by every process.
+    #[must_use]
+    pub fn with_devices(self, cache: DeviceCache) -> Self {
+        Self { devices: Some(cache), ..self }
     }
 
     /// Compiles the app for a device.
@@ -92,6 +101,7 @@ impl App {
     /// Those of [`App::session`].
     pub fn compile(&self, device: &Device) -> Result<CompiledApp, Error> {
         let graph = self.parts.graph.clone();
+        let device = &self.keeping(device);
         let compiled = match &self.tuning {
             Some(cache) => {
                 Compiled::tuned(graph, device, Arc::new(cache.store(self.graph_digest(), device)))?
@@ -103,19 +113,36 @@ impl App {
         Ok(CompiledApp { app: self.clone(), compiled })
     }
 
-    /// The fastest device of this machine that gives the golden vectors' bits.
+    /// The best device of this machine that gives the golden vectors' bits: a graphics processor, or else the host. Loads the
+    /// drivers of this machine.
     ///
     /// # Errors
-    /// [`Error::GoldenMismatch`] or [`Error::Engine`] of the last device tried, if none passes.
+    /// Those of [`App::choose_device_of`].
     pub fn choose_device(&self, threads: Option<usize>) -> Result<Choice, Error> {
-        let device = match threads {
-            Some(threads) => Device::best().with_threads(threads)?,
-            None => Device::best(),
-        };
+        self.choose_device_of(Device::gpus(&survey()), threads)
+    }
+
+    /// The first of `preferred` that gives the golden vectors' bits, or else the host.
+    ///
+    /// # Errors
+    /// [`Error::GoldenMismatch`] or [`Error::Engine`] of the host, if it does not pass either.
+    pub fn choose_device_of(&self, preferred: Vec<Device>, threads: Option<usize>) -> Result<Choice, Error> {
+        let mut passed_over = String::new();
+        for device in preferred {
+            let device = limited(device, threads)?;
+            match self.replay(&device).and_then(|replay| replay.check().map(|()| replay)) {
+                Ok(replay) => {
+                    let why = format!("{}, preferred to the host; {replay}{passed_over}", device.name());
+                    return Ok(Choice { device, why });
+                }
+                Err(error) => passed_over += &format!("; not {}: {error}", device.id()),
+            }
+        }
+        let device = limited(Device::host(), threads)?;
         let replay = self.replay(&device)?;
         replay.check()?;
-        let why = format!("the only device of this machine; {replay}");
-        Ok(Choice { device, why })
+        let reason = if passed_over.is_empty() { "no graphics processor here" } else { "no other passes" };
+        Ok(Choice { device, why: format!("{reason}; {replay}{passed_over}") })
     }
 
     /// The app's first golden input: something to run it on.
@@ -167,6 +194,14 @@ impl App {
         &self.parts.golden
     }
 
+    /// The device with the app's cache, unless it has one of its own.
+    fn keeping(&self, device: &Device) -> Device {
+        match &self.devices {
+            Some(cache) if !device.has_store() => cache.keeps(device.clone()),
+            _ => device.clone(),
+        }
+    }
+
     fn check_macs(&self) -> Result<(), Error> {
         let graph = self.graph();
         let shapes = shape::infer(graph, &shape::declared(graph, 1))?;
@@ -181,6 +216,10 @@ impl App {
         }
         Ok(())
     }
+}
+
+fn limited(device: Device, threads: Option<usize>) -> Result<Device, Error> {
+    threads.map_or(Ok(device.clone()), |threads| Ok(device.with_threads(threads)?))
 }
 
 /// A device chosen for an app.

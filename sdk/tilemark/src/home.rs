@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use tilemark_bundle::Floors;
 
+use crate::devices::DeviceCache;
 use crate::error::Error;
 use crate::tuning::TuningCache;
 
-/// The state directory: rollback floors and measurements of kernels today; grants later.
+/// The state directory: rollback floors, measurements of kernels, what was learned of devices; grants later.
 #[derive(Clone, Debug)]
 pub struct Home(PathBuf);
 
@@ -45,6 +46,11 @@ impl Home {
     /// What was measured of kernels on this machine. Losing it costs the time to measure again.
     pub fn tuning(&self) -> TuningCache {
         TuningCache::at(self.0.join("tuning"))
+    }
+
+    /// What was learned of OpenCL devices on this machine. Losing it costs the time to test them and to build programs again.
+    pub fn devices(&self) -> DeviceCache {
+        DeviceCache::at(self.0.join("devices"))
     }
 
     /// The highest release of each app that this machine has accepted.
