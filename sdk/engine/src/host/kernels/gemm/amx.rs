@@ -117,7 +117,7 @@ impl TileProduct {
         for place in 0..tiles * LANES {
             let channel = channels.start + channel(tiles, place / LANES, place % LANES);
             let (bias, multiplier) =
-                if channels.contains(&channel) { requant.channel(channel) } else { (0, 1.0) };
+                requant.lane(Some(channel).filter(|channel| channels.contains(channel)), 0);
             self.bias.push(bias);
             self.multipliers.push(multiplier);
         }
