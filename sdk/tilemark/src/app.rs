@@ -147,7 +147,7 @@ impl App {
 
     /// The app's first golden input: something to run it on.
     pub fn sample_input(&self) -> Option<Input> {
-        self.parts.golden.first().map(Golden::input)
+        self.parts.golden.first()?.input(&self.parts.bundle).ok()
     }
 
     /// Replays the golden vectors on a device: the same input must give the recorded bits at every step.
@@ -188,6 +188,10 @@ impl App {
         let blobs = &self.manifest().blobs;
         let graph = blobs.iter().find(|blob| blob.name == contents::GRAPH);
         graph.map_or(self.identity(), |blob| blob.sha256)
+    }
+
+    pub(crate) fn bundle(&self) -> &Bundle {
+        &self.parts.bundle
     }
 
     pub(crate) fn golden(&self) -> &[Golden] {
