@@ -25,6 +25,8 @@ macro_rules! sources {
 }
 
 sources! {
+    /// The known-answer test.
+    ANSWER = "answer";
     /// Convolutions of any geometry.
     CONV = "conv" after "window";
     /// Convolutions for graphics processors.

@@ -8,6 +8,9 @@ use clap::{Args as Group, Parser, Subcommand};
 use tilemark::quantize::{Activations, Channels, Fit, Method, Ranges};
 use tilemark::{Algorithm, Device};
 
+use crate::drivers::{self, Drivers};
+use crate::failure::Result;
+
 /// Signed accelerator apps: pack, verify, run; the same bits on every backend.
 #[derive(Debug, Parser)]
 #[command(name = "tilemark", version, max_term_width = 100)]
@@ -47,19 +50,22 @@ pub(crate) enum Command {
     /// Ask for, issue, install and show grants
     #[command(subcommand)]
     License(license::License),
+    /// Asks the OpenCL drivers, in a process that they may crash
+    #[command(hide = true)]
+    Drivers(Drivers),
 }
 
 impl Command {
     /// Whether the caller asked for JSON.
     pub(crate) fn wants_json(&self) -> bool {
         match self {
-            Self::Demo(_) | Self::Keygen(_) | Self::Pack(_) | Self::Sign(_) => false,
+            Self::Demo(_) | Self::Keygen(_) | Self::Pack(_) | Self::Sign(_) | Self::Drivers(_) => false,
             Self::Check(Check { json, .. })
             | Self::Inspect(Inspect { json, .. })
             | Self::Quantize(Quantize { json, .. })
             | Self::Verify(Verify { json, .. })
             | Self::Run(Run { json, .. })
-            | Self::Devices(Devices { json })
+            | Self::Devices(Devices { json, .. })
             | Self::Plan(Plan { json, .. })
             | Self::Doctor(Doctor { json, .. })
             | Self::Bench(Bench { json, .. }) => *json,
@@ -211,7 +217,7 @@ pub(crate) struct Pixels {
     pub(crate) fit: Fit,
 }
 
-fn ranges(text: &str) -> Result<Ranges, String> {
+fn ranges(text: &str) -> std::result::Result<Ranges, String> {
     Ok(Ranges::Method(match text {
         "auto" => return Ok(Ranges::Auto),
         "min-max" => Method::MinMax,
@@ -226,7 +232,7 @@ fn ranges(text: &str) -> Result<Ranges, String> {
     }))
 }
 
-fn activations(text: &str) -> Result<Activations, String> {
+fn activations(text: &str) -> std::result::Result<Activations, String> {
     match text {
         "u8" => Ok(Activations::U8),
         "s8" => Ok(Activations::S8),
@@ -234,7 +240,7 @@ fn activations(text: &str) -> Result<Activations, String> {
     }
 }
 
-fn channels(text: &str) -> Result<Channels, String> {
+fn channels(text: &str) -> std::result::Result<Channels, String> {
     match text {
         "rgb" => Ok(Channels::Rgb),
         "bgr" => Ok(Channels::Bgr),
@@ -243,7 +249,7 @@ fn channels(text: &str) -> Result<Channels, String> {
     }
 }
 
-fn fit(text: &str) -> Result<Fit, String> {
+fn fit(text: &str) -> std::result::Result<Fit, String> {
     match text {
         "stretch" => Ok(Fit::Stretch),
         "crop" => Ok(Fit::Crop),
@@ -299,7 +305,7 @@ pub(crate) struct OnDevice {
     /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
-    /// host, or auto: the fastest device that passes the golden vectors
+    /// host, opencl, opencl:0:1, part of a name; auto: a GPU or the host
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
     /// Threads on the host [default: the cores this process may use]
@@ -327,6 +333,9 @@ pub(crate) struct Run {
 
 #[derive(Debug, Group)]
 pub(crate) struct Devices {
+    /// Forget what was learned of OpenCL devices before, failures too
+    #[arg(long)]
+    pub(crate) retest: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -375,11 +384,16 @@ pub(crate) struct Bench {
 }
 
 /// The device that `--device` and `--threads` name; `None` for `auto`.
-pub(crate) fn device(on: &OnDevice) -> Result<Option<Device>, tilemark::Error> {
-    let device: Device = on.device.parse()?;
-    let device = match on.threads {
-        Some(threads) => device.with_threads(threads)?,
+pub(crate) fn device(on: &OnDevice) -> Result<Option<Device>> {
+    // A wrong number of threads is told before a driver is asked.
+    let host = on.threads.map_or(Ok(Device::host()), |threads| Device::host().with_threads(threads));
+    host.map_err(tilemark::Error::from)?;
+    if on.device == "auto" {
+        return Ok(None);
+    }
+    let device = drivers::named(&on.device)?;
+    Ok(Some(match on.threads {
+        Some(threads) => device.with_threads(threads).map_err(tilemark::Error::from)?,
         None => device,
-    };
-    Ok((on.device != "auto").then_some(device))
+    }))
 }

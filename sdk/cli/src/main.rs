@@ -4,6 +4,7 @@
 
 mod args;
 mod commands;
+mod drivers;
 #[cfg(test)]
 mod errors_page;
 mod failure;

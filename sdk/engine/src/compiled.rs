@@ -90,6 +90,14 @@ impl Compiled {
         Ok(Self(Arc::new(Shared { graph, device, level, opened, packed, store, state: Mutex::new(state) })))
     }
 
+    /// On an OpenCL device whose known answers are still being asked for.
+    pub(crate) fn on(graph: Arc<Graph>, opened: &Arc<Opened>) -> Result<Self, Error> {
+        let device = Device::opencl(opened.facts());
+        let (level, opened) = (device.level()?, Some(Arc::clone(opened)));
+        let (packed, state) = (PackedWeights::default(), Mutex::default());
+        Ok(Self(Arc::new(Shared { graph, device, level, opened, packed, store: None, state })))
+    }
+
     /// The graph.
     pub fn graph(&self) -> &Arc<Graph> {
         &self.0.graph

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::limits::MAX_THREADS;
-use crate::opencl::{Facts, Opened, open, survey};
+use crate::opencl::{DeviceStore, Facts, Opened, Survey, condemn, open, outcome, survey};
 use crate::tuning::Tuning;
 
 /// A class of devices.
@@ -26,6 +26,18 @@ pub enum DeviceKind {
     FpgaEmulation,
     /// Any other.
     Accelerator,
+}
+
+impl DeviceKind {
+    /// Which is preferred when any OpenCL device will do.
+    fn rank(self) -> usize {
+        match self {
+            DeviceKind::Gpu => 0,
+            DeviceKind::Accelerator => 1,
+            DeviceKind::FpgaEmulation => 3,
+            DeviceKind::Cpu => 2,
+        }
+    }
 }
 
 impl fmt::Display for DeviceKind {
@@ -48,17 +60,89 @@ pub struct Device {
     level: Option<CpuLevel>,
     tuning: Option<Tuning>,
     variant: Option<String>,
+    store: Store,
 }
 
+/// Where what is learned of the device is kept: equal is the very same place.
+#[derive(Clone, Debug, Default)]
+struct Store(Option<Arc<dyn DeviceStore>>);
+
+impl PartialEq for Store {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        }
+    }
+}
+
+impl Eq for Store {}
+
 impl Device {
-    /// The fastest device of this machine: today the host.
+    /// The best device of this machine: the first of [`Device::gpus`] that gives the known answers, or else the host. Loads the
+    /// drivers of this machine, and tests a graphics processor if there is one.
     pub fn best() -> Self {
-        Self::host()
+        let passes = |device: &Self| device.open().is_ok();
+        Self::gpus(&survey()).into_iter().find(passes).unwrap_or_else(Self::host)
+    }
+
+    /// The graphics processors, the one with most processors first. A CPU's OpenCL device is none: the host is faster.
+    pub fn gpus(survey: &Survey) -> Vec<Self> {
+        let mut gpus: Vec<_> = survey.devices().filter(|facts| facts.kind == DeviceKind::Gpu).collect();
+        gpus.sort_by_key(|facts| std::cmp::Reverse(facts.compute_units));
+        gpus.into_iter().map(Self::opencl).collect()
+    }
+
+    /// What a name can mean, best first: one device for `host`, for an id as `opencl:0:1` and for a part of a device's or
+    /// platform's name that only one has; all OpenCL devices for `opencl`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchDevice`] and [`Error::SeveralDevices`].
+    pub fn named(word: &str, survey: &Survey) -> Result<Vec<Self>, Error> {
+        if word == "host" {
+            return Ok(vec![Self::host()]);
+        }
+        let mut devices: Vec<_> = survey.devices().collect();
+        let known = || {
+            let ids =
+                devices.iter().map(|facts| format!("{} ({}, {})", facts.id(), facts.name, facts.platform));
+            ["host".to_owned()]
+                .into_iter()
+                .chain(ids)
+                .chain(["auto".to_owned()])
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let missing = || Error::NoSuchDevice { found: word.to_owned(), known: known() };
+        if word == "opencl" {
+            if devices.is_empty() {
+                return Err(missing());
+            }
+            devices.sort_by_key(|facts| facts.kind.rank());
+            return Ok(devices.into_iter().map(Self::opencl).collect());
+        }
+        let part = word.to_lowercase();
+        let has = |name: &str| !part.is_empty() && name.to_lowercase().contains(&part);
+        let by_id: Vec<_> = devices.iter().filter(|facts| facts.id() == word).collect();
+        let fitting = if by_id.is_empty() {
+            devices.iter().filter(|facts| has(&facts.name) || has(&facts.platform)).collect()
+        } else {
+            by_id
+        };
+        match fitting.as_slice() {
+            [] => Err(missing()),
+            [facts] => Ok(vec![Self::opencl(facts)]),
+            several => {
+                let fitting = several.iter().map(|facts| format!("{} ({})", facts.id(), facts.name));
+                let fitting = fitting.collect::<Vec<_>>().join(", ");
+                Err(Error::SeveralDevices { found: word.to_owned(), fitting })
+            }
+        }
     }
 
     /// The host's CPU, with every core that the process may use.
     pub fn host() -> Self {
-        Self { facts: None, threads: None, level: None, tuning: None, variant: None }
+        Self { facts: None, threads: None, level: None, tuning: None, variant: None, store: Store::default() }
     }
 
     /// An OpenCL device that [`survey`] found.
@@ -77,9 +161,33 @@ impl Device {
         self.facts.as_deref()
     }
 
-    /// Makes it ready, unless it is the host.
+    /// The same device, where `store` keeps what is learned of it: outcomes of its known-answer test, and built programs. The
+    /// host learns nothing.
+    pub fn with_store(self, store: Arc<dyn DeviceStore>) -> Self {
+        Self { store: Store(Some(store)), ..self }
+    }
+
+    /// Whether it has a place to keep what is learned of it.
+    pub fn has_store(&self) -> bool {
+        self.store.0.is_some()
+    }
+
+    /// What its store has of its known-answer test: nothing if it was never made there. The host has none.
+    pub fn kept_answer(&self) -> Option<Result<(), Error>> {
+        outcome(self.facts()?, self.store.0.as_deref()?)
+    }
+
+    /// Keeps in its store that it failed the known-answer test, for a reason that it could not tell itself, such as a crash of
+    /// the process that made the test.
+    pub fn condemn(&self, reason: &str) {
+        if let (Some(facts), Some(store)) = (self.facts(), self.store.0.as_deref()) {
+            condemn(facts, store, reason);
+        }
+    }
+
+    /// Makes it ready, unless it is the host: it has given the known answers then.
     pub(crate) fn open(&self) -> Result<Option<Arc<Opened>>, Error> {
-        self.facts.as_deref().map(open).transpose()
+        self.facts.as_ref().map(|facts| open(facts, self.store.0.as_ref())).transpose()
     }
 
     /// The same device limited to `threads` threads per session.
@@ -233,11 +341,13 @@ impl FromStr for Device {
             "auto" => Ok(Self::best()),
             "host" => Ok(Self::host()),
             _ => {
-                let devices = Self::all();
-                let found = devices.iter().find(|device| device.id() == id);
-                let known =
-                    || devices.iter().map(Self::id).chain(["auto".to_owned()]).collect::<Vec<_>>().join(", ");
-                found.cloned().ok_or_else(|| Error::NoSuchDevice { found: id.to_owned(), known: known() })
+                let devices = Self::named(id, &survey())?;
+                let first = devices.first().cloned();
+                // One that is named is what was asked for, whatever is wrong with it.
+                let best =
+                    if devices.len() == 1 { None } else { devices.into_iter().find(|d| d.open().is_ok()) };
+                let missing = || Error::NoSuchDevice { found: id.to_owned(), known: "host".to_owned() };
+                best.or(first).ok_or_else(missing)
             }
         }
     }

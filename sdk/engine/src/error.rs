@@ -102,6 +102,46 @@ pub enum Error {
         /// What the compiler said.
         log: String,
     },
+    /// An OpenCL device that computes wrongly, or whose driver crashed or hung when it was tried: it is not used.
+    #[error("device {device} cannot be used: {reason}")]
+    DeviceFails {
+        /// The device.
+        device: String,
+        /// What it did.
+        reason: String,
+    },
+    /// A part of a name that several devices have.
+    #[error("`{found}` can mean several devices: {fitting}")]
+    SeveralDevices {
+        /// The name given.
+        found: String,
+        /// The devices that have it.
+        fitting: String,
+    },
+    /// An OpenCL device without enough memory.
+    #[error("device {device} has not enough memory or other resources: {call} gave {name} ({status})")]
+    DeviceMemory {
+        /// The device.
+        device: String,
+        /// OpenCL's name for the call.
+        call: &'static str,
+        /// Its status.
+        status: i32,
+        /// OpenCL's name for that.
+        name: String,
+    },
+    /// An OpenCL device that is not there any more: reset, unplugged or taken away.
+    #[error("device {device} is lost: {call} gave {name} ({status})")]
+    DeviceLost {
+        /// The device.
+        device: String,
+        /// OpenCL's name for the call.
+        call: &'static str,
+        /// Its status.
+        status: i32,
+        /// OpenCL's name for that.
+        name: String,
+    },
     /// A plan that contradicts itself: a bug of this crate.
     #[error("the plan is inconsistent at `{at}`: {reason}")]
     Internal {
@@ -129,6 +169,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0410", "an unknown time for tuning"),
     ("TM0411", "an OpenCL driver refused a call"),
     ("TM0412", "an OpenCL compiler refused a program"),
+    ("TM0413", "an OpenCL device that fails the known-answer test, or whose driver crashed or hung in it"),
+    ("TM0414", "a device's name that fits several"),
+    ("TM0415", "an OpenCL device without enough memory or other resources"),
+    ("TM0416", "an OpenCL device that was lost"),
 ];
 
 impl Error {
@@ -147,6 +191,10 @@ impl Error {
             Error::UnknownTuning { .. } => "TM0410",
             Error::DeviceFault { .. } => "TM0411",
             Error::ProgramRefused { .. } => "TM0412",
+            Error::DeviceFails { .. } => "TM0413",
+            Error::SeveralDevices { .. } => "TM0414",
+            Error::DeviceMemory { .. } => "TM0415",
+            Error::DeviceLost { .. } => "TM0416",
             Error::Model(error) => error.code(),
         }
     }
@@ -172,6 +220,16 @@ impl Error {
             }
             Error::ProgramRefused { .. } => {
                 "run on the host with `--device host`, update the device's driver, and report this with what it said"
+            }
+            Error::DeviceFails { .. } => {
+                "update the device's driver, then let `tilemark devices --retest` try again; `--device host` works without it"
+            }
+            Error::SeveralDevices { .. } => "give more of the name, or the device's id",
+            Error::DeviceMemory { .. } => {
+                "use smaller inputs, a smaller batch or fewer sessions, or free the device's memory"
+            }
+            Error::DeviceLost { .. } => {
+                "make a new session; if it happens again, look at the system's log for the driver's reason"
             }
             Error::Internal { .. } => "report this with the model: it is a bug in tilemark",
             Error::Model(error) => error.hint(),
@@ -202,6 +260,10 @@ mod tests {
             Error::UnknownTuning { found: "x".into(), limit: 1 },
             Error::DeviceFault { device: "x".into(), call: "clFinish", status: -5, name: "y".into() },
             Error::ProgramRefused { device: "x".into(), program: "conv".into(), log: "y".into() },
+            Error::DeviceFails { device: "x".into(), reason: "y".into() },
+            Error::SeveralDevices { found: "x".into(), fitting: "y".into() },
+            Error::DeviceMemory { device: "x".into(), call: "clFinish", status: -4, name: "y".into() },
+            Error::DeviceLost { device: "x".into(), call: "clFinish", status: -2, name: "y".into() },
         ];
         let codes: Vec<&str> = errors.iter().map(Error::code).collect();
         assert_eq!(codes, CODES.iter().map(|(code, _)| *code).collect::<Vec<_>>());

@@ -11,6 +11,7 @@ mod device;
 mod error;
 mod fleet;
 mod host;
+mod known_answer;
 pub mod limits;
 mod opencl;
 mod plan;
@@ -22,7 +23,10 @@ pub use device::{Device, DeviceKind};
 pub use error::{CODES, Error};
 pub use fleet::Fleet;
 pub use host::{CpuLevel, KernelInfo, LEVEL_VARIABLE, all_kernels, peak_macs_per_second};
-pub use opencl::{Facts, OpenclKernel, PlatformReport, Survey, opencl_kernels, opencl_sources, survey};
+pub use known_answer::known_answer;
+pub use opencl::{
+    DeviceStore, Facts, OpenclKernel, PlatformReport, Survey, opencl_kernels, opencl_sources, survey,
+};
 pub use plan::{Basis, Plan, StepInfo};
 pub use session::Session;
 pub use tuning::{TUNE_VARIABLE, TUNING_REVISION, Tuning, TuningRecord, TuningStore};

@@ -9,6 +9,7 @@ pub mod fuzz;
 pub mod networks;
 pub mod node_tests;
 pub mod onnx;
+pub mod opencl;
 pub mod operators;
 pub mod random;
 pub mod tagger;

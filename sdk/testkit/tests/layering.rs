@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tilemark-cli", &["tilemark"]),
     // Not shipped.
     ("tilemark-testkit", &["tilemark-bundle", "tilemark-model", "tilemark-pipeline", "tilemark-engine"]),
+    ("tilemark-shim", &[]),
     ("tilemark-xtask", &["tilemark-bundle", "tilemark-testkit"]),
     ("tilemark-examples", PUBLIC),
     ("tilemark-benches", PUBLIC),
@@ -33,7 +34,7 @@ const PUBLIC: &[&str] =
 /// Beyond [`MAY_IMPORT`], tests may use these: to make inputs, and to check what is written through the codec.
 const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tilemark-model", &["tilemark-testkit", "tilemark-bundle"]),
-    ("tilemark-engine", &["tilemark-testkit"]),
+    ("tilemark-engine", &["tilemark-testkit", "tilemark-shim"]),
     ("tilemark-pipeline", &["tilemark-testkit"]),
     ("tilemark", &["tilemark-testkit"]),
     // `docs/errors.md` is compared with every crate's list of codes.

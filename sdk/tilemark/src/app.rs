@@ -6,12 +6,13 @@ use std::sync::Arc;
 use tilemark_bundle::{
     Authentic, Bundle, Digest, Fact, FactKind, Manifest, Refused, Trust, Untrusted, Verdict,
 };
-use tilemark_engine::{Compiled, Device};
+use tilemark_engine::{Compiled, Device, survey};
 use tilemark_model::{Graph, Tensor, shape};
 use tilemark_pipeline::Pipeline;
 
 use crate::batch;
 use crate::contents;
+use crate::devices::DeviceCache;
 use crate::error::Error;
 use crate::fleet::Fleet;
 use crate::golden::{self, Golden, Replay};
@@ -72,6 +73,7 @@ pub struct App {
     parts: Arc<Parts>,
     tuning: Option<TuningCache>,
     license: Option<Arc<License>>,
+    devices: Option<DeviceCache>,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,7 @@ impl App {
         if !bundle.is_locked() {
             let verdict = bundle.verdict().clone();
             let app = Self::from_bundle(bundle).map_err(|error| Box::new((error, verdict)))?;
-            return Ok(app.with_tuning(home.tuning()));
+            return Ok(app.with_tuning(home.tuning()).with_devices(home.devices()));
         }
         let entitled = home.licenses().entitle(&mut bundle, trust);
         let mut verdict = bundle.verdict().clone();
@@ -104,7 +106,8 @@ impl App {
         match bundle.unlock(&key) {
             Ok(bundle) => {
                 let app = Self::from_bundle(bundle).map_err(|error| Box::new((error, verdict)))?;
-                Ok(Self { license: Some(Arc::new(license)), ..app.with_tuning(home.tuning()) })
+                let app = app.with_tuning(home.tuning()).with_devices(home.devices());
+                Ok(Self { license: Some(Arc::new(license)), ..app })
             }
             Err(error) => {
                 verdict.set(FactKind::PlaintextIntact, false, error.to_string());
@@ -125,7 +128,7 @@ impl App {
         let pipeline = Pipeline::new(spec, interface, &contents::read_resources(&bundle))?;
         let golden = golden::read(&bundle)?;
         let parts = Parts { bundle, graph: Arc::new(graph), pipeline, golden };
-        let app = Self { parts: Arc::new(parts), tuning: None, license: None };
+        let app = Self { parts: Arc::new(parts), tuning: None, devices: None, license: None };
         app.check_macs()?;
         Ok(app)
     }
@@ -135,6 +138,13 @@ impl App {
     #[must_use]
     pub fn with_tuning(self, cache: TuningCache) -> Self {
         Self { tuning: Some(cache), ..self }
+    }
+
+    /// The same app, which keeps in `cache` what it learns of OpenCL devices, and takes from there what was learned before.
+    /// Without it they are tested, and programs built, by every process.
+    #[must_use]
+    pub fn with_devices(self, cache: DeviceCache) -> Self {
+        Self { devices: Some(cache), ..self }
     }
 
     /// Compiles the app for a device.
@@ -152,6 +162,7 @@ impl App {
     /// Those of [`App::session`].
     pub fn compile(&self, device: &Device) -> Result<CompiledApp, Error> {
         let graph = self.parts.graph.clone();
+        let device = &self.keeping(device);
         let compiled = match &self.tuning {
             Some(cache) => {
                 Compiled::tuned(graph, device, Arc::new(cache.store(self.graph_digest(), device)))?
@@ -163,24 +174,41 @@ impl App {
         Ok(CompiledApp { app: self.clone(), compiled })
     }
 
-    /// The fastest device of this machine that gives the golden vectors' bits.
+    /// The best device of this machine that gives the golden vectors' bits: a graphics processor, or else the host. Loads the
+    /// drivers of this machine.
     ///
     /// # Errors
-    /// [`Error::GoldenMismatch`] or [`Error::Engine`] of the last device tried, if none passes.
+    /// Those of [`App::choose_device_of`].
     pub fn choose_device(&self, threads: Option<usize>) -> Result<Choice, Error> {
-        let device = match threads {
-            Some(threads) => Device::best().with_threads(threads)?,
-            None => Device::best(),
-        };
+        self.choose_device_of(Device::gpus(&survey()), threads)
+    }
+
+    /// The first of `preferred` that gives the golden vectors' bits, or else the host.
+    ///
+    /// # Errors
+    /// [`Error::GoldenMismatch`] or [`Error::Engine`] of the host, if it does not pass either.
+    pub fn choose_device_of(&self, preferred: Vec<Device>, threads: Option<usize>) -> Result<Choice, Error> {
+        let mut passed_over = String::new();
+        for device in preferred {
+            let device = limited(device, threads)?;
+            match self.replay(&device).and_then(|replay| replay.check().map(|()| replay)) {
+                Ok(replay) => {
+                    let why = format!("{}, preferred to the host; {replay}{passed_over}", device.name());
+                    return Ok(Choice { device, why });
+                }
+                Err(error) => passed_over += &format!("; not {}: {error}", device.id()),
+            }
+        }
+        let device = limited(Device::host(), threads)?;
         let replay = self.replay(&device)?;
         replay.check()?;
-        let why = format!("the only device of this machine; {replay}");
-        Ok(Choice { device, why })
+        let reason = if passed_over.is_empty() { "no graphics processor here" } else { "no other passes" };
+        Ok(Choice { device, why: format!("{reason}; {replay}{passed_over}") })
     }
 
     /// The app's first golden input: something to run it on.
     pub fn sample_input(&self) -> Option<Input> {
-        self.parts.golden.first().map(Golden::input)
+        self.parts.golden.first()?.input(&self.parts.bundle).ok()
     }
 
     /// Replays the golden vectors on a device: the same input must give the recorded bits at every step.
@@ -247,8 +275,20 @@ impl App {
         self.admit(inputs)
     }
 
+    pub(crate) fn bundle(&self) -> &Bundle {
+        &self.parts.bundle
+    }
+
     pub(crate) fn golden(&self) -> &[Golden] {
         &self.parts.golden
+    }
+
+    /// The device with the app's cache, unless it has one of its own.
+    fn keeping(&self, device: &Device) -> Device {
+        match &self.devices {
+            Some(cache) if !device.has_store() => cache.keeps(device.clone()),
+            _ => device.clone(),
+        }
     }
 
     fn check_macs(&self) -> Result<(), Error> {
@@ -265,6 +305,10 @@ impl App {
         }
         Ok(())
     }
+}
+
+fn limited(device: Device, threads: Option<usize>) -> Result<Device, Error> {
+    threads.map_or(Ok(device.clone()), |threads| Ok(device.with_threads(threads)?))
 }
 
 /// A device chosen for an app.

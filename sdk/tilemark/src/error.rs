@@ -254,9 +254,11 @@ fn engine_kind(error: &tilemark_engine::Error) -> ErrorKind {
     use tilemark_engine::Error;
     use tilemark_model::Error as Model;
     match error {
-        Error::NoSuchDevice { .. } | Error::LevelUnsupported { .. } | Error::LevelNotBuilt { .. } => {
-            ErrorKind::NoDevice
-        }
+        Error::NoSuchDevice { .. }
+        | Error::SeveralDevices { .. }
+        | Error::DeviceFails { .. }
+        | Error::LevelUnsupported { .. }
+        | Error::LevelNotBuilt { .. } => ErrorKind::NoDevice,
         Error::ThreadCount { .. } | Error::UnknownLevel { .. } | Error::UnknownTuning { .. } => {
             ErrorKind::Usage
         }

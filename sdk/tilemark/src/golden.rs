@@ -20,10 +20,11 @@ const RECORD_SCHEMA: u16 = 1;
 /// Most golden vectors in a bundle: a replay must stay a matter of seconds.
 pub(crate) const MAX_VECTORS: usize = 64;
 
-/// One golden vector of a bundle.
+/// One golden vector of a bundle. Its input is decoded when it is used: few runs replay, and pictures are large.
 #[derive(Debug)]
 pub(crate) struct Golden {
-    input: Input,
+    /// Where in the bundle it lies.
+    folder: String,
     record: Record,
 }
 
@@ -104,8 +105,26 @@ impl fmt::Display for Replay {
 }
 
 impl Golden {
-    pub(crate) fn input(&self) -> Input {
-        self.input.clone()
+    fn read(bundle: &Bundle, folder: &str) -> Result<Self, Error> {
+        let folder = format!("{GOLDEN}{folder}/");
+        let record: Record = codec::decode(bundle.blob(&format!("{folder}record"))?)?;
+        if record.schema != RECORD_SCHEMA {
+            let reason = format!("schema {}, this version reads {RECORD_SCHEMA}", record.schema);
+            return Err(Error::Contents { what: "golden vectors", reason });
+        }
+        Ok(Self { folder, record })
+    }
+
+    /// The input, out of the bundle that this was read from.
+    pub(crate) fn input(&self, bundle: &Bundle) -> Result<Input, Error> {
+        let Self { folder, record } = self;
+        let blob = |name: &str| bundle.blob(&format!("{folder}{name}"));
+        if record.tensors.is_empty() {
+            return Ok(Input::pixels(picture(npy::read(blob("image.npy")?)?)?));
+        }
+        record.tensors.iter().enumerate().try_fold(Input::tensors(), |input, (i, name)| {
+            Ok(input.tensor(name, npy::read(blob(&format!("input.{i}.npy"))?)?))
+        })
     }
 }
 
@@ -155,19 +174,9 @@ pub(crate) fn read(bundle: &Bundle) -> Result<Vec<Golden>, Error> {
         return Err(invalid(format!("{} vectors, at most {MAX_VECTORS} are read", folders.len())));
     }
     let golden = |folder: &str| {
-        let blob = |name: &str| bundle.blob(&format!("{GOLDEN}{folder}/{name}"));
-        let record: Record = codec::decode(blob("record")?)?;
-        if record.schema != RECORD_SCHEMA {
-            return Err(invalid(format!("schema {}, this version reads {RECORD_SCHEMA}", record.schema)));
-        }
-        let input = if record.tensors.is_empty() {
-            Input::pixels(picture(npy::read(blob("image.npy")?)?)?)
-        } else {
-            record.tensors.iter().enumerate().try_fold(Input::tensors(), |input, (i, name)| {
-                Ok::<_, Error>(input.tensor(name, npy::read(blob(&format!("input.{i}.npy"))?)?))
-            })?
-        };
-        Ok(Golden { input, record })
+        let golden = Golden::read(bundle, folder)?;
+        golden.input(bundle)?; // an input that cannot be decoded is found when the app is opened
+        Ok(golden)
     };
     folders.into_iter().map(golden).collect()
 }
@@ -205,7 +214,7 @@ fn replay_one(
 ) -> Result<Difference, Error> {
     let graph = app.graph();
     let record = &golden.record;
-    let inputs = session.prepare_input(golden.input.clone())?;
+    let inputs = session.prepare_input(golden.input(app.bundle())?)?;
     if let Some(i) = (0..inputs.len()).find(|&i| record.inputs.get(i) != Some(&digest(&inputs[i]))) {
         return Ok(Some((graph.inputs[i].name.clone(), None)));
     }

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use tilemark_bundle::Floors;
 
+use crate::devices::DeviceCache;
 use crate::error::Error;
 use crate::license::{Clock, Licenses};
 use crate::revocations::RevocationLists;
 use crate::tuning::TuningCache;
 
-/// The state directory: rollback floors, the device's key and its licences, measurements of kernels.
+/// The state directory: rollback floors, the device's key and its licences, measurements of kernels, what was learned of devices.
 #[derive(Clone, Debug)]
 pub struct Home {
     path: PathBuf,
@@ -70,6 +71,11 @@ impl Home {
     /// What was measured of kernels on this machine. Losing it costs the time to measure again.
     pub fn tuning(&self) -> TuningCache {
         TuningCache::at(self.path.join("tuning"))
+    }
+
+    /// What was learned of OpenCL devices on this machine. Losing it costs the time to test them and to build programs again.
+    pub fn devices(&self) -> DeviceCache {
+        DeviceCache::at(self.path.join("devices"))
     }
 
     /// The highest release of each app that this machine has accepted.

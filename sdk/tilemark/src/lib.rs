@@ -30,12 +30,13 @@ pub mod quickstart {}
 mod app;
 mod batch;
 mod contents;
+mod devices;
 mod error;
 mod fleet;
 mod golden;
 mod home;
 mod input;
-mod known_answer;
+mod kept;
 pub mod license;
 mod output;
 pub mod pack;
@@ -45,12 +46,12 @@ mod session;
 mod tuning;
 
 pub use app::{App, Choice, CompiledApp, open, open_with, verify_with};
+pub use devices::{DeviceCache, DeviceCacheState};
 pub use error::{CODES, Error, ErrorKind};
 pub use fleet::Fleet;
 pub use golden::{Divergence, Replay};
 pub use home::Home;
 pub use input::Input;
-pub use known_answer::known_answer;
 pub use output::{Milliseconds, Output};
 pub use revocations::RevocationLists;
 pub use session::Session;
@@ -64,7 +65,8 @@ pub use tilemark_bundle::{
     Trust, Untrusted, Usage, Vault, Verdict,
 };
 pub use tilemark_engine::{
-    Basis, CpuLevel, Device, KernelInfo, Plan, StepInfo, Tuning, all_kernels, peak_macs_per_second,
+    Basis, CpuLevel, Device, DeviceKind, Error as EngineError, Facts, KernelInfo, Plan, StepInfo, Survey,
+    Tuning, all_kernels, known_answer, peak_macs_per_second, survey,
 };
 pub use tilemark_model::{DType, Data, Graph, Quant, Tensor};
 pub use tilemark_pipeline::{Image, Label, Outcome, npy};

@@ -4,34 +4,25 @@
 //! and what it names is looked up among the kernels that the step can have, so that the worst it can do is to name a slow
 //! one. Any other file counts as none, and is written anew.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use tilemark_bundle::{Digest, codec, sha256};
+use tilemark_bundle::{Digest, codec};
 use tilemark_engine::{Device, TUNING_REVISION, TuningRecord, TuningStore, opencl_sources};
+
+use crate::kept::Kept;
 
 /// Bytes of one file: 4096 layers of a long kernel name each.
 const MAX_FILE_BYTES: u64 = 512 * 1024;
 /// Files kept; the ones not written for longest make room.
 const MAX_FILES: usize = 64;
-/// Names looked at in the directory: more are not ours.
-const MAX_NAMES: usize = 4096;
-/// A file that was begun and not finished is of a process that died, when it is so old.
-const ABANDONED: Duration = Duration::from_secs(3600);
 const SCHEMA: u16 = 1;
-/// How the names of files end.
-const EXTENSION: &str = "tuning";
 
 /// A directory of measurements; it is made when something is first kept. Several processes may use it at once: files are
 /// replaced whole, and of two that measure the same at once the later one's figures stay.
 #[derive(Clone, Debug)]
-pub struct TuningCache {
-    folder: PathBuf,
-}
+pub struct TuningCache(Kept);
 
 /// What there is in a [`TuningCache`].
 #[derive(Clone, Debug, Serialize)]
@@ -60,14 +51,15 @@ struct Entry {
 impl TuningCache {
     /// A cache in `folder`, which need not exist.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        let folder = folder.into();
+        Self(Kept { folder, extension: "tuning", max_bytes: MAX_FILE_BYTES, max_files: MAX_FILES })
     }
 
     /// What is there, and whether it can be added to.
     pub fn state(&self) -> TuningState {
         let (mut models, mut layers, mut unusable) = (0, 0, 0);
-        for path in self.files() {
-            match read(&path) {
+        for path in self.0.files() {
+            match read(&self.0, &path) {
                 Some(entry) if entry.is_current() => {
                     models += 1;
                     layers += entry.record.len();
@@ -75,42 +67,14 @@ impl TuningCache {
                 _ => unusable += 1,
             }
         }
-        let is_writable = is_writable(&self.folder);
-        TuningState { folder: self.folder.clone(), is_writable, models, layers, unusable }
+        let (folder, is_writable) = (self.0.folder.clone(), self.0.is_writable());
+        TuningState { folder, is_writable, models, layers, unusable }
     }
 
     /// The part of it that is about one graph on one device.
     pub(crate) fn store(&self, graph: Digest, device: &Device) -> Store {
         let subject = subject(graph, device);
-        let name = sha256(subject.as_bytes()).to_string();
-        Store { path: self.folder.join(name).with_extension(EXTENSION), subject, cache: self.clone() }
-    }
-
-    /// The files of measurements, finished ones.
-    fn files(&self) -> Vec<PathBuf> {
-        let Ok(folder) = fs::read_dir(&self.folder) else { return Vec::new() };
-        let paths = folder.take(MAX_NAMES).filter_map(|entry| Some(entry.ok()?.path()));
-        paths.filter(|path| path.extension().is_some_and(|extension| extension == EXTENSION)).collect()
-    }
-
-    /// Removes what was not written for longest, so that there is room for one more, and what nobody will finish.
-    fn make_room(&self) {
-        let age = |path: &PathBuf| {
-            let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-            modified.map_or(Duration::MAX, |time| SystemTime::now().duration_since(time).unwrap_or_default())
-        };
-        let mut files: Vec<(Duration, PathBuf)> =
-            self.files().into_iter().map(|path| (age(&path), path)).collect();
-        files.sort();
-        for (_, path) in files.iter().skip(MAX_FILES - 1) {
-            let _ = fs::remove_file(path); // another process may have been quicker
-        }
-        let Ok(folder) = fs::read_dir(&self.folder) else { return };
-        for path in folder.take(MAX_NAMES).filter_map(|entry| Some(entry.ok()?.path())) {
-            if path.extension().is_some_and(|extension| extension == "part") && age(&path) > ABANDONED {
-                let _ = fs::remove_file(path); // as above
-            }
-        }
+        Store { path: self.0.path(&subject), subject, cache: self.clone() }
     }
 }
 
@@ -124,30 +88,20 @@ pub(crate) struct Store {
 
 impl Store {
     fn write(&self, entry: &Entry) -> io::Result<()> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         let record = codec::encode(entry).map_err(io::Error::other)?;
-        let bytes = [sha256(&record).as_bytes().as_slice(), &record].concat();
-        fs::create_dir_all(&self.cache.folder)?;
-        if !self.path.is_file() {
-            self.cache.make_room();
-        }
-        let unique = format!("{}.{}.part", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let part = self.path.with_extension(unique);
-        let written = File::create_new(&part)
-            .and_then(|mut file| file.write_all(&bytes))
-            .and_then(|()| fs::rename(&part, &self.path));
-        written.inspect_err(|_| drop(fs::remove_file(&part)))
+        self.cache.0.write(&self.path, &record)
     }
 }
 
 impl TuningStore for Store {
     fn load(&self) -> TuningRecord {
-        let entry = read(&self.path).filter(|entry| entry.is_current() && entry.subject == self.subject);
+        let entry = read(&self.cache.0, &self.path)
+            .filter(|entry| entry.is_current() && entry.subject == self.subject);
         entry.map(|entry| entry.record).unwrap_or_default()
     }
 
     fn is_writable(&self) -> bool {
-        is_writable(&self.cache.folder)
+        self.cache.0.is_writable()
     }
 
     fn add(&self, record: &TuningRecord) {
@@ -187,31 +141,17 @@ fn subject(graph: Digest, device: &Device) -> String {
 }
 
 /// The entry in a file; `None` if it is not a whole one.
-fn read(path: &Path) -> Option<Entry> {
-    // Something else than a file, such as a pipe, could make reading wait forever.
-    if !fs::metadata(path).ok()?.is_file() {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    File::open(path).ok()?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).ok()?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return None;
-    }
-    let (digest, record) = bytes.split_first_chunk::<32>()?;
-    if sha256(record).as_bytes() != digest {
-        return None;
-    }
-    codec::decode(record).ok()
-}
-
-fn is_writable(folder: &Path) -> bool {
-    let probe = folder.join(format!(".probe.{}.part", std::process::id()));
-    let written = fs::create_dir_all(folder).and_then(|()| fs::write(&probe, b""));
-    written.and_then(|()| fs::remove_file(&probe)).is_ok()
+fn read(kept: &Kept, path: &Path) -> Option<Entry> {
+    codec::decode(&kept.read(path)?).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+    use std::time::{Duration, SystemTime};
+
+    use tilemark_bundle::sha256;
+
     use super::*;
 
     /// A record as this version writes it.

@@ -7,6 +7,7 @@ mod expected;
 mod hwbench;
 mod models;
 mod onnx_tests;
+mod opencl;
 mod peers;
 mod python;
 mod steps;

@@ -39,12 +39,15 @@ pub(crate) struct Models {
     /// Then runs every int8 form on the reference, the engine and ONNX Runtime, and compares.
     #[arg(long)]
     check: bool,
+    /// Runs every int8 form on this OpenCL device (part of a platform's name) and compares every byte with the host's.
+    #[arg(long, value_name = "PLATFORM")]
+    device: Option<String>,
 }
 
 impl Models {
     /// What every test run makes: all that take no training.
     pub(crate) const DEFAULT: Self =
-        Self { models: Vec::new(), train_garment: false, pin: false, check: false };
+        Self { models: Vec::new(), train_garment: false, pin: false, check: false, device: None };
 
     /// Only these.
     pub(crate) fn named(models: &[String]) -> Self {
@@ -72,7 +75,38 @@ pub(crate) fn run(wanted: &Models) -> Result<()> {
         make.arg("--pin");
     }
     steps::shell(make.args(&wanted.models))?;
-    if wanted.check { check(&wanted.models) } else { Ok(()) }
+    if wanted.check {
+        check(&wanted.models)?;
+    }
+    match &wanted.device {
+        Some(platform) => check_on(&wanted.models, platform, |test| {
+            test.env("TILEMARK_FORMS", "all");
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Compares these networks, or all that are made, on the OpenCL devices of a platform with the host, one form each unless
+/// `TILEMARK_FORMS` says `all`.
+pub(crate) fn check_on(wanted: &[String], platform: &str, with: impl Fn(&mut Command)) -> Result<()> {
+    let mut wrong = Vec::new();
+    for network in made(&crate::target().join("models"), wanted)? {
+        let mut test = steps::cargo();
+        test.args(["test", "--quiet", "--locked", "-p", "tilemark-testkit", "--test", "opencl_networks"]);
+        test.args(["--", "--ignored", "--nocapture"]).env("TILEMARK_NETWORK", &network);
+        test.env(crate::opencl::WANTED, platform);
+        with(&mut test);
+        if steps::shell(&mut test).is_err() {
+            wrong.push(network.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        }
+    }
+    if !wrong.is_empty() {
+        bail!(
+            "not the host's bytes on OpenCL: {}; what is wrong is printed above, at each",
+            wrong.join(", ")
+        );
+    }
+    Ok(())
 }
 
 /// Compares these networks, or all that are made.

@@ -1,6 +1,6 @@
 //! Python, for the oracles: a virtual environment below `target/` with exactly the packages that a task pins.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -9,14 +9,18 @@ use crate::steps::shell;
 
 /// The interpreter of a virtual environment that has these packages (`name==version`), made if it is not there yet.
 pub(crate) fn environment(name: &str, packages: &[&str]) -> Result<PathBuf> {
-    let folder = crate::target().join("python").join(name);
+    environment_in(&crate::target().join("python").join(name), packages)
+}
+
+/// As [`environment`], in a folder of the caller's choice.
+pub(crate) fn environment_in(folder: &Path, packages: &[&str]) -> Result<PathBuf> {
     let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     let stamp = folder.join("packages.txt");
     let wanted = packages.join("\n");
     if std::fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(python);
     }
-    let venv = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder).output();
+    let venv = Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder).output();
     match venv {
         Ok(output) if output.status.success() => {}
         Ok(output) => bail!(

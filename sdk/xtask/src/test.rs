@@ -9,6 +9,7 @@ use anyhow::Result;
 use crate::aarch64;
 use crate::models;
 use crate::onnx_tests;
+use crate::opencl;
 use crate::steps::{Steps, cargo, shell};
 
 /// The kernels of AMX on a CPU that lacks it: its instructions in software, by a handler of SIGILL. That takes AVX512-VNNI, which
@@ -59,16 +60,20 @@ pub(crate) fn run() -> Result<bool> {
     let mut steps = Steps::default();
     let nextest = cargo().args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if nextest.is_ok_and(|status| status.success()) {
-        steps.run("tests (nextest)", || {
-            shell(cargo().args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]))
+        steps.run("tests without OpenCL (nextest)", || {
+            shell(opencl::without(cargo().args([
+                "nextest",
+                "run",
+                "--workspace",
+                "--locked",
+                "--no-fail-fast",
+            ])))
         });
     } else {
-        steps.run("tests", || {
-            shell(
-                cargo()
-                    .args(["test", "--workspace", "--locked", "--lib", "--bins", "--tests"])
-                    .arg("--no-fail-fast"),
-            )
+        steps.run("tests without OpenCL", || {
+            let arguments =
+                ["test", "--workspace", "--locked", "--lib", "--bins", "--tests", "--no-fail-fast"];
+            shell(opencl::without(cargo().args(arguments)))
         });
     }
     amx(&mut steps);
@@ -85,8 +90,10 @@ pub(crate) fn run() -> Result<bool> {
     if fetched {
         steps.run("ONNX's node cases", || onnx_tests::check(&cases));
     }
-    if steps.prepare("fetch real networks", || models::run(&models::Models::DEFAULT)) {
+    let has_networks = steps.prepare("fetch real networks", || models::run(&models::Models::DEFAULT));
+    if has_networks {
         steps.run("real networks", || models::check(&[]));
     }
+    opencl::test(&mut steps, has_networks);
     Ok(steps.summary())
 }

@@ -5,6 +5,7 @@ use tilemark::pack::Package;
 use tilemark::{Algorithm, App, Device, Home, Input, SigningKey, Trust};
 
 use crate::args::Demo;
+use crate::drivers;
 use crate::failure::{Failure, Result};
 use crate::{files, text};
 
@@ -24,8 +25,9 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
     let trust = Trust::key(key.public().clone());
     let home = Home::at(scratch.path().join("home"));
     let app = verify(&bundle, &trust, &home)?;
-    tag(&app, &photos)?;
-    let replay = app.replay(&Device::best())?;
+    let device = drivers::gpus().into_iter().next().unwrap_or_else(Device::host);
+    tag(&app, &device, &photos)?;
+    let replay = app.replay(&device)?;
     step("replay", format_args!("{replay}"))?;
     replay.check()?;
     tamper(&bundle, &trust, &home)
@@ -62,8 +64,7 @@ fn verify(bundle: &Path, trust: &Trust, home: &Home) -> Result<App> {
     Ok(app)
 }
 
-fn tag(app: &App, photos: &[PathBuf]) -> Result<()> {
-    let device = Device::best();
+fn tag(app: &App, device: &Device, photos: &[PathBuf]) -> Result<()> {
     let mut session = app.session(device.clone())?;
     step("run", format_args!("on the {}", device.description()))?;
     let mut cards = Vec::with_capacity(photos.len());

@@ -1,9 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use tilemark::{App, CpuLevel, Device, Home, KernelInfo, Replay, Tuning, TuningState, all_kernels};
+use tilemark::{
+    App, CpuLevel, Device, DeviceCacheState, Home, KernelInfo, Replay, Tuning, TuningState, all_kernels,
+};
 
 use crate::args::Doctor;
+use crate::drivers;
 use crate::failure::{Failure, Result};
 use crate::{files, text};
 
@@ -22,6 +25,10 @@ struct Report {
     home_usable: bool,
     tuning: Measurements,
     devices: Vec<Row>,
+    /// Why there are no more.
+    device_problems: Vec<String>,
+    /// What is kept of OpenCL devices.
+    device_cache: DeviceCacheState,
     kernels: Vec<KernelInfo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<Checkup>,
@@ -77,6 +84,7 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
         None => None,
         Some(bundle) => Some(checkup(&tilemark::open(bundle, &files::trust(args.trust.as_deref())?)?)?),
     };
+    let (devices, device_problems) = devices::list();
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         cpu_level: level.to_string(),
@@ -86,7 +94,9 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
         home: home.path().display().to_string(),
         home_usable: home.is_usable(),
         tuning: Measurements::new(tuning, home.tuning().state()),
-        devices: devices::list(),
+        devices,
+        device_problems,
+        device_cache: home.devices().state(),
         kernels: all_kernels().collect(),
         app,
     };
@@ -99,7 +109,7 @@ pub(crate) fn run(args: &Doctor) -> Result<()> {
 }
 
 fn checkup(app: &App) -> Result<Checkup> {
-    let devices = Device::all();
+    let devices = drivers::all();
     let plan = app.session(Device::host())?.plan()?;
     let mut chosen = BTreeMap::<&str, Chosen>::new();
     for step in plan.steps() {
@@ -128,6 +138,8 @@ fn print(report: &Report) -> Result<()> {
     text::table(&levels, &[])?;
     text::line("devices")?;
     devices::print(&report.devices, "  ")?;
+    report.device_problems.iter().try_for_each(|problem| text::line(format_args!("  OpenCL: {problem}")))?;
+    text::line(format_args!("device cache {}", Cache(&report.device_cache)))?;
     text::line("kernels of this build; those in brackets need another CPU")?;
     text::table(&kernels(&report.kernels), &[])?;
     report.app.as_ref().map_or(Ok(()), print_app)
@@ -190,6 +202,24 @@ impl std::fmt::Display for Measurements {
             write!(f, "; {unusable} files of other versions or damaged are not used")?;
         }
         write!(f, "; {}", kept.folder.display())
+    }
+}
+
+/// What is kept of OpenCL devices, for people.
+struct Cache<'a>(&'a DeviceCacheState);
+
+impl std::fmt::Display for Cache<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let DeviceCacheState { folder, is_writable, entries, bytes, unusable } = self.0;
+        let folder = folder.display();
+        if !is_writable {
+            return write!(f, "NOT KEPT, {folder} cannot be written: programs are built at every start");
+        }
+        write!(f, "{entries} known answers and programs, {}", text::bytes(*bytes))?;
+        if *unusable > 0 {
+            write!(f, "; {unusable} files of other versions or damaged are not used")?;
+        }
+        write!(f, "; {folder}")
     }
 }
 

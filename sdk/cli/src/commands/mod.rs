@@ -18,6 +18,7 @@ mod verify;
 use tilemark::{App, Device};
 
 use crate::args::{self, Command, OnDevice};
+use crate::drivers;
 use crate::failure::Result;
 use crate::{files, text};
 
@@ -37,6 +38,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::License(command) => license::run(&command),
+        Command::Drivers(args) => drivers::run(&args),
     }
 }
 
@@ -47,7 +49,7 @@ fn open(on: &OnDevice) -> Result<(App, Device)> {
     let device = match named {
         Some(device) => device,
         None => {
-            let choice = app.choose_device(on.threads)?;
+            let choice = app.choose_device_of(drivers::gpus(), on.threads)?;
             text::note(format_args!("device {}: {}", choice.device.id(), choice.why));
             choice.device
         }

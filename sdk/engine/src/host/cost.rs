@@ -6,6 +6,9 @@
 //! (docs/engine.md says how well). On a CPU on which all are off by one factor, seconds are predicted wrongly, and what is
 //! faster rightly.
 
+#[cfg(target_arch = "x86_64")]
+use tilemark_model::Op;
+
 use super::cpu::CpuLevel;
 #[cfg(target_arch = "x86_64")]
 use super::kernels;
@@ -35,31 +38,47 @@ const CLAIM_MACS: u64 = 1_200_000;
 const DEPTHWISE_CLAIM_MACS: u64 = 400_000;
 const CLAIM_BYTES: usize = 32_768;
 
-/// Seconds that `kernel` is expected to take for a step on `threads` threads.
-pub(crate) fn predict(kernel: &Kernel, step: &Lowering<'_>, threads: usize) -> f64 {
-    let rates = rates(kernel.level);
-    if kernel.level == CpuLevel::Amx && !suits_amx(kernel, step) {
-        return f64::INFINITY; // it would only call the vectors' kernel
+/// What the kernels of one step cost.
+pub(crate) struct Costs<'a> {
+    step: &'a Lowering<'a>,
+    threads: usize,
+    suits_amx: bool,
+}
+
+impl<'a> Costs<'a> {
+    /// At `level`, on so many threads.
+    pub(crate) fn new(step: &'a Lowering<'a>, level: CpuLevel, threads: usize) -> Self {
+        let may_suit = level.includes(CpuLevel::Amx) && step.is_product();
+        Self { step, threads, suits_amx: may_suit && suits_amx(step) }
     }
-    let alone = match kernel.operation {
-        "conv" | "fully_connected" => product(&rates, step),
-        "depthwise" => depthwise(&rates, step),
-        _ => rates.byte * (step.output.own_bytes() as f64 + input_bytes(step)),
-    };
-    let tiles = claims(kernel, step);
-    1e-9 * (alone * share(tiles, threads) + CLAIM_NS * (tiles as f64 / threads as f64))
+
+    /// Seconds that `kernel` is expected to take.
+    pub(crate) fn seconds(&self, kernel: &Kernel) -> f64 {
+        let Self { step, threads, suits_amx } = *self;
+        let rates = rates(kernel.level);
+        if kernel.level == CpuLevel::Amx && !suits_amx {
+            return f64::INFINITY; // it would only call the vectors' kernel
+        }
+        let alone = match kernel.operation {
+            "conv" | "fully_connected" => product(&rates, step),
+            "depthwise" => depthwise(&rates, step),
+            _ => rates.byte * (step.output.own_bytes() as f64 + input_bytes(step)),
+        };
+        let tiles = claims(kernel, step);
+        1e-9 * (alone * share(tiles, threads) + CLAIM_NS * (tiles as f64 / threads as f64))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
-fn suits_amx(kernel: &Kernel, step: &Lowering<'_>) -> bool {
-    match kernel.operation {
-        "conv" => kernels::conv::suits_amx(step),
+fn suits_amx(step: &Lowering<'_>) -> bool {
+    match step.node.op {
+        Op::Conv(..) => kernels::conv::suits_amx(step),
         _ => kernels::fully_connected::suits_amx(step),
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn suits_amx(_: &Kernel, _: &Lowering<'_>) -> bool {
+fn suits_amx(_: &Lowering<'_>) -> bool {
     false
 }
 

@@ -1,24 +1,27 @@
 //! OpenCL devices: which there are, what one is asked to do, and how a plan's steps run on one.
 //!
 //! ```text
-//! survey -> Facts --open--> Opened: context, programs --build--> Launches in a plan --Remote--> commands in a queue
+//! survey -> Facts --open, known answers--> Opened: context, programs --build--> Launches in a plan --Remote--> commands in a queue
 //! ```
 //! A plan for such a device is made by the stages of any plan. Its arena exists twice, on the host and on the device, with
 //! every value at the same offset of both; steps without a kernel here run on the host between, and what they need is
 //! copied (`plan/route.rs`).
 
-#[allow(dead_code, reason = "binaries and local memory come with the caches and the tiled kernels")]
+mod answer;
+#[allow(dead_code, reason = "local memory comes with the tiled kernels")]
 mod api;
 pub(crate) mod kernels;
 mod launch;
 mod opened;
 mod remote;
+mod store;
 mod survey;
 mod tune;
 
 pub use kernels::{OpenclKernel, opencl_kernels, opencl_sources};
 pub(crate) use launch::Launch;
-pub(crate) use opened::{Opened, open};
+pub(crate) use opened::{Opened, condemn, open, outcome};
 pub(crate) use remote::Remote;
+pub use store::DeviceStore;
 pub use survey::{Facts, PlatformReport, Survey, survey};
 pub(crate) use tune::{Rival, Trial};

@@ -2,43 +2,95 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::answer;
 use super::api::{Buffer, Context, Fault, Kernel, Program, Queue};
 use super::launch::{Launch, ProgramKey};
+use super::store::{self, DeviceStore};
 use super::survey::Facts;
 use crate::error::Error;
 
 /// An OpenCL device with its context.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    facts: Facts,
+    facts: Arc<Facts>,
     context: Context,
-    programs: Mutex<HashMap<ProgramKey, Arc<Program>>>,
+    programs: Mutex<HashMap<ProgramKey, Built>>,
+    /// Where programs outlive the process.
+    store: Option<Arc<dyn DeviceStore>>,
+    /// Whether programs may come from there.
+    takes_binaries: AtomicBool,
 }
 
-/// The devices in use by this process.
-static OPENED: Mutex<Vec<Weak<Opened>>> = Mutex::new(Vec::new());
+/// A program, and whether it came from the store.
+#[derive(Clone, Debug)]
+struct Built {
+    program: Arc<Program>,
+    is_stored: bool,
+}
 
-/// Opens a device, or finds it open.
+/// What this process knows of devices.
+struct Known {
+    opened: Vec<Weak<Opened>>,
+    /// Those that gave the known answers.
+    passed: Vec<Arc<Facts>>,
+}
+
+static KNOWN: Mutex<Known> = Mutex::new(Known { opened: Vec::new(), passed: Vec::new() });
+
+/// Opens a device that gives the known answers, or finds it open.
 ///
 /// # Errors
-/// [`Error::DeviceFault`] if its driver refuses.
-pub(crate) fn open(facts: &Facts) -> Result<Arc<Opened>, Error> {
-    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-    opened.retain(|device| device.strong_count() > 0);
-    if let Some(device) = opened.iter().filter_map(Weak::upgrade).find(|device| device.facts == *facts) {
+/// [`Error::DeviceFails`] if it gives others; the driver's fault if it refuses a call.
+pub(crate) fn open(facts: &Arc<Facts>, store: Option<&Arc<dyn DeviceStore>>) -> Result<Arc<Opened>, Error> {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.opened.retain(|device| device.strong_count() > 0);
+    if let Some(device) = known.opened.iter().filter_map(Weak::upgrade).find(|device| device.facts == *facts)
+    {
         return Ok(device);
     }
-    let context = Context::new(facts.handle()).map_err(|fault| facts.fault(fault))?;
-    let device = Arc::new(Opened { facts: facts.clone(), context, programs: Mutex::default() });
-    opened.push(Arc::downgrade(&device));
+    let device = Arc::new(Opened::new(facts, store)?);
+    // A store has its own outcomes, which other processes may add to.
+    if store.is_some() || !known.passed.contains(facts) {
+        answer::require(&device)?;
+    }
+    if !known.passed.contains(facts) {
+        known.passed.push(Arc::clone(facts));
+    }
+    known.opened.push(Arc::downgrade(&device));
     Ok(device)
 }
 
+/// What `store` has of a device's known-answer test.
+pub(crate) fn outcome(facts: &Facts, store: &dyn DeviceStore) -> Option<Result<(), Error>> {
+    answer::kept(facts, store)
+}
+
+/// Keeps that a device failed the test, for a reason that it could not tell itself.
+pub(crate) fn condemn(facts: &Facts, store: &dyn DeviceStore, reason: &str) {
+    answer::keep(facts, store, Some(reason));
+}
+
 impl Opened {
-    pub(crate) fn facts(&self) -> &Facts {
+    fn new(facts: &Arc<Facts>, store: Option<&Arc<dyn DeviceStore>>) -> Result<Self, Error> {
+        let context = Context::new(facts.handle()).map_err(|fault| facts.fault(fault))?;
+        Ok(Self {
+            facts: Arc::clone(facts),
+            context,
+            programs: Mutex::default(),
+            store: store.cloned(),
+            takes_binaries: AtomicBool::new(true),
+        })
+    }
+
+    pub(crate) fn facts(&self) -> &Arc<Facts> {
         &self.facts
+    }
+
+    pub(super) fn store(&self) -> Option<&dyn DeviceStore> {
+        self.store.as_deref()
     }
 
     /// A fault of this device's driver as an error.
@@ -61,27 +113,72 @@ impl Opened {
 
     /// A launch's kernel with its arguments set.
     pub(super) fn kernel(&self, launch: &Launch, arena: &Buffer) -> Result<Kernel, Error> {
-        let program = self.program(&launch.program)?;
         let entry = CString::new(launch.entry).unwrap_or_default();
-        let mut kernel = program.kernel(&entry).map_err(|fault| self.fault(fault))?;
+        let built = self.program(&launch.program)?;
+        let mut kernel = match built.program.kernel(&entry) {
+            // A binary without the entry point: one from source has it.
+            Err(_) if built.is_stored => self.rebuild(&launch.program)?.program.kernel(&entry),
+            kernel => kernel,
+        }
+        .map_err(|fault| self.fault(fault))?;
         for (index, arg) in (0..).zip(&launch.args) {
             kernel.set(index, arg, arena).map_err(|fault| self.fault(fault))?;
         }
         Ok(kernel)
     }
 
-    /// The program of this key, built the first time.
-    fn program(&self, key: &ProgramKey) -> Result<Arc<Program>, Error> {
+    /// From now on builds programs from their sources, those that came from the store too; whether there were any.
+    pub(super) fn forget_binaries(&self) -> bool {
+        self.takes_binaries.store(false, Ordering::Relaxed);
         let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(program) = programs.get(key) {
-            return Ok(Arc::clone(program));
+        let before = programs.len();
+        programs.retain(|_, built| !built.is_stored);
+        programs.len() < before
+    }
+
+    /// The program of this key, made the first time: as its driver left it in the store, or else from its source.
+    fn program(&self, key: &ProgramKey) -> Result<Built, Error> {
+        // Locked while it is made: whoever wants the same one waits instead of making another.
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(built) = programs.get(key) {
+            return Ok(built.clone());
         }
+        let built = match self.load(key) {
+            Some(program) => Built { program: Arc::new(program), is_stored: true },
+            None => self.build(key)?,
+        };
+        programs.insert(key.clone(), built.clone());
+        Ok(built)
+    }
+
+    fn rebuild(&self, key: &ProgramKey) -> Result<Built, Error> {
+        let mut programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        let built = self.build(key)?;
+        programs.insert(key.clone(), built.clone());
+        Ok(built)
+    }
+
+    fn load(&self, key: &ProgramKey) -> Option<Program> {
+        if !self.takes_binaries.load(Ordering::Relaxed) {
+            return None;
+        }
+        let binary = self.store()?.load(&store::program(&self.facts, key))?;
+        // What the driver has against it does not matter: it is built from its source then.
+        self.context.load(self.facts.handle(), &binary, &key.all_options()).ok()?.ok()
+    }
+
+    fn build(&self, key: &ProgramKey) -> Result<Built, Error> {
         let source = [tilemark_kernels::PRELUDE, key.source.text].concat();
         let built = self.context.build(self.facts.handle(), &source, &key.all_options());
         let refused =
             |log| Error::ProgramRefused { device: self.facts.id(), program: key.source.name.to_owned(), log };
-        let program = Arc::new(built.map_err(|fault| self.fault(fault))?.map_err(refused)?);
-        programs.insert(key.clone(), Arc::clone(&program));
-        Ok(program)
+        let program = built.map_err(|fault| self.fault(fault))?.map_err(refused)?;
+        if let Some(store) = self.store()
+            && let Ok(binary) = program.binary()
+            && !binary.is_empty()
+        {
+            store.save(&store::program(&self.facts, key), &binary);
+        }
+        Ok(Built { program: Arc::new(program), is_stored: false })
     }
 }

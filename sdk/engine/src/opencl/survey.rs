@@ -2,7 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use opencl3::error_codes::{CL_DEVICE_NOT_FOUND, DLOPEN_RUNTIME_LOAD_FAILED};
+use opencl3::error_codes::{
+    CL_CONTEXT_TERMINATED_KHR, CL_DEVICE_NOT_AVAILABLE, CL_DEVICE_NOT_FOUND,
+    CL_MEM_OBJECT_ALLOCATION_FAILURE, CL_OUT_OF_HOST_MEMORY, CL_OUT_OF_RESOURCES,
+    DLOPEN_FUNCTION_NOT_AVAILABLE, DLOPEN_RUNTIME_LOAD_FAILED,
+};
 use opencl3::types::cl_device_id;
 use opencl3::{device, platform};
 use serde::Serialize;
@@ -10,6 +14,9 @@ use serde::Serialize;
 use super::api::{Call, Fault};
 use crate::device::DeviceKind;
 use crate::error::Error;
+
+/// What NVIDIA's driver gives for any call after a kernel or the device failed.
+const NVIDIA_LOST: i32 = -9999;
 
 /// What a driver says about a device.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -44,6 +51,8 @@ pub struct Facts {
     pub has_compiler: bool,
     /// NVIDIA's compute capability.
     pub compute_capability: Option<[u32; 2]>,
+    /// Whether floats are rounded to nearest.
+    pub rounds_to_nearest: bool,
     #[serde(skip)]
     handle: Handle,
 }
@@ -75,6 +84,23 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// What stands against platforms and devices that are not listed, with their names.
+    pub fn problems(&self) -> Vec<String> {
+        let of = |platform: &PlatformReport| {
+            let name = platform.name.clone();
+            platform
+                .problems
+                .clone()
+                .into_iter()
+                .map(move |problem| match name.as_str() {
+                    "" => format!("a platform without a name: {problem}"),
+                    name => format!("platform `{name}`: {problem}"),
+                })
+                .collect::<Vec<_>>()
+        };
+        self.problem.iter().cloned().chain(self.platforms.iter().flat_map(of)).collect()
+    }
+
     /// All devices.
     pub fn devices(&self) -> impl Iterator<Item = &Arc<Facts>> {
         self.platforms.iter().flat_map(|platform| &platform.devices)
@@ -89,7 +115,8 @@ pub fn survey() -> Survey {
     let _asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
     let ids = match platform::platform::get_platform_ids() {
         Ok(ids) => ids,
-        Err(DLOPEN_RUNTIME_LOAD_FAILED) => {
+        // The second: a library without OpenCL's functions.
+        Err(DLOPEN_RUNTIME_LOAD_FAILED | DLOPEN_FUNCTION_NOT_AVAILABLE) => {
             let problem = "there is no OpenCL loader (libOpenCL.so.1) on this machine";
             return Survey { problem: Some(problem.to_owned()), ..Survey::default() };
         }
@@ -153,6 +180,7 @@ fn facts(platform: &PlatformReport, device_index: usize, id: cl_device_id) -> Re
         compute_units: u32::try_from(number(device::CL_DEVICE_MAX_COMPUTE_UNITS)?).unwrap_or(u32::MAX),
         has_compiler: number(device::CL_DEVICE_COMPILER_AVAILABLE)? != 0,
         compute_capability: compute_capability(&extensions, id),
+        rounds_to_nearest: number(device::CL_DEVICE_SINGLE_FP_CONFIG)? & device::CL_FP_ROUND_TO_NEAREST != 0,
         handle: Handle(id as usize),
     })
 }
@@ -204,7 +232,16 @@ impl Facts {
     }
 
     pub(super) fn fault(&self, fault: Fault) -> Error {
-        let name = fault.name();
-        Error::DeviceFault { device: self.id(), call: fault.call, status: fault.status, name }
+        let (device, name) = (self.id(), fault.name());
+        let Fault { call, status } = fault;
+        match status {
+            CL_MEM_OBJECT_ALLOCATION_FAILURE | CL_OUT_OF_RESOURCES | CL_OUT_OF_HOST_MEMORY => {
+                Error::DeviceMemory { device, call, status, name }
+            }
+            CL_DEVICE_NOT_AVAILABLE | CL_CONTEXT_TERMINATED_KHR | NVIDIA_LOST => {
+                Error::DeviceLost { device, call, status, name }
+            }
+            _ => Error::DeviceFault { device, call, status, name },
+        }
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::lower::Lowering;
 use crate::host::CpuLevel;
-use crate::host::cost;
+use crate::host::cost::Costs;
 use crate::host::kernels::Kernel;
 use crate::tuning::TuningRecord;
 
@@ -60,7 +60,8 @@ impl Picker<'_> {
         let best = included().map(|kernel| kernel.level).max()?;
         let at_best = || included().filter(|kernel| kernel.level == best);
         let layer = layer(step);
-        let seconds = |kernel: &Kernel| cost::predict(kernel, step, self.threads);
+        let costs = Costs::new(step, self.level, self.threads);
+        let seconds = |kernel: &Kernel| costs.seconds(kernel);
         let pick = |kernel, basis, measured, rivals| {
             Some(Pick { kernel, basis, predicted: seconds(kernel), measured, layer, rivals })
         };

@@ -7,6 +7,8 @@
 
 mod build;
 mod cases;
+#[cfg(target_arch = "x86_64")]
+mod faults;
 mod float;
 mod joins;
 mod lines;

@@ -6,7 +6,7 @@ use tilemark_engine::{Compiled, Device, opencl_kernels, survey};
 
 use crate::{cases, check};
 
-/// The devices to test. `cargo xtask test` says by `TILEMARK_TEST_OPENCL` which platform must be among them, and without it a
+/// The devices to test. `cargo xtask test` says by `TILEMARK_TEST_OPENCL` which platform must be among them, or `none`; without it a
 /// machine that has none tests none.
 fn devices() -> Vec<Device> {
     let survey = survey();
@@ -14,18 +14,32 @@ fn devices() -> Vec<Device> {
         println!("platform {}: {}; problems: {:?}", platform.index, platform.name, platform.problems);
     }
     let devices: Vec<Device> = survey.devices().map(Device::opencl).collect();
-    match std::env::var("TILEMARK_TEST_OPENCL") {
+    match std::env::var("TILEMARK_TEST_OPENCL").as_deref() {
+        Ok("none") => {
+            assert!(devices.is_empty() && survey.problem.is_some(), "there are devices: {survey:?}")
+        }
         Ok(platform) => {
-            let is_it = |device: &Device| device.platform().contains(&platform);
+            let is_it = |device: &Device| device.platform().contains(platform);
             assert!(devices.iter().any(is_it), "no device of `{platform}`: {survey:?}");
-            devices.into_iter().filter(is_it).collect()
         }
-        Err(_) => {
-            if devices.is_empty() {
-                println!("skipped: no OpenCL device here ({:?})", survey.problem);
-            }
-            devices
-        }
+        Err(_) => {}
+    }
+    if devices.is_empty() {
+        println!("skipped: no OpenCL device here ({:?})", survey.problem);
+    }
+    devices
+}
+
+#[test]
+fn without_opencl_the_host_is_the_best_device_and_no_other_is_invented() {
+    if std::env::var("TILEMARK_TEST_OPENCL").as_deref() != Ok("none") {
+        println!("skipped: there may be OpenCL here; `cargo xtask test` runs this without");
+        return;
+    }
+    assert!(devices().is_empty());
+    assert_eq!((Device::best(), Device::all()), (Device::host(), vec![Device::host()]));
+    for name in ["opencl", "opencl:0:0", "pocl", ""] {
+        assert_eq!(name.parse::<Device>().unwrap_err().code(), "TM0401", "{name}");
     }
 }
 

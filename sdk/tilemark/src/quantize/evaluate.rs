@@ -221,7 +221,7 @@ fn quality(
         evaluation.map_or(("calibration", calibration), |evaluation| ("evaluation", &evaluation.samples));
     let labels = evaluation.and_then(|evaluation| evaluation.labels.as_deref());
     let float = Forward::new(model.graph());
-    let mut session = Compiled::new(Arc::clone(graph), &Device::best())?.session()?;
+    let mut session = Compiled::new(Arc::clone(graph), &Device::host())?.session()?;
     progress.begin(Stage::Evaluation, samples.count());
     let mut tally = Tally::default();
     let all: Vec<usize> = (0..samples.count()).collect();

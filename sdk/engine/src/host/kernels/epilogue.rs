@@ -72,6 +72,8 @@ impl Clamp {
 pub(crate) struct Requant {
     /// Bias of each channel with the input's zero point folded in.
     bias: Vec<i32>,
+    /// The sum of each channel's weights.
+    weights: Vec<i32>,
     multipliers: Vec<f32>,
     clamp: Clamp,
     table: Option<[u8; 256]>,
@@ -87,13 +89,15 @@ impl Requant {
         let bias = bias.ok_or_else(missing)?.widened()?;
         let zero = stored_zero_point(graph, node.inputs[0])?;
         let per_channel = weights.len() / bias.len();
-        let folded = bias.iter().enumerate().map(|(o, &bias)| {
-            let weights = &weights[o * per_channel..][..per_channel];
-            let sum: i32 = weights.iter().map(|&weight| i32::from(weight.cast_signed())).sum();
-            bias.wrapping_sub(zero.wrapping_mul(sum)) // in range: checked when the graph was loaded
-        });
+        let sum = |o: usize| -> i32 {
+            weights[o * per_channel..][..per_channel].iter().map(|&w| i32::from(w.cast_signed())).sum()
+        };
+        let weights: Vec<i32> = (0..bias.len()).map(sum).collect();
+        // In range: checked when the graph was loaded.
+        let folded = bias.iter().zip(&weights).map(|(bias, sum)| bias.wrapping_sub(zero.wrapping_mul(*sum)));
         Ok(Self {
             bias: folded.collect(),
+            weights,
             multipliers: multipliers.ok_or_else(missing)?.as_f32()?.to_vec(),
             clamp: clamp(graph, node.output, Some(bounds))?,
             table: step.table.map(|node| stored_table(graph, node)).transpose()?,
@@ -103,6 +107,15 @@ impl Requant {
     /// Bias, with the input's zero point folded in, and multiplier of one channel.
     pub(crate) fn channel(&self, channel: usize) -> (i32, f32) {
         (self.bias[channel], self.multipliers[channel])
+    }
+
+    /// The same for a lane of a kernel that subtracts `shift` from every byte of the input: the bias takes back what the sum
+    /// then lacks. Lanes without a channel have neither.
+    pub(crate) fn lane(&self, channel: Option<usize>, shift: i32) -> (i32, f32) {
+        let Some(channel) = channel else { return (0, 1.0) };
+        let (bias, multiplier) = self.channel(channel);
+        // In range again when the products are in, however it wraps here.
+        (bias.wrapping_add(shift.wrapping_mul(self.weights[channel])), multiplier)
     }
 
     /// Number of channels.

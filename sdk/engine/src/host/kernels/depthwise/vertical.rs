@@ -232,16 +232,10 @@ impl Packed {
             lanes: self.bias.len(),
         };
         let [height, taps] = shape.kernel;
-        let sum = |channel: usize| -> i32 {
-            weights[channel * height * taps..][..height * taps].iter().map(|&weight| i32::from(weight)).sum()
-        };
         for (v, lane) in (0..4).flat_map(|v| (0..lanes).map(move |lane| (v, lane))) {
-            let channel = channel(v, lane);
-            let (bias, multiplier) =
-                if channels.contains(&channel) { requant.channel(channel) } else { (0, 1.0) };
-            let sum = if channels.contains(&channel) { sum(channel) } else { 0 };
-            // In range again when the products are in, however it wraps here.
-            self.bias.push(bias.wrapping_add(width.shift.wrapping_mul(sum)));
+            let channel = Some(channel(v, lane)).filter(|channel| channels.contains(channel));
+            let (bias, multiplier) = requant.lane(channel, width.shift);
+            self.bias.push(bias);
             self.multipliers.push(multiplier);
         }
         let rows = shape.sharing.rows;

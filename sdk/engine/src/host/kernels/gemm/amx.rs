@@ -117,7 +117,7 @@ impl TileProduct {
         for place in 0..tiles * LANES {
             let channel = channels.start + channel(tiles, place / LANES, place % LANES);
             let (bias, multiplier) =
-                if channels.contains(&channel) { requant.channel(channel) } else { (0, 1.0) };
+                requant.lane(Some(channel).filter(|channel| channels.contains(channel)), 0);
             self.bias.push(bias);
             self.multipliers.push(multiplier);
         }
@@ -364,7 +364,7 @@ unsafe fn quads<const PLAIN: bool>(
     }
 }
 
-/// Rows of two registers of sums, two at a time.
+/// Rows of two registers of sums.
 ///
 /// # Safety
 /// As [`quads`], with 32 sums a row.
@@ -380,15 +380,12 @@ unsafe fn pairs<const PLAIN: bool>(
     unsafe {
         let m = [Zmm::floats(multipliers), Zmm::floats(multipliers.add(LANES))];
         let order = Zmm::order();
-        for (i, pair) in rows.chunks(2).enumerate() {
-            let sums = sums.add(BLOCK * i);
-            let first = words::<PLAIN>(sums, m, rounding);
-            let second =
-                if pair.len() == 2 { words::<PLAIN>(sums.add(2 * LANES), m, rounding) } else { first };
-            let halves = Zmm::halves(Zmm::pack::<PLAIN>([first, second], rounding), order);
-            for (&to, half) in pair.iter().zip(halves) {
-                Zmm::store_half(to, half, count);
-            }
+        for (i, rows) in rows.chunks(2).enumerate() {
+            let row = |row: usize| {
+                let sums = sums.add((2 * i + row.min(rows.len() - 1)) * BLOCK / 2);
+                [Zmm::ints(sums), Zmm::ints(sums.add(LANES))]
+            };
+            tiles::store_pair::<Zmm, PLAIN>([row(0), row(1)], m, order, rounding, rows, count);
         }
     }
 }

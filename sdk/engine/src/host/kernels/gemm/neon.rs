@@ -62,39 +62,34 @@ const fn width<V: Vector, const N: usize>(kernels: &'static [TileKernel]) -> Wid
     }
 }
 
-/// `M` rows times 16 channels.
-///
-/// # Safety
-/// As [`TileKernel`].
-#[inline(always)]
-unsafe fn sixteen<V: Chunked, const M: usize>(job: &Job<'_>, left: *const u8, rows: &[*mut u8; MAX_ROWS]) {
-    // SAFETY: the caller's duty.
-    unsafe {
-        let sums = sums::<V, M, 4>(job, left);
-        if job.rounding.is_plain {
-            write::<V, M, true>(job, &sums, rows);
-        } else {
-            write::<V, M, false>(job, &sums, rows);
+/// A tile of `N` registers of channels: `$finish` rounds and writes.
+macro_rules! tile {
+    ($name:ident, $registers:literal, $finish:ident, $what:literal) => {
+        #[doc = concat!("`M` rows times ", $what, " channels.")]
+        ///
+        /// # Safety
+        /// As [`TileKernel`].
+        #[inline(always)]
+        unsafe fn $name<V: Chunked, const M: usize>(
+            job: &Job<'_>,
+            left: *const u8,
+            rows: &[*mut u8; MAX_ROWS],
+        ) {
+            // SAFETY: the caller's duty.
+            unsafe {
+                let sums = sums::<V, M, $registers>(job, left);
+                if job.rounding.is_plain {
+                    $finish::<V, M, true>(job, &sums, rows);
+                } else {
+                    $finish::<V, M, false>(job, &sums, rows);
+                }
+            }
         }
-    }
+    };
 }
 
-/// `M` rows times 8 channels.
-///
-/// # Safety
-/// As [`TileKernel`].
-#[inline(always)]
-unsafe fn eight<V: Chunked, const M: usize>(job: &Job<'_>, left: *const u8, rows: &[*mut u8; MAX_ROWS]) {
-    // SAFETY: the caller's duty.
-    unsafe {
-        let sums = sums::<V, M, 2>(job, left);
-        if job.rounding.is_plain {
-            finish::<V, M, true>(job, &sums, rows);
-        } else {
-            finish::<V, M, false>(job, &sums, rows);
-        }
-    }
-}
+tile!(sixteen, 4, write, "16");
+tile!(eight, 2, finish, "8");
 
 /// Bias and products of `M` rows with `N` registers of channels.
 ///

@@ -18,16 +18,27 @@ use crate::plan::{Layout, Tiling};
 /// Weights with their epilogue, packed for one level.
 #[derive(Debug)]
 pub(crate) struct Product {
+    body: Body,
+    table: Option<Lookup>,
+}
+
+/// What multiplies and rounds.
+#[derive(Debug)]
+enum Body {
+    Vectors(VectorProduct),
+    #[cfg(target_arch = "x86_64")]
+    Tiles(TileProduct),
+}
+
+/// Weights packed for the registers of one level.
+#[derive(Debug)]
+struct VectorProduct {
     weights: Vec<CacheLine>,
     blocks: Vec<Block>,
-    /// Takes the place of the blocks where it pays.
-    #[cfg(target_arch = "x86_64")]
-    tiles: Option<TileProduct>,
     /// Bias with the input's zero point folded in, and multipliers, in the order of each block's lanes.
     bias: Vec<i32>,
     multipliers: Vec<f32>,
     rounding: Rounding,
-    table: Option<Lookup>,
     /// Steps of four bytes in a run.
     steps: usize,
     /// Bytes of an element of the left matrix; 2 if it must be widened.
@@ -56,14 +67,6 @@ pub(crate) struct Weights<F> {
     pub(crate) weight: F,
 }
 
-impl<F: Fn(usize, usize, usize) -> i8> Weights<F> {
-    /// The sum of an output's weights, which wraps.
-    fn sum(&self, output: usize) -> i32 {
-        let places = (0..self.runs).flat_map(|run| (0..self.length).map(move |i| (run, i)));
-        places.fold(0, |sum: i32, (run, i)| sum.wrapping_add((self.weight)(output, run, i).into()))
-    }
-}
-
 /// The blocks of a product's output channels: width, group and channels of each.
 fn parts(tiles: &'static Tiles, outputs: usize, groups: usize) -> Vec<(&'static Width, usize, Range<usize>)> {
     let (per_group, mut parts) = (outputs / groups, Vec::new());
@@ -86,20 +89,59 @@ impl Product {
         weights: &Weights<F>,
         requant: &Requant,
     ) -> Self {
-        let by_tiles = tiles.level == CpuLevel::Amx;
+        let body = match tiles.level {
+            #[cfg(target_arch = "x86_64")]
+            CpuLevel::Amx => Body::Tiles(TileProduct::new(tiles.row_tiles, weights, requant)),
+            _ => Body::Vectors(VectorProduct::new(tiles, weights, requant)),
+        };
+        Self { body, table: requant.table().map(|table| Lookup::new(*table, tiles.level)) }
+    }
+
+    /// Bytes of scratch for tiles of at most `rows` rows.
+    pub(crate) fn scratch_bytes(&self, left: &Left<'_>, rows: usize) -> usize {
+        match &self.body {
+            Body::Vectors(product) => product.scratch_bytes(left, rows),
+            #[cfg(target_arch = "x86_64")]
+            Body::Tiles(_) => 0,
+        }
+    }
+
+    /// Computes `tile`, whose channels start at a block's first and hold whole blocks.
+    ///
+    /// # Panics
+    /// If `left` names bytes beyond `x`, or the scratch is too short.
+    pub(crate) fn run(&self, x: &[u8], left: &Left<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) {
+        let region = tile.region().clone();
+        for image in region.images {
+            let x = &x[left.first + image * left.image + region.rows.start * left.row..];
+            match &self.body {
+                Body::Vectors(product) => product.run(x, left, image, tile, scratch),
+                #[cfg(target_arch = "x86_64")]
+                Body::Tiles(product) => product.run(x, left, image, tile),
+            }
+        }
+        if let Some(table) = &self.table {
+            tile.runs(|bytes| table.apply(bytes));
+        }
+    }
+}
+
+impl VectorProduct {
+    fn new<F: Fn(usize, usize, usize) -> i8>(
+        tiles: &'static Tiles,
+        weights: &Weights<F>,
+        requant: &Requant,
+    ) -> Self {
         let mut product = Self {
             weights: Vec::new(),
             blocks: Vec::new(),
-            #[cfg(target_arch = "x86_64")]
-            tiles: by_tiles.then(|| TileProduct::new(tiles.row_tiles, weights, requant)),
             bias: Vec::new(),
             multipliers: Vec::new(),
             rounding: requant.rounding(),
-            table: requant.table().map(|table| Lookup::new(*table, tiles.level)),
             steps: weights.length.div_ceil(tiles.widths[0].products),
             element: 4 / tiles.widths[0].products,
         };
-        let parts = if by_tiles { Vec::new() } else { parts(tiles, weights.outputs, weights.groups) };
+        let parts = parts(tiles, weights.outputs, weights.groups);
         // Exactly: vectors that grow by doubling would hold half as much again for as long as the process runs.
         let bytes = |width: &Width| weights.runs * product.steps * width.step_bytes;
         let lines = parts.iter().map(|(width, ..)| CacheLine::count(bytes(width))).sum();
@@ -127,11 +169,9 @@ impl Product {
             lanes: self.bias.len(),
         };
         for channel in lanes {
-            let (bias, multiplier) =
-                if channels.contains(&channel) { requant.channel(channel) } else { (0, 1.0) };
-            let sum = if width.shift != 0 && channels.contains(&channel) { weights.sum(channel) } else { 0 };
-            // In range again when the products are in, however it wraps here.
-            self.bias.push(bias.wrapping_add(width.shift.wrapping_mul(sum)));
+            let channel = Some(channel).filter(|channel| channels.contains(channel));
+            let (bias, multiplier) = requant.lane(channel, width.shift);
+            self.bias.push(bias);
             self.multipliers.push(multiplier);
         }
         let bytes = weights.runs * self.steps * width.step_bytes;
@@ -149,40 +189,31 @@ impl Product {
         self.blocks.push(block);
     }
 
-    /// Bytes of scratch for tiles of at most `rows` rows.
-    pub(crate) fn scratch_bytes(&self, left: &Left<'_>, rows: usize) -> usize {
+    fn scratch_bytes(&self, left: &Left<'_>, rows: usize) -> usize {
         if self.element == 1 { 0 } else { left.span(rows).saturating_add(SPARE).saturating_mul(self.element) }
     }
 
-    /// Computes `tile`, whose channels start at a block's first and hold whole blocks.
-    ///
-    /// # Panics
-    /// If `left` names bytes beyond `x`, or the scratch is too short.
-    pub(crate) fn run(&self, x: &[u8], left: &Left<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) {
+    /// One image of a tile. `x` starts with the first element that the tile's rows read.
+    fn run<'a>(
+        &self,
+        mut x: &'a [u8],
+        left: &Left<'_>,
+        image: usize,
+        tile: &mut Tile<'_>,
+        scratch: &'a mut [u8],
+    ) {
         let region = tile.region().clone();
-        for image in region.images.clone() {
-            let first = left.first + image * left.image + region.rows.start * left.row;
-            let mut x = &x[first..];
-            if self.element == 2 {
-                let end = x.len().min(left.span(region.rows.len()) + SPARE);
-                let words: &mut [u16] = bytemuck::cast_slice_mut(&mut *scratch);
-                // SAFETY: this element's width is that of AVX2's tiles only.
-                unsafe { widen(&x[..end], &mut words[..end]) };
-                x = &scratch[..2 * end];
-            }
-            #[cfg(target_arch = "x86_64")]
-            if let Some(tiles) = &self.tiles {
-                tiles.run(x, left, image, tile);
-            }
-            for block in &self.blocks {
-                if region.channels.start <= block.channels.start && block.channels.end <= region.channels.end
-                {
-                    self.block(x, left, block, image, tile);
-                }
-            }
+        if self.element == 2 {
+            let end = x.len().min(left.span(region.rows.len()) + SPARE);
+            let words: &mut [u16] = bytemuck::cast_slice_mut(&mut *scratch);
+            // SAFETY: this element's width is that of AVX2's tiles only.
+            unsafe { widen(&x[..end], &mut words[..end]) };
+            x = &scratch[..2 * end];
         }
-        if let Some(table) = &self.table {
-            tile.runs(|bytes| table.apply(bytes));
+        for block in &self.blocks {
+            if region.channels.start <= block.channels.start && block.channels.end <= region.channels.end {
+                self.block(x, left, block, image, tile);
+            }
         }
     }
 

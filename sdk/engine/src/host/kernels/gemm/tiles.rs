@@ -129,18 +129,36 @@ unsafe fn pair<V: Vector, const M: usize, const PLAIN: bool, const ROW: usize>(
     if ROW >= M {
         return;
     }
+    let end = M.min(ROW + 2);
     // SAFETY: as above.
     unsafe {
-        let first = words::<V, PLAIN>(sums[ROW], multipliers, &job.rounding);
-        if ROW + 1 >= M {
-            let halves = V::halves(V::pack::<PLAIN>([first, first], &job.rounding), order);
-            V::store_half(rows[ROW], halves[0], job.channels);
-            return;
+        let sums = [sums[ROW], sums[end - 1]];
+        store_pair::<V, PLAIN>(sums, multipliers, order, &job.rounding, &rows[ROW..end], job.channels);
+    }
+}
+
+/// Rounds the sums of two rows and writes the first `channels` bytes of each; or of one, whose sums come twice.
+///
+/// # Safety
+/// The CPU has the vector's features; one or two `rows` are writable for `channels` bytes.
+#[inline(always)]
+pub(super) unsafe fn store_pair<V: Vector, const PLAIN: bool>(
+    sums: [[V::Int; 2]; 2],
+    multipliers: [V::Float; 2],
+    order: V::Int,
+    rounding: &Rounding,
+    rows: &[*mut u8],
+    channels: usize,
+) {
+    // SAFETY: the caller's duty.
+    unsafe {
+        let first = words::<V, PLAIN>(sums[0], multipliers, rounding);
+        let second = if rows.len() == 2 { words::<V, PLAIN>(sums[1], multipliers, rounding) } else { first };
+        let halves = V::halves(V::pack::<PLAIN>([first, second], rounding), order);
+        V::store_half(rows[0], halves[0], channels);
+        if rows.len() == 2 {
+            V::store_half(rows[1], halves[1], channels);
         }
-        let second = words::<V, PLAIN>(sums[ROW + 1], multipliers, &job.rounding);
-        let halves = V::halves(V::pack::<PLAIN>([first, second], &job.rounding), order);
-        V::store_half(rows[ROW], halves[0], job.channels);
-        V::store_half(rows[ROW + 1], halves[1], job.channels);
     }
 }
 

@@ -29,16 +29,18 @@ pub(crate) struct Madd;
 /// One `vpmaddwd` on bytes that [`crate::host::simd::widen`] made words: spares the split in two, where the same bytes serve many channels.
 pub(crate) struct Pairs;
 
-macro_rules! dot_by_vpdpbusd {
-    ($dot:ty, $instruction:ident) => {
+/// Products of registers as they lie: `$products` of each lane, whose weights `$pack` writes.
+macro_rules! dot_of_registers {
+    ($dot:ty, $products:literal, $pack:expr, $add:expr) => {
         #[allow(clippy::undocumented_unsafe_blocks, reason = "the contract of `Vector`; only intrinsics")]
         impl Dot for $dot {
             type Bytes = __m256i;
             type Weights = __m256i;
+            const PRODUCTS: usize = $products;
             const WEIGHT_BYTES: usize = 32;
 
             fn pack_weights(lane: usize, weights: [i8; 4], packed: &mut [u8]) {
-                packed[4 * lane..][..4].copy_from_slice(&weights.map(i8::cast_unsigned));
+                packed[4 * lane..][..4].copy_from_slice(&$pack(weights));
             }
 
             #[inline(always)]
@@ -53,14 +55,33 @@ macro_rules! dot_by_vpdpbusd {
 
             #[inline(always)]
             unsafe fn dot(sums: __m256i, bytes: __m256i, weights: __m256i) -> __m256i {
-                unsafe { $instruction(sums, bytes, weights) }
+                unsafe { $add(sums, bytes, weights) }
             }
         }
     };
 }
 
-dot_by_vpdpbusd!(Evex, _mm256_dpbusd_epi32);
-dot_by_vpdpbusd!(Vex, _mm256_dpbusd_avx_epi32);
+dot_of_registers!(Evex, 4, bytes, _mm256_dpbusd_epi32);
+dot_of_registers!(Vex, 4, bytes, _mm256_dpbusd_avx_epi32);
+dot_of_registers!(Pairs, 2, pair, add_pairs);
+
+fn bytes(weights: [i8; 4]) -> [u8; 4] {
+    weights.map(i8::cast_unsigned)
+}
+
+/// The first two weights as words.
+fn pair([a, b, ..]: [i8; 4]) -> [u8; 4] {
+    let [[a, b], [c, d]] = [a, b].map(|weight| i16::from(weight).to_le_bytes());
+    [a, b, c, d]
+}
+
+/// # Safety
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn add_pairs(sums: __m256i, words: __m256i, weights: __m256i) -> __m256i {
+    // SAFETY: the caller's duty.
+    unsafe { _mm256_add_epi32(sums, _mm256_madd_epi16(words, weights)) }
+}
 
 #[allow(clippy::undocumented_unsafe_blocks, reason = "the contract of `Vector`; only intrinsics")]
 impl Dot for Madd {
@@ -94,35 +115,6 @@ impl Dot for Madd {
             let sums = _mm256_add_epi32(sums, _mm256_madd_epi16(bytes[0], weights[0]));
             _mm256_add_epi32(sums, _mm256_madd_epi16(bytes[1], weights[1]))
         }
-    }
-}
-
-#[allow(clippy::undocumented_unsafe_blocks, reason = "the contract of `Vector`; only intrinsics")]
-impl Dot for Pairs {
-    type Bytes = __m256i;
-    type Weights = __m256i;
-    const PRODUCTS: usize = 2;
-    const WEIGHT_BYTES: usize = 32;
-
-    fn pack_weights(lane: usize, weights: [i8; 4], packed: &mut [u8]) {
-        for (i, &weight) in weights[..2].iter().enumerate() {
-            packed[4 * lane + 2 * i..][..2].copy_from_slice(&i16::from(weight).to_le_bytes());
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn prepare(bytes: __m256i) -> __m256i {
-        bytes
-    }
-
-    #[inline(always)]
-    unsafe fn weights(from: *const u8) -> __m256i {
-        unsafe { _mm256_loadu_si256(from.cast()) }
-    }
-
-    #[inline(always)]
-    unsafe fn dot(sums: __m256i, words: __m256i, weights: __m256i) -> __m256i {
-        unsafe { _mm256_add_epi32(sums, _mm256_madd_epi16(words, weights)) }
     }
 }
 

@@ -1,0 +1,129 @@
+//! OpenCL drivers of every kind: absent, talking, failing, crashing, hanging.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use tilemark_testkit::opencl;
+use tilemark_testkit::temp::TempFolder;
+
+use crate::workshop::{Ran, Workshop, sample};
+
+/// The library that misbehaves, compiled once a process.
+fn fake() -> &'static PathBuf {
+    static FAKE: OnceLock<(TempFolder, PathBuf)> = OnceLock::new();
+    let (_, library) = FAKE.get_or_init(|| {
+        let folder = TempFolder::new();
+        let library = opencl::fake(folder.path());
+        (folder, library)
+    });
+    library
+}
+
+/// The binary with the misbehaving library in place of the loader.
+fn command(shop: &Workshop, mode: &str, line: &str) -> Command {
+    let mut command = shop.command(line);
+    command.env("OPENCL_DYLIB_PATH", fake()).env("FAKE_OPENCL", mode);
+    if mode.starts_with("hang") {
+        command.env("TILEMARK_DRIVERS_MS", "2500");
+    }
+    command
+}
+
+fn tilemark(shop: &Workshop, mode: &str, line: &str) -> Ran {
+    Ran::new(line, command(shop, mode, line).output().unwrap())
+}
+
+#[test]
+fn a_driver_that_fails_crashes_or_hangs_at_a_query_costs_its_devices_alone() {
+    let shop = Workshop::with_tiny();
+    let run = format!("run tiny.tmk --trust vendor.pub {}", sample("coffee.png"));
+    for (mode, said) in [
+        ("error-platforms", "CL_OUT_OF_HOST_MEMORY"),
+        ("error-devices", "CL_OUT_OF_HOST_MEMORY"),
+        ("error-info", "CL_OUT_OF_HOST_MEMORY"),
+        ("no-devices", "it has no devices"),
+        ("crash-platforms", "crashed (signal 6)"),
+        ("crash-devices", "crashed (signal 6)"),
+        ("crash-info", "crashed (signal 6)"),
+        ("exit-platforms", "gave no answer"),
+        ("hang-platforms", "gave no answer within 2.5 s"),
+        ("hang-info", "gave no answer within 2.5 s"),
+    ] {
+        let devices = tilemark(&shop, mode, "devices --json").ok().says(said);
+        let json = devices.json();
+        let ids: Vec<_> =
+            json.as_array().unwrap().iter().map(|device| device["id"].as_str().unwrap()).collect();
+        assert_eq!(ids, ["host"], "{mode}");
+        if mode.ends_with("platforms") {
+            tilemark(&shop, mode, &run).ok().says("device host: ");
+            tilemark(&shop, mode, &format!("{run} --device opencl")).fails(5, "TM0401").says(said);
+        }
+    }
+}
+
+#[test]
+fn a_device_that_fails_the_known_answers_is_listed_and_never_used() {
+    let shop = Workshop::with_tiny();
+    let run = format!("run tiny.tmk --trust vendor.pub {}", sample("coffee.png"));
+    for (mode, reason) in [
+        ("no-rounding", "does not round floats to nearest"),
+        ("lost", "CL_DEVICE_NOT_AVAILABLE"),
+        ("crash-test", "its driver crashed (signal 6) in the known-answer test"),
+        ("hang-test", "its driver gave no answer within 2.5 s in the known-answer test"),
+    ] {
+        let retest = tilemark(&shop, mode, "devices --json --retest").ok();
+        let gpu = &retest.json()[1];
+        assert_eq!((gpu["id"].as_str(), gpu["kind"].as_str()), (Some("opencl:0:0"), Some("gpu")));
+        assert_eq!((gpu["passes"].as_bool(), gpu["name"].as_str()), (Some(false), Some("Fake GPU")));
+        assert!(gpu["reason"].as_str().unwrap().contains(reason), "{gpu}");
+        for name in ["opencl:0:0", "opencl", "fake"] {
+            let named = tilemark(&shop, mode, &format!("{run} --device {name}"));
+            named.fails(5, "TM0413").says(reason);
+        }
+        // `auto` goes on without it and says so.
+        tilemark(&shop, mode, &run).ok().says("not opencl:0:0").says("device host: ");
+    }
+}
+
+#[test]
+fn a_crash_is_remembered_until_the_device_is_tested_again() {
+    let shop = Workshop::new();
+    let passes = |mode: &str, line: &str| tilemark(&shop, mode, line).ok().json()[1]["reason"].to_string();
+    assert!(passes("crash-test", "devices --json").contains("crashed"));
+    // The driver would answer otherwise now, but is not asked.
+    assert!(passes("no-rounding", "devices --json").contains("crashed"));
+    assert!(passes("no-rounding", "devices --json --retest").contains("round"));
+}
+
+/// A folder of drivers for a real loader: PoCL, and one that crashes. Nothing where one of them is not there.
+fn mixed(shop: &Workshop) -> Option<PathBuf> {
+    let pocl = std::fs::read("/etc/OpenCL/vendors/pocl.icd").ok()?;
+    let loader = ["/usr/lib/x86_64-linux-gnu/libOpenCL.so.1", "/usr/lib/aarch64-linux-gnu/libOpenCL.so.1"];
+    loader.iter().find(|path| std::path::Path::new(path).exists())?;
+    std::fs::create_dir(shop.path("vendors")).unwrap();
+    shop.write("vendors/pocl.icd", pocl);
+    shop.write("vendors/broken.icd", fake().display().to_string());
+    Some(shop.path("vendors"))
+}
+
+#[test]
+fn a_driver_that_crashes_beside_a_good_one_is_left_out() {
+    let shop = Workshop::with_tiny();
+    let Some(vendors) = mixed(&shop) else {
+        println!("skipped: no OpenCL loader with PoCL here; `cargo xtask test` installs it when root");
+        return;
+    };
+    let run = |line: &str| {
+        let mut command = shop.command(line);
+        command
+            .env_remove("OPENCL_DYLIB_PATH")
+            .env("OCL_ICD_VENDORS", &vendors)
+            .env("FAKE_OPENCL", "crash-load");
+        Ran::new(line, command.output().unwrap())
+    };
+    let devices = run("devices --json").ok().says("broken.icd: it crashed");
+    assert_eq!(devices.json()[1]["passes"].as_bool(), Some(true), "{}", devices.stdout);
+    let line = format!("run tiny.tmk --trust vendor.pub --json --device pthread {}", sample("coffee.png"));
+    assert_eq!(run(&line).ok().json()["device"], "opencl:0:0");
+}

@@ -1,0 +1,131 @@
+//! OpenCL for the tests: drivers that compute on the CPU, from Debian and from PyPI, and what is run on each.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+
+use crate::models;
+use crate::python;
+use crate::steps::{Steps, cargo, shell};
+
+/// Debian's loader, PoCL and the checker of kernels.
+const DEBIAN: &[&str] = &["ocl-icd-libopencl1", "pocl-opencl-icd", "oclgrind"];
+/// Intel's runtime for CPUs; the first needs the second, and does not say so.
+const INTEL: &[&str] = &["intel-opencl-rt==2026.2.0", "intel-cmplr-lib-rt==2026.2.0"];
+/// A driver file of PoCL.
+const POCL_ICD: &str = "/etc/OpenCL/vendors/pocl.icd";
+/// The variable of the loader that says where drivers are.
+pub(crate) const VENDORS: &str = "OCL_ICD_VENDORS";
+/// The variable of the conformance suite that says which platform must be there; `none` if there must be no device.
+pub(crate) const WANTED: &str = "TILEMARK_TEST_OPENCL";
+
+/// Whole networks for these devices, one form each: their convolutions have every shape that matters, and they take seconds.
+const NETWORKS: &[&str] = &["mobilenet-v2", "blazeface-short", "ppocr2-cls"];
+
+/// No OpenCL at all: the loader is a library without its functions, and would find no driver.
+pub(crate) fn without(command: &mut Command) -> &mut Command {
+    command.env("OPENCL_DYLIB_PATH", "libc.so.6").env(VENDORS, "/nonexistent").env(WANTED, "none")
+}
+
+/// Drivers to test with.
+struct Driver {
+    name: &'static str,
+    /// A part of its platform's name.
+    platform: &'static str,
+    /// What [`VENDORS`] must say, unless the system's drivers are meant.
+    vendors: Option<PathBuf>,
+}
+
+impl Driver {
+    fn choose<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env(WANTED, self.platform);
+        self.vendors.iter().fold(command, |command, vendors| command.env(VENDORS, vendors))
+    }
+}
+
+/// Runs the conformance suite of the engine on every driver, and whole networks.
+pub(crate) fn test(steps: &mut Steps, has_networks: bool) {
+    let mut drivers = Vec::new();
+    if cfg!(not(all(target_os = "linux", target_arch = "x86_64"))) {
+        return steps.absent("OpenCL drivers", "these are fetched for Linux on x86-64 alone");
+    }
+    if steps.prepare("fetch OpenCL drivers of Debian", debian) {
+        drivers.push(Driver {
+            name: "PoCL and the system's others",
+            platform: "Portable Computing",
+            vendors: None,
+        });
+    }
+    let mut library = PathBuf::new();
+    let fetched = steps.prepare("fetch Intel's OpenCL driver for CPUs", || {
+        library = intel()?;
+        Ok(())
+    });
+    if fetched {
+        drivers.push(Driver { name: "Intel's for CPUs", platform: "Intel", vendors: Some(library) });
+    }
+    for driver in &drivers {
+        steps.run(&format!("OpenCL kernels: {}", driver.name), || conformance(driver));
+        if has_networks {
+            steps.run(&format!("real networks on OpenCL: {}", driver.name), || {
+                models::check_on(
+                    &NETWORKS.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(),
+                    driver.platform,
+                    |test| {
+                        driver.choose(test);
+                    },
+                )
+            });
+        }
+    }
+}
+
+fn conformance(driver: &Driver) -> Result<()> {
+    let mut test = cargo();
+    test.args([
+        "test",
+        "--locked",
+        "-p",
+        "tilemark-engine",
+        "--test",
+        "conformance",
+        "--",
+        "opencl",
+        "--nocapture",
+    ]);
+    shell(driver.choose(test.env("TILEMARK_TUNE", "off")))
+}
+
+/// Installs Debian's packages, or finds them installed.
+fn debian() -> Result<()> {
+    if Path::new(POCL_ICD).is_file() && Path::new("/usr/bin/oclgrind").is_file() {
+        return Ok(());
+    }
+    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    if !root || Command::new("apt-get").arg("--version").stdout(Stdio::null()).status().is_err() {
+        bail!(
+            "only root can install {} on Debian or Ubuntu; install them, and run this again",
+            DEBIAN.join(" ")
+        );
+    }
+    let mut install = Command::new("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive").args(["-o", "DPkg::Lock::Timeout=300", "-q"]);
+    install.args(["install", "-y", "--no-install-recommends"]).args(DEBIAN);
+    if shell(&mut install).is_err() {
+        shell(Command::new("apt-get").args(["-o", "DPkg::Lock::Timeout=300", "-q", "update"]))?;
+        shell(&mut install)?;
+    }
+    Ok(())
+}
+
+/// The library of Intel's driver, fetched from PyPI if it is not there yet.
+fn intel() -> Result<PathBuf> {
+    let folder = crate::target().join("opencl").join("intel");
+    python::environment_in(&folder, INTEL)?;
+    let library = folder.join("lib").join("libintelocl.so");
+    if !library.is_file() {
+        bail!("{} was not installed", library.display());
+    }
+    Ok(library.canonicalize()?)
+}
