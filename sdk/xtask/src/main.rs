@@ -26,6 +26,8 @@ enum Task {
     Test,
     /// Runs the NEON kernels on an emulated CPU of every flavour (fetches compiler and emulator the first time).
     Aarch64,
+    /// Runs the OpenCL kernels and networks on the drivers that compute on CPUs (fetches them the first time).
+    Opencl,
     /// Computes the expected files again with ONNX Runtime (needs Python and the network).
     Expected,
     /// Runs ONNX's own operator cases (fetches them the first time).
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Test => test::run(),
         Task::Aarch64 => Ok(aarch64::run()),
+        Task::Opencl => Ok(opencl::run()),
         Task::Expected => expected::run().map(|()| true),
         Task::OnnxTests => onnx_tests::run().map(|()| true),
         Task::Models(wanted) => models::run(&wanted).map(|()| true),
