@@ -6,6 +6,7 @@ mod compare;
 mod expected;
 mod hwbench;
 mod models;
+mod oclgrind;
 mod onnx_tests;
 mod opencl;
 mod peers;
@@ -28,6 +29,8 @@ enum Task {
     Aarch64,
     /// Runs the OpenCL kernels and networks on the drivers that compute on CPUs (fetches them the first time).
     Opencl,
+    /// Checks the OpenCL kernels for accesses out of bounds and data races (needs oclgrind).
+    Oclgrind,
     /// Computes the expected files again with ONNX Runtime (needs Python and the network).
     Expected,
     /// Runs ONNX's own operator cases (fetches them the first time).
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Aarch64 => Ok(aarch64::run()),
         Task::Opencl => Ok(opencl::run()),
+        Task::Oclgrind => Ok(oclgrind::run()),
         Task::Expected => expected::run().map(|()| true),
         Task::OnnxTests => onnx_tests::run().map(|()| true),
         Task::Models(wanted) => models::run(&wanted).map(|()| true),

@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::aarch64;
 use crate::models;
+use crate::oclgrind;
 use crate::onnx_tests;
 use crate::opencl;
 use crate::steps::{Steps, cargo, shell};
@@ -54,6 +55,7 @@ pub(crate) fn run() -> Result<bool> {
     }
     amx(&mut steps);
     aarch64::test(&mut steps);
+    oclgrind::test(&mut steps);
     steps.run("doc tests", || {
         shell(cargo().args(["test", "--workspace", "--locked", "--doc", "--no-fail-fast"]))
     });

@@ -232,13 +232,6 @@ pub(super) fn place(slot: &Slot) -> Arg {
 /// (0.3 s), and picks another one for each grid if it may.
 const GROUP: usize = 16;
 
-/// One work item for each element: channel (rounded up to whole work-groups), column, image and row; and the work-group.
-pub(super) fn every_element(slot: &Slot) -> ([usize; 3], Option<[usize; 3]>) {
-    let grid = slot.layout.grid;
-    let global = [grid.channels.next_multiple_of(GROUP), grid.columns, grid.images * grid.rows];
-    (global, Some([GROUP, 1, 1]))
-}
-
 /// Sizes and offsets fit: an arena has at most 2 GiB.
 pub(super) fn int(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
