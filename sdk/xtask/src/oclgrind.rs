@@ -29,16 +29,9 @@ pub(crate) fn test(steps: &mut Steps) {
     if !steps.prepare("find oclgrind", find) {
         return;
     }
-    let mut programs = None;
-    steps.run("build the engine's tests", || {
-        programs =
-            Some((program("--lib", "tilemark_engine")?, program("--test=conformance", "conformance")?));
-        Ok(())
-    });
-    let Some((own, conformance)) = programs else { return };
     for (fault, said) in PLANTED {
         steps.run(&format!("oclgrind finds a planted fault: {said}"), || {
-            let log = checked(Command::new(&own).args(["--ignored", "--exact", fault]))?;
+            let log = checked(cargo_test(), &["--lib", "--", "--ignored", "--exact", fault])?;
             if !log.contains(said) {
                 bail!("oclgrind says nothing of `{said}` about {fault}: {log:?}");
             }
@@ -46,9 +39,11 @@ pub(crate) fn test(steps: &mut Steps) {
         });
     }
     steps.run("OpenCL kernels under oclgrind: bounds and data races", || {
-        let mut test = Command::new(&conformance);
-        test.args(["opencl", "--nocapture"]).env("TILEMARK_TEST_REDUCED", "1");
-        let log = checked(test.env("TILEMARK_TEST_OPENCL", "Oclgrind"))?;
+        let mut test = cargo_test();
+        test.env("TILEMARK_TEST_REDUCED", "1").env("TILEMARK_TEST_OPENCL", "Oclgrind");
+        // It interprets one kernel at a time, and ends where two threads bring one each.
+        let arguments = ["--test", "conformance", "--", "opencl", "--nocapture", "--test-threads=1"];
+        let log = checked(test, &arguments)?;
         let faults = log.lines().filter(|line| line.contains(INVALID) || line.contains(RACE)).count();
         if faults > 0 {
             bail!("oclgrind found {faults} faults:\n{}", excerpt(&log));
@@ -66,37 +61,29 @@ fn find() -> Result<()> {
     Ok(())
 }
 
-/// Builds a program of the engine's tests, and finds it.
-fn program(which: &str, name: &str) -> Result<PathBuf> {
-    let arguments = ["test", "--locked", "--no-run", "-p", "tilemark-engine", "--message-format=json", which];
-    let built = cargo().args(arguments).current_dir(crate::root()).stderr(Stdio::inherit()).output()?;
-    if !built.status.success() {
-        bail!("`cargo {}` ended with {}", arguments.join(" "), built.status);
-    }
-    for line in built.stdout.split(|&byte| byte == b'\n') {
-        let Ok(message) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
-        if let (Some(true), Some(program)) =
-            (message["profile"]["test"].as_bool(), message["executable"].as_str())
-            && message["target"]["name"] == name
-        {
-            return Ok(program.into());
-        }
-    }
-    bail!("cargo built no test program `{name}`")
+/// `cargo test` of the engine, whose programs run under oclgrind.
+fn cargo_test() -> Command {
+    let mut test = cargo();
+    let log = log();
+    test.arg("--config")
+        .arg(format!("target.'cfg(all())'.runner=['oclgrind','--data-races','--log',{log:?}]"));
+    test.args(["test", "--locked", "-p", "tilemark-engine"]);
+    test.env("OPENCL_DYLIB_PATH", LIBRARY).env("TILEMARK_TUNE", "off");
+    test
 }
 
-/// Runs a program under oclgrind. The log.
-fn checked(program: &mut Command) -> Result<String> {
-    let log = crate::target().join("oclgrind.log");
+/// Runs it with these arguments. What oclgrind says.
+fn checked(mut test: Command, arguments: &[&str]) -> Result<String> {
+    let log = log();
     if log.exists() {
         fs::remove_file(&log)?;
     }
-    let mut checker = Command::new("oclgrind");
-    checker.args(["--data-races", "--log"]).arg(&log).arg(program.get_program()).args(program.get_args());
-    checker.env("OPENCL_DYLIB_PATH", LIBRARY).env("TILEMARK_TUNE", "off");
-    checker.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    shell(&mut checker)?;
+    shell(test.args(arguments))?;
     fs::read_to_string(&log).with_context(|| format!("oclgrind wrote no {}", log.display()))
+}
+
+fn log() -> PathBuf {
+    crate::target().join("oclgrind.log")
 }
 
 /// The beginning of a log: the first fault with its kernel and line.

@@ -173,7 +173,9 @@ pub(crate) fn of(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(&'stati
         Op::MatMul(_) => (matmul::KERNELS, "two activations"),
         Op::Add(_) | Op::Mul(_) if pairwise::applies(graph, node, shapes) => (pairwise::KERNELS, "8 bits"),
         Op::AveragePool(_) => (pool::AVERAGE, "8 bits"),
-        Op::GlobalAveragePool => (pool::GLOBAL_AVERAGE, "8 bits, an image"),
+        Op::GlobalAveragePool if shapes.of(node.inputs[0]).len() == 4 => {
+            (pool::GLOBAL_AVERAGE, "8 bits, an image")
+        }
         Op::MaxPool(_) if is_bytes(graph, node.output) => (pool::MAX, "8 bits"),
         Op::Table => (table::KERNELS, "look-up"),
         Op::Concat { axis } if concat::applies(graph, node, shapes, *axis) => {
