@@ -42,7 +42,7 @@ pub(crate) fn test(steps: &mut Steps) {
         let mut test = cargo_test();
         test.env("TILEMARK_TEST_REDUCED", "1").env("TILEMARK_TEST_OPENCL", "Oclgrind");
         // It interprets one kernel at a time, and ends where two threads bring one each.
-        let arguments = ["--test", "conformance", "--", "opencl", "--nocapture", "--test-threads=1"];
+        let arguments = ["--test", "conformance", "--", "every_opencl", "--nocapture", "--test-threads=1"];
         let log = checked(test, &arguments)?;
         let faults = log.lines().filter(|line| line.contains(INVALID) || line.contains(RACE)).count();
         if faults > 0 {

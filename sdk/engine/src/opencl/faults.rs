@@ -14,7 +14,7 @@ kernel void race(global uchar *arena, int bytes) { arena[bytes / 2] = get_global
 fn run(entry: &'static str) {
     let survey = survey();
     let facts = survey.devices().next().expect("no OpenCL device to plant a fault on");
-    let opened = open(facts).unwrap();
+    let opened = open(facts, None).unwrap();
     let arena = opened.buffer(64).unwrap();
     let source = Source { name: "faults", text: SOURCE };
     let args = vec![Arg::Arena, Arg::Int(64)];

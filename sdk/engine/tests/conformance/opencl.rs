@@ -65,9 +65,9 @@ fn is_reduced() -> bool {
 }
 
 /// Multiply-accumulates and bytes of a reduced case.
-const REDUCED: [u64; 2] = [500_000, 100_000];
+const REDUCED: [u64; 2] = [100_000, 50_000];
 /// Reduced cases of an operation.
-const REDUCED_CASES: usize = 12;
+const REDUCED_CASES: usize = 6;
 
 /// For whoever writes a kernel: `TILEMARK_TEST_OPERATIONS=concat,matmul` runs the cases of these alone.
 fn is_wanted(operation: &str) -> bool {
