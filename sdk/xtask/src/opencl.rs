@@ -99,7 +99,8 @@ pub(crate) fn test(steps: &mut Steps, has_networks: bool) {
 // Of the whole workspace, so that nothing is compiled again with other features.
 fn conformance(driver: &Driver) -> Result<()> {
     let mut test = cargo();
-    test.args(["test", "--locked", "--workspace", "--test", "conformance", "--", "opencl", "--nocapture"]);
+    test.args(["test", "--locked", "--workspace", "--test", "conformance", "--test", "opencl_store", "--"]);
+    test.args(["opencl", "faults", "kept", "--nocapture"]);
     shell(driver.choose(test.env("TILEMARK_TUNE", "off")))
 }
 
