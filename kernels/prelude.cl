@@ -104,3 +104,26 @@ inline uchar16 tm_finish16(
     }
     return bytes;
 }
+
+// Runs of up to 16 channels of one pixel, one to a work item. Grids are rounded up to whole work-groups; items beyond a tensor
+// of this `size` return at once.
+#define TM_RUN(size) \
+    int channel = 16 * (int)get_global_id(0), column = get_global_id(1), line = get_global_id(2); \
+    if (channel >= size.w || column >= size.z || line >= size.x * size.y) return; \
+    int count = min(16, size.w - channel), image = line / size.y, row = line % size.y;
+
+// Up to 16 bytes, `step` apart: a step of 0 gives the same byte to all.
+inline uchar16 tm_gather16(global const uchar *from, int step, int count) {
+    if (step == 1) return tm_load16(from, count);
+    if (step == 0) return (uchar16)(from[0]);
+    uchar bytes[16];
+    for (int i = 0; i < 16; i++) bytes[i] = i < count ? from[i * step] : 0;
+    return vload16(0, bytes);
+}
+
+// `tm_requantize` of 16 sums.
+inline uchar16 tm_requantize16(int16 sums, float multiplier, int4 clamp) {
+    float16 y = convert_float16_rte(sums) * multiplier;
+    y = fmin(fmax(y, (float16)(clamp.x - clamp.z)), (float16)(clamp.y - clamp.z));
+    return convert_uchar16(convert_int16_rte(y) + clamp.z);
+}

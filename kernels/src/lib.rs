@@ -33,6 +33,20 @@ sources! {
     CONV_TILES = "conv_tiles" after "window";
     /// Convolutions with one filter per channel.
     DEPTHWISE = "depthwise" after "window";
+    /// Fully connected layers.
+    FULLY_CONNECTED = "fully_connected";
+    /// Products of two activations.
+    MATMUL = "matmul";
+    /// Sums and products of two activations.
+    PAIRWISE = "pairwise";
+    /// Means of windows and of images.
+    AVERAGE_POOL = "average_pool";
+    /// Largest bytes of windows.
+    MAX_POOL = "max_pool";
+    /// Joining.
+    CONCAT = "concat";
+    /// Movements by tables of places.
+    MOVEMENT = "movement";
     /// Look-up of bytes.
     TABLE = "table";
 }

@@ -14,14 +14,14 @@ use std::time::Instant;
 use tilemark_engine::{Compiled, Device, Tuning, survey};
 use tilemark_model::{Tensor, import};
 
-/// The forms to run: the first of the folder, or all.
+/// The forms to run: the usual one if it is there, else the first of the folder; or all.
 fn forms(network: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(network).unwrap().map(|entry| entry.unwrap().path());
     let is_form = |path: &PathBuf| {
         path.extension().is_some_and(|extension| extension == "onnx") && !path.ends_with("float.onnx")
     };
     let mut forms: Vec<PathBuf> = entries.filter(is_form).collect();
-    forms.sort();
+    forms.sort_by_key(|path| (!path.ends_with("qdq-u8s8.onnx"), path.clone()));
     let all = std::env::var("TILEMARK_FORMS").is_ok_and(|forms| forms == "all");
     forms.truncate(if all { usize::MAX } else { 1 });
     forms

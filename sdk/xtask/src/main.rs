@@ -6,6 +6,7 @@ mod compare;
 mod expected;
 mod hwbench;
 mod models;
+mod oclgrind;
 mod onnx_tests;
 mod opencl;
 mod peers;
@@ -26,6 +27,10 @@ enum Task {
     Test,
     /// Runs the NEON kernels on an emulated CPU of every flavour (fetches compiler and emulator the first time).
     Aarch64,
+    /// Runs the OpenCL kernels and networks on the drivers that compute on CPUs (fetches them the first time).
+    Opencl,
+    /// Checks the OpenCL kernels for accesses out of bounds and data races (needs oclgrind).
+    Oclgrind,
     /// Computes the expected files again with ONNX Runtime (needs Python and the network).
     Expected,
     /// Runs ONNX's own operator cases (fetches them the first time).
@@ -44,6 +49,8 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Test => test::run(),
         Task::Aarch64 => Ok(aarch64::run()),
+        Task::Opencl => Ok(opencl::run()),
+        Task::Oclgrind => Ok(oclgrind::run()),
         Task::Expected => expected::run().map(|()| true),
         Task::OnnxTests => onnx_tests::run().map(|()| true),
         Task::Models(wanted) => models::run(&wanted).map(|()| true),

@@ -92,7 +92,7 @@ pub(crate) fn check_on(wanted: &[String], platform: &str, with: impl Fn(&mut Com
     let mut wrong = Vec::new();
     for network in made(&crate::target().join("models"), wanted)? {
         let mut test = steps::cargo();
-        test.args(["test", "--quiet", "--locked", "-p", "tilemark-testkit", "--test", "opencl_networks"]);
+        test.args(["test", "--quiet", "--locked", "--workspace", "--test", "opencl_networks"]);
         test.args(["--", "--ignored", "--nocapture"]).env("TILEMARK_NETWORK", &network);
         test.env(crate::opencl::WANTED, platform);
         with(&mut test);

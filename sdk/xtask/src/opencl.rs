@@ -44,13 +44,28 @@ impl Driver {
     }
 }
 
+/// `cargo xtask opencl`: whether all that ran passed.
+pub(crate) fn run() -> bool {
+    let mut steps = Steps::default();
+    let has_networks = crate::target().join("models").is_dir();
+    if !has_networks {
+        steps.absent("real networks on OpenCL", "they are not there; `cargo xtask models` makes them");
+    }
+    test(&mut steps, has_networks);
+    steps.summary()
+}
+
 /// Runs the conformance suite of the engine on every driver, and whole networks.
 pub(crate) fn test(steps: &mut Steps, has_networks: bool) {
     let mut drivers = Vec::new();
     if cfg!(not(all(target_os = "linux", target_arch = "x86_64"))) {
         return steps.absent("OpenCL drivers", "these are fetched for Linux on x86-64 alone");
     }
-    if steps.prepare("fetch OpenCL drivers of Debian", debian) {
+    let name = "fetch OpenCL drivers of Debian";
+    if !is_installed() && !can_install() {
+        let packages = DEBIAN.join(", ");
+        steps.absent(name, &format!("only root can install {packages}; install them, and run this again"));
+    } else if steps.prepare(name, debian) {
         drivers.push(Driver {
             name: "PoCL and the system's others",
             platform: "Portable Computing",
@@ -81,33 +96,27 @@ pub(crate) fn test(steps: &mut Steps, has_networks: bool) {
     }
 }
 
+// Of the whole workspace, so that nothing is compiled again with other features.
 fn conformance(driver: &Driver) -> Result<()> {
     let mut test = cargo();
-    test.args([
-        "test",
-        "--locked",
-        "-p",
-        "tilemark-engine",
-        "--test",
-        "conformance",
-        "--",
-        "opencl",
-        "--nocapture",
-    ]);
+    test.args(["test", "--locked", "--workspace", "--test", "conformance", "--test", "opencl_store", "--"]);
+    test.args(["opencl", "faults", "kept", "--nocapture"]);
     shell(driver.choose(test.env("TILEMARK_TUNE", "off")))
+}
+
+fn is_installed() -> bool {
+    Path::new(POCL_ICD).is_file() && Path::new("/usr/bin/oclgrind").is_file()
+}
+
+fn can_install() -> bool {
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    is_root && Command::new("apt-get").arg("--version").stdout(Stdio::null()).status().is_ok()
 }
 
 /// Installs Debian's packages, or finds them installed.
 fn debian() -> Result<()> {
-    if Path::new(POCL_ICD).is_file() && Path::new("/usr/bin/oclgrind").is_file() {
+    if is_installed() {
         return Ok(());
-    }
-    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
-    if !root || Command::new("apt-get").arg("--version").stdout(Stdio::null()).status().is_err() {
-        bail!(
-            "only root can install {} on Debian or Ubuntu; install them, and run this again",
-            DEBIAN.join(" ")
-        );
     }
     let mut install = Command::new("apt-get");
     install.env("DEBIAN_FRONTEND", "noninteractive").args(["-o", "DPkg::Lock::Timeout=300", "-q"]);

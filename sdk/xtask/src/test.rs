@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::aarch64;
 use crate::models;
+use crate::oclgrind;
 use crate::onnx_tests;
 use crate::opencl;
 use crate::steps::{Steps, cargo, shell};
@@ -95,5 +96,6 @@ pub(crate) fn run() -> Result<bool> {
         steps.run("real networks", || models::check(&[]));
     }
     opencl::test(&mut steps, has_networks);
+    oclgrind::test(&mut steps); // which the step before may have installed
     Ok(steps.summary())
 }

@@ -11,6 +11,8 @@ use crate::{files, text};
 
 /// The whole story on the photo tagger, in a directory of its own that is removed at the end.
 pub(crate) fn run(args: &Demo) -> Result<()> {
+    // Before anything is shown: it may start the program again.
+    let device = drivers::gpus().into_iter().next().unwrap_or_else(Device::host);
     let app_dir = match &args.app {
         Some(dir) => dir.clone(),
         None => find_app()?,
@@ -25,7 +27,6 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
     let trust = Trust::key(key.public().clone());
     let home = Home::at(scratch.path().join("home"));
     let app = verify(&bundle, &trust, &home)?;
-    let device = drivers::gpus().into_iter().next().unwrap_or_else(Device::host);
     tag(&app, &device, &photos)?;
     let replay = app.replay(&device)?;
     step("replay", format_args!("{replay}"))?;

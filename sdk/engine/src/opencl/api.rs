@@ -105,6 +105,8 @@ pub(crate) enum Arg {
     Constants(Arc<Buffer>),
     /// A number.
     Int(i32),
+    /// A float.
+    Float(f32),
     /// A vector of two numbers.
     Int2([i32; 2]),
     /// A vector of four numbers.
@@ -214,6 +216,7 @@ impl Kernel {
             Arg::Arena => bytes(&arena.memory.0),
             Arg::Constants(buffer) => bytes(&buffer.memory.0),
             Arg::Int(number) => bytes(number),
+            Arg::Float(number) => bytes(number),
             Arg::Int2(numbers) => bytes(numbers),
             Arg::Int4(numbers) => bytes(numbers),
             Arg::Float4(numbers) => bytes(numbers),

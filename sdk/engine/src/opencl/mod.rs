@@ -10,6 +10,8 @@
 mod answer;
 #[allow(dead_code, reason = "local memory comes with the tiled kernels")]
 mod api;
+#[cfg(test)]
+mod faults;
 pub(crate) mod kernels;
 mod launch;
 mod opened;

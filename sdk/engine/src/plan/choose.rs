@@ -26,12 +26,15 @@ impl Choice {
     /// Decides by the node's operation, types and shapes. What the host would do by a kernel the device does by its own, where
     /// it has one.
     pub(crate) fn new(graph: &Graph, node: &Node, shapes: &Shapes, on_device: bool) -> Self {
-        let choice = Self::on_host(graph, node, shapes);
+        Self::on_host(graph, node, shapes).or_on_device(graph, node, shapes, on_device)
+    }
+
+    fn or_on_device(self, graph: &Graph, node: &Node, shapes: &Shapes, on_device: bool) -> Self {
         let of_device = || device::of(graph, node, shapes);
-        match choice {
+        match self {
             Choice::Kernels(..) if on_device => match of_device() {
                 Some((kernels, why)) => Choice::Device(kernels, why),
-                None => choice,
+                None => self,
             },
             choice => choice,
         }
@@ -59,12 +62,13 @@ impl Choice {
     }
 
     /// What becomes of a node whose result would have been an alias if memory allowed.
-    pub(crate) fn moved(graph: &Graph, node: &Node, shapes: &Shapes) -> Self {
-        match (Context { graph, node, shapes }).movement() {
-            Choice::Kernels(kernels, _) => {
-                Choice::Kernels(kernels, "the elements lie in another order".into())
-            }
-            _ => Choice::Reference("the elements lie in another order".into()),
+    pub(crate) fn moved(graph: &Graph, node: &Node, shapes: &Shapes, on_device: bool) -> Self {
+        let why = || "the elements lie in another order".to_owned();
+        let moved = (Context { graph, node, shapes }).movement();
+        match moved.or_on_device(graph, node, shapes, on_device) {
+            Choice::Kernels(kernels, _) => Choice::Kernels(kernels, why()),
+            Choice::Device(kernels, _) => Choice::Device(kernels, why()),
+            _ => Choice::Reference(why()),
         }
     }
 

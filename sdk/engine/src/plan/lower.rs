@@ -199,7 +199,7 @@ impl<'a> Lower<'a> {
             if axis_order::is_alias(node, from.0, to.0) && from.1 == to.1 {
                 choices[i] = Choice::Alias;
             } else if matches!(choices[i], Choice::Alias) && !same() {
-                choices[i] = Choice::moved(graph, node, &shapes);
+                choices[i] = Choice::moved(graph, node, &shapes, source.opened.is_some());
             }
         }
         let places = Places::default();

@@ -108,7 +108,8 @@ fn every_call_may_fail() {
     }
     if survey().devices().next().is_none() {
         println!("skipped: no OpenCL device here");
-        assert!(std::env::var_os("TILEMARK_TEST_OPENCL").is_none(), "there must be one");
+        let wanted = std::env::var_os("TILEMARK_TEST_OPENCL");
+        assert!(wanted.is_none_or(|wanted| wanted == "none"), "there must be one");
         return;
     }
     let mut child = Command::new(std::env::current_exe().unwrap());

@@ -12,6 +12,7 @@ mod faults;
 mod float;
 mod joins;
 mod lines;
+mod mixed;
 mod moving;
 mod opencl;
 mod residual;

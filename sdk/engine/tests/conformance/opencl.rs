@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use tilemark_engine::{Compiled, Device, opencl_kernels, survey};
 
-use crate::{cases, check};
+use crate::build::Case;
+use crate::{cases, check, mixed};
 
 /// The devices to test. `cargo xtask test` says by `TILEMARK_TEST_OPENCL` which platform must be among them, or `none`; without it a
 /// machine that has none tests none.
@@ -58,27 +59,74 @@ fn variants(operation: &str) -> Vec<&'static str> {
     variants
 }
 
+/// What `cargo xtask oclgrind` runs, on a device that interprets: of each operation a few cases that take no time.
+fn is_reduced() -> bool {
+    std::env::var_os("TILEMARK_TEST_REDUCED").is_some()
+}
+
+/// Multiply-accumulates and bytes of a reduced case.
+const REDUCED: [u64; 2] = [100_000, 50_000];
+/// Reduced cases of an operation.
+const REDUCED_CASES: usize = 6;
+
+/// For whoever writes a kernel: `TILEMARK_TEST_OPERATIONS=concat,matmul` runs the cases of these alone.
+fn is_wanted(operation: &str) -> bool {
+    std::env::var("TILEMARK_TEST_OPERATIONS")
+        .map_or(true, |wanted| wanted.split(',').any(|wanted| wanted == operation))
+}
+
+fn cases() -> Vec<(&'static str, Vec<Case>)> {
+    let mut all = cases::all();
+    all.push(("mixed", mixed::cases()));
+    all.retain(|(operation, _)| is_wanted(operation));
+    if is_reduced() {
+        let operations: BTreeSet<&str> = opencl_kernels().map(|kernel| kernel.operation).collect();
+        all.retain(|(operation, _)| *operation == "mixed" || operations.contains(operation));
+        for (_, cases) in &mut all {
+            cases.retain(is_small);
+            let (mut at, every) = (0, cases.len().div_ceil(REDUCED_CASES));
+            cases.retain(|_| {
+                at += 1;
+                (at - 1) % every == 0
+            });
+        }
+    }
+    all
+}
+
+fn is_small(case: &Case) -> bool {
+    let shapes: Vec<Vec<usize>> = case.inputs.iter().map(|x| x.shape().to_vec()).collect();
+    let compiled = Compiled::new(case.graph.clone(), &Device::host()).unwrap();
+    let plan = compiled.plan(&shapes).unwrap();
+    plan.macs() <= REDUCED[0] && plan.arena_bytes() as u64 <= REDUCED[1]
+}
+
 #[test]
 fn every_opencl_kernel_equals_the_reference() {
     for device in devices() {
         println!("{}", device.description());
         let _open = held(&device);
         let mut used = BTreeSet::new();
-        for (operation, cases) in cases::all() {
+        for (operation, cases) in cases() {
             for case in &cases {
                 for variant in variants(operation) {
                     used.extend(check(case, &device.clone().with_variant(variant)));
                 }
             }
         }
-        let fits = |kernel: &tilemark_engine::OpenclKernel| kernel.runs_on(&device);
+        let fits =
+            |kernel: &tilemark_engine::OpenclKernel| is_wanted(kernel.operation) && kernel.runs_on(&device);
         let registered = opencl_kernels().filter(fits);
         let missed: Vec<_> = registered
             .map(|kernel| (kernel.name.to_owned(), kernel.variant.to_owned()))
             .filter(|kernel| !used.contains(kernel))
             .collect();
         assert!(missed.is_empty(), "no case exercised {missed:?}");
-        assert!(used.iter().any(|(kernel, _)| !kernel.contains("opencl")), "no case ran a step on the host");
+        if is_wanted("mixed") {
+            let on_host = |(kernel, _): &(String, String)| !kernel.contains("opencl");
+            assert!(used.iter().any(on_host), "no case ran a step on the host");
+            mixed::check_plans(&device);
+        }
     }
 }
 
@@ -86,7 +134,7 @@ fn every_opencl_kernel_equals_the_reference() {
 fn random_networks_equal_the_reference_on_opencl() {
     for device in devices() {
         let _open = held(&device);
-        for seed in 0..40 {
+        for seed in 0..if is_reduced() { 4 } else { 40 } {
             check(&cases::network(seed), &device);
         }
     }

@@ -37,7 +37,7 @@ mod sums;
 pub(crate) mod table;
 pub(crate) mod unary;
 
-pub(crate) use epilogue::Requant;
+pub(crate) use epilogue::{Requant, clamp};
 
 use serde::Serialize;
 

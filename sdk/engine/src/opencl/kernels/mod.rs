@@ -2,15 +2,22 @@
 //!
 //! A variant is registered in its operation's `KERNELS`, the usual one first; it may refuse a step.
 
+mod concat;
 mod conv;
 mod depthwise;
 mod epilogue;
+mod fully_connected;
+mod matmul;
+mod movement;
+mod pairwise;
+mod pool;
 mod table;
+mod walk;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
-use tilemark_model::{Graph, Node, Op, Shapes};
+use tilemark_model::{Graph, Node, Op, Shapes, ValueId};
 
 use super::api::Arg;
 use super::{Facts, Launch, Opened};
@@ -53,7 +60,19 @@ pub(crate) struct SumPart<'a> {
     pub(crate) is_second: bool,
 }
 
-const OPERATIONS: [&[Kernel]; 3] = [conv::KERNELS, depthwise::KERNELS, table::KERNELS];
+const OPERATIONS: [&[Kernel]; 11] = [
+    conv::KERNELS,
+    depthwise::KERNELS,
+    fully_connected::KERNELS,
+    pairwise::KERNELS,
+    pool::AVERAGE,
+    pool::GLOBAL_AVERAGE,
+    pool::MAX,
+    matmul::KERNELS,
+    concat::KERNELS,
+    movement::KERNELS,
+    table::KERNELS,
+];
 
 /// An OpenCL kernel of this build.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -137,10 +156,10 @@ impl Needs {
     }
 }
 
-/// The kernels for a node whose operands are what they take, and why these.
+/// The kernels for a node that the host would run by kernels too, and why these. Values that are no bytes stay on the host:
+/// f32 arithmetic is the host's, and a byte is the smallest form in which a value can go there.
 pub(crate) fn of(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(&'static [Kernel], String)> {
-    let _ = graph;
-    match &node.op {
+    let (kernels, why) = match &node.op {
         Op::Conv(conv, _) => {
             let [height, width] = conv.window.kernel;
             if depthwise::applies(conv, shapes.of(node.inputs[1])) {
@@ -148,11 +167,32 @@ pub(crate) fn of(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(&'stati
                 return Some((depthwise::KERNELS, why));
             }
             let groups = if conv.groups == 1 { "dense".into() } else { format!("{} groups", conv.groups) };
-            Some((conv::KERNELS, format!("{groups} {height}x{width}")))
+            return Some((conv::KERNELS, format!("{groups} {height}x{width}")));
         }
-        Op::Table => Some((table::KERNELS, "look-up".to_owned())),
-        _ => None,
-    }
+        Op::FullyConnected(_) => (fully_connected::KERNELS, "constant weights"),
+        Op::MatMul(_) => (matmul::KERNELS, "two activations"),
+        Op::Add(_) | Op::Mul(_) if pairwise::applies(graph, node, shapes) => (pairwise::KERNELS, "8 bits"),
+        Op::AveragePool(_) => (pool::AVERAGE, "8 bits"),
+        Op::GlobalAveragePool if shapes.of(node.inputs[0]).len() == 4 => {
+            (pool::GLOBAL_AVERAGE, "8 bits, an image")
+        }
+        Op::MaxPool(_) if is_bytes(graph, node.output) => (pool::MAX, "8 bits"),
+        Op::Table => (table::KERNELS, "look-up"),
+        Op::Concat { axis } if concat::applies(graph, node, shapes, *axis) => {
+            (concat::KERNELS, "joins bytes")
+        }
+        Op::Concat { .. } => return None,
+        op if op.is_movement() && movement::applies(graph, node, shapes) => {
+            (movement::KERNELS, "moves bytes")
+        }
+        _ => return None,
+    };
+    Some((kernels, why.to_owned()))
+}
+
+/// Whether a value is of 8 bits.
+fn is_bytes(graph: &Graph, value: ValueId) -> bool {
+    graph.value(value).dtype.range().is_some()
 }
 
 impl Kernel {
@@ -193,13 +233,6 @@ pub(super) fn place(slot: &Slot) -> Arg {
 /// Work items of a work-group of those kernels whose items are elements. A fixed number: PoCL compiles a kernel anew for each
 /// (0.3 s), and picks another one for each grid if it may.
 const GROUP: usize = 16;
-
-/// One work item for each element: channel (rounded up to whole work-groups), column, image and row; and the work-group.
-pub(super) fn every_element(slot: &Slot) -> ([usize; 3], Option<[usize; 3]>) {
-    let grid = slot.layout.grid;
-    let global = [grid.channels.next_multiple_of(GROUP), grid.columns, grid.images * grid.rows];
-    (global, Some([GROUP, 1, 1]))
-}
 
 /// Sizes and offsets fit: an arena has at most 2 GiB.
 pub(super) fn int(number: usize) -> i32 {

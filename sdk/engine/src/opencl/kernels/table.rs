@@ -1,10 +1,9 @@
 //! Look-up of bytes that others read too.
 
-use std::sync::Arc;
-
 use tilemark_kernels::TABLE;
 
-use super::{Arg, Kernel, Launch, Needs, Site, Suits, every_element, place, size};
+use super::walk::Walk;
+use super::{Arg, Kernel, Launch, Needs, Site, Suits};
 use crate::error::Error;
 use crate::opencl::launch::ProgramKey;
 use crate::plan::stored_table;
@@ -15,15 +14,11 @@ pub(super) const KERNELS: &[Kernel] =
 fn build(site: &Site<'_>) -> Result<Option<Vec<Launch>>, Error> {
     let step = site.step;
     let pack = || site.opened.constants(&stored_table(step.graph, step.node)?);
-    let tables = step.packed("table/opencl", pack)?;
-    let args = vec![
-        Arg::Arena,
-        Arg::Constants(Arc::clone(&tables)),
-        place(&site.inputs[0]),
-        size(site.output),
-        place(site.output),
-    ];
+    let table = step.packed("table/opencl", pack)?;
+    let walk = Walk::equal(&[&site.inputs[0], site.output]);
+    let args =
+        vec![Arg::Arena, Arg::Constants(table), walk.size(), walk.at(0), Arg::Int(walk.step(0)), walk.at(1)];
+    let (global, local) = walk.grid();
     let program = ProgramKey::new(TABLE, "");
-    let (global, local) = every_element(site.output);
-    Ok(Some(vec![Launch { program, entry: "table_plain", args, global, local }]))
+    Ok(Some(vec![Launch { program, entry: "table_run", args, global, local }]))
 }

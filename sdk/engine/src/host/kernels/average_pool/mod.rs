@@ -63,16 +63,18 @@ impl Windows {
 
     /// Elements that the mean of one output divides by.
     pub(crate) fn divisor(&self, output: [usize; 2]) -> usize {
-        let count = |axis: usize| {
-            if !self.pool.count_include_pad {
-                return self.along(axis, output[axis]).len();
-            }
-            // Padding counts, but not what a window covers beyond it in ceil mode.
-            let window = &self.pool.window;
-            let end = self.image[axis] + self.before[axis] + self.after[axis];
-            let room = end.saturating_sub(output[axis] * window.strides[axis]);
-            window.kernel[axis].min(room.div_ceil(window.dilations[axis]))
-        };
-        count(0) * count(1)
+        self.count(0, output[0]) * self.count(1, output[1])
+    }
+
+    /// Rows (axis 0) or columns (axis 1) of one output's window that count.
+    pub(crate) fn count(&self, axis: usize, output: usize) -> usize {
+        if !self.pool.count_include_pad {
+            return self.along(axis, output).len();
+        }
+        // Padding counts, but not what a window covers beyond it in ceil mode.
+        let window = &self.pool.window;
+        let end = self.image[axis] + self.before[axis] + self.after[axis];
+        let room = end.saturating_sub(output * window.strides[axis]);
+        window.kernel[axis].min(room.div_ceil(window.dilations[axis]))
     }
 }

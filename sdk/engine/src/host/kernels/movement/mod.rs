@@ -6,6 +6,9 @@ mod routes;
 use tilemark_model::graph::MoveOp;
 use tilemark_model::{Graph, Node, Op};
 
+pub(crate) use portable::{fill, places};
+pub(crate) use routes::Places;
+
 use super::Kernel;
 use crate::host::CpuLevel;
 use crate::plan::Layout;

@@ -4,7 +4,7 @@ use tilemark_model::graph::MoveOp;
 use tilemark_model::shape::normalize_axis;
 use tilemark_model::{Data, Op, Tensor, reference};
 
-use super::routes::{Places, Routes};
+use super::routes::{self, Places, Routes};
 use crate::error::Error;
 use crate::host::kernels::operand::Element;
 use crate::host::kernels::{Planned, Work};
@@ -43,6 +43,23 @@ pub(super) fn build(step: &Lowering<'_>) -> Result<Planned, Error> {
     Ok(Planned { work, tiling: Tiling::by_rows(step.output, 0) })
 }
 
+/// For every axis of the output of a movement other than Concat, in the shape's order, what its places add to the offset in
+/// the input. `None` if it is none, or elements go where no table of an axis says.
+///
+/// # Errors
+/// Those of [`reference::places`].
+pub(crate) fn places(step: &Lowering<'_>) -> Result<Option<Vec<Places>>, Error> {
+    let input = &step.inputs[0];
+    match &step.node.op {
+        Op::Reshape { .. }
+        | Op::Flatten { .. }
+        | Op::Squeeze { .. }
+        | Op::Unsqueeze { .. }
+        | Op::Move(MoveOp::Reshape { .. }) => Ok(routes::reshaped(input, step.output)),
+        _ => Ok(reference::places(step.node, step.shapes, &input.strides())?),
+    }
+}
+
 /// One way for each input of a Concat: along its axis each has its own places.
 fn joined(step: &Lowering<'_>, axis: i64) -> Option<Vec<Routes>> {
     let output = step.output;
@@ -63,7 +80,7 @@ fn joined(step: &Lowering<'_>, axis: i64) -> Option<Vec<Routes>> {
 }
 
 /// The element around a padded tensor, as it is stored.
-fn fill(step: &Lowering<'_>) -> Option<Result<Vec<u8>, Error>> {
+pub(crate) fn fill(step: &Lowering<'_>) -> Option<Result<Vec<u8>, Error>> {
     if matches!(step.node.op, Op::Move(MoveOp::Pad { filled: true, .. })) {
         return stored(&step.constant(1)?).map(Ok);
     }

@@ -5,7 +5,7 @@ use crate::host::kernels::copy::copy;
 use crate::plan::Layout;
 
 /// What the places along one axis add to the offset in the input; `None` where the input has no element.
-pub(super) type Places = Vec<Option<usize>>;
+pub(crate) type Places = Vec<Option<usize>>;
 
 /// The way from one input to the output.
 #[derive(Debug)]
@@ -43,15 +43,7 @@ impl Routes {
 
     /// Routes of the same elements under another shape.
     pub(super) fn reshaped(input: &Layout, output: &Layout) -> Option<Self> {
-        let sizes = refined(&input.shape, &output.shape)?;
-        let mut strides = vec![0; sizes.len()];
-        for (part, stride) in parts(&input.shape, &sizes).into_iter().zip(input.strides()) {
-            let mut step = stride;
-            for i in part.rev() {
-                strides[i] = step;
-                step *= sizes[i];
-            }
-        }
+        let (sizes, strides) = refined_strides(input, output)?;
         let of_axis = parts(&output.shape, &sizes);
         let line_axes = if output.shape.len() == 4 { 2 } else { output.shape.len().min(1) };
         let order = output.memory_axes();
@@ -137,6 +129,34 @@ impl Innermost {
             }
         }
     }
+}
+
+/// For every axis of `output`, in the shape's order, what its places add to the offset in `input`, which has the same elements
+/// under another shape. `None` if the shapes' axes have no common refinement.
+pub(super) fn reshaped(input: &Layout, output: &Layout) -> Option<Vec<Places>> {
+    let (sizes, strides) = refined_strides(input, output)?;
+    let along = |part: std::ops::Range<usize>| {
+        part.fold(vec![Some(0)], |outer: Places, i| {
+            let (size, stride) = (sizes[i], strides[i]);
+            let inner = |at: Option<usize>| (0..size).map(move |place| at.map(|at| at + place * stride));
+            outer.into_iter().flat_map(inner).collect()
+        })
+    };
+    Some(parts(&output.shape, &sizes).into_iter().map(along).collect())
+}
+
+/// Sizes of which both shapes' axes are products of neighbours, and the steps of each in `input`.
+fn refined_strides(input: &Layout, output: &Layout) -> Option<(Vec<usize>, Vec<usize>)> {
+    let sizes = refined(&input.shape, &output.shape)?;
+    let mut strides = vec![0; sizes.len()];
+    for (part, stride) in parts(&input.shape, &sizes).into_iter().zip(input.strides()) {
+        let mut step = stride;
+        for i in part.rev() {
+            strides[i] = step;
+            step *= sizes[i];
+        }
+    }
+    Some((sizes, strides))
 }
 
 /// Two axes as one, where the step of the outer one continues the inner one: the runs of a line become longer.

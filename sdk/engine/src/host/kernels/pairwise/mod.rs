@@ -9,6 +9,7 @@ mod simd;
 use super::Kernel;
 use crate::host::CpuLevel;
 
+pub(crate) use portable::Formula;
 pub(crate) use residual::Residual;
 
 pub(crate) const KERNELS: &[Kernel] = &[

@@ -35,15 +35,17 @@ pub(super) struct Combination {
     combiner: Option<Combiner>,
 }
 
+/// The contract's function of two quantized numbers, with its coefficients.
 #[derive(Clone, Copy)]
-pub(super) enum Formula {
+pub(crate) enum Formula {
     Add(AddCoefficients),
     Multiply { zeros: [i32; 2], multiplier: f32, zero: f32 },
 }
 
 impl Formula {
-    /// `None` if it can make a NaN: only an absurd model does.
-    fn new(graph: &Graph, node: &Node) -> Result<Option<(Self, Bounds)>, Error> {
+    /// That of an addition or multiplication, with the bounds of its result. `None` if it can make a NaN: only an absurd model
+    /// does.
+    pub(crate) fn new(graph: &Graph, node: &Node) -> Result<Option<(Self, Bounds)>, Error> {
         let [a, b, y] =
             [graph.quant(node.inputs[0])?, graph.quant(node.inputs[1])?, graph.quant(node.output)?];
         let (formula, bounds) = match node.op {
