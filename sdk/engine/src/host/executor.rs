@@ -117,12 +117,10 @@ impl Walk<'_> {
     #[allow(unsafe_code, reason = "hands out disjoint parts of the arena")]
     fn tile(&self, step: &Step, i: usize, scratch: &mut [u8]) -> Result<(), Error> {
         let Some((work, tiling)) = &step.work else { return Ok(()) };
-        // SAFETY: a step's inputs do not overlap its output (the plan checks it), every other step has either ended (the
-        // counters' release and acquire order its writes before these reads) or not begun, and `Walk` exists only while
-        // the executor holds the memory exclusively.
-        let inputs = unsafe { self.memory.inputs(&step.inputs) };
-        // SAFETY: regions of one tiling are disjoint and each is claimed once; the step's output is nobody's input in
-        // this step.
+        // SAFETY: every other step has either ended (the counters' release and acquire order its writes before these reads)
+        // or not begun, and `Walk` exists only while the executor holds the memory exclusively.
+        let inputs = unsafe { self.memory.inputs(&step.inputs, &step.output) };
+        // SAFETY: regions of one tiling are disjoint and each is claimed once; inputs give no view of the step's output.
         let mut tile = unsafe { self.memory.tile(&step.output, tiling.region(i)) };
         work.run(&inputs, &mut tile, scratch)?;
         tile.fill_halo();

@@ -72,12 +72,12 @@ impl Memory {
         Tile { start, bytes: 0..slot.bytes, slot, region, lifetime: PhantomData }
     }
 
-    /// The values in `slots`, for reading.
+    /// The values in `slots`, for reading, by a step that writes `output`.
     ///
     /// # Safety
-    /// Nothing writes any of these slots, or the slack after them, while the inputs live.
-    pub(crate) unsafe fn inputs<'a>(&'a self, slots: &'a [Slot]) -> Inputs<'a> {
-        Inputs { memory: self, slots }
+    /// Nothing writes any of these slots, or the slack after them, while the inputs live, but for tiles of `output`.
+    pub(crate) unsafe fn inputs<'a>(&'a self, slots: &'a [Slot], output: &'a Slot) -> Inputs<'a> {
+        Inputs { memory: self, slots, output }
     }
 
     fn check(&self, range: &Range<usize>) {
@@ -98,6 +98,7 @@ impl Drop for Memory {
 pub(crate) struct Inputs<'a> {
     memory: &'a Memory,
     slots: &'a [Slot],
+    output: &'a Slot,
 }
 
 impl<'a> Inputs<'a> {
@@ -107,10 +108,14 @@ impl<'a> Inputs<'a> {
     }
 
     /// The `i`-th value.
+    ///
+    /// # Panics
+    /// If the output overwrites it: then it is read through the tile.
     pub(crate) fn view(&self, i: usize) -> View<'a> {
         let slot = &self.slots[i];
+        assert!(!slot.overlaps(self.output), "a view of what the step overwrites");
         let range = slot.range();
-        // SAFETY: whoever made these inputs excludes writers of their slots.
+        // SAFETY: whoever made these inputs excludes other writers of their slots than tiles of the output (checked).
         let bytes = unsafe { self.memory.slice(range.start..range.end + READ_SLACK) };
         View { bytes, layout: &slot.layout }
     }

@@ -93,7 +93,7 @@ mod tests {
             for i in 0..tiling.count() {
                 // SAFETY: one tile at a time, and nothing reads.
                 let (inputs, mut tile) =
-                    unsafe { (memory.inputs(&[]), memory.tile(&slot, tiling.region(i))) };
+                    unsafe { (memory.inputs(&[], &slot), memory.tile(&slot, tiling.region(i))) };
                 work.run(&inputs, &mut tile, &mut scratch).unwrap();
             }
             let bytes = memory.slice_mut(0..slot.bytes + 64);

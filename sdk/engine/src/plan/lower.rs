@@ -13,6 +13,7 @@ use super::device::DevicePart;
 use super::fusion::{Epilogues, Fusion};
 use super::joins::Places;
 use super::layout::{Halo, Layout, Order};
+use super::overwrite;
 use super::pick::{Pick, Picker};
 use super::{Plan, Slot, Step, StepInfo, Tail};
 use crate::error::Error;
@@ -76,6 +77,8 @@ pub(crate) struct Lowering<'a> {
     pub(crate) output: &'a Layout,
     pub(crate) macs: u64,
     pub(crate) shapes: &'a Shapes,
+    /// The operand whose elements are in the output, to be read line by line before they are overwritten.
+    pub(crate) overwritten: Option<ValueId>,
     pub(super) index: usize,
     pub(super) packed: &'a PackedWeights,
 }
@@ -166,7 +169,9 @@ pub(super) struct Lower<'a> {
     /// Layout of every value in memory.
     pub(super) layouts: Vec<Option<Layout>>,
     /// Which values lie inside others.
-    places: Places,
+    pub(super) places: Places,
+    /// For every node the operand that its step overwrites.
+    overwritten: Vec<Option<ValueId>>,
 }
 
 impl<'a> Lower<'a> {
@@ -203,9 +208,11 @@ impl<'a> Lower<'a> {
             }
         }
         let places = Places::default();
-        let mut lower = Self { source, shapes, choices, fusion, order, layouts, places };
+        let overwritten = vec![None; graph.nodes.len()];
+        let mut lower = Self { source, shapes, choices, fusion, order, layouts, places, overwritten };
         if source.opened.is_none() {
             lower.places = Places::new(&mut lower);
+            lower.overwritten = overwrite::of_steps(&lower);
         }
         Ok(lower)
     }
@@ -236,7 +243,8 @@ impl<'a> Lower<'a> {
                 continue;
             }
             let (home, at) = self.places.home(written);
-            let own = match buffer[home.index()] {
+            let shared = self.overwritten[i].and_then(|operand| buffer[operand.index()]);
+            let own = match buffer[home.index()].or(shared) {
                 Some((own, _)) => own,
                 None => create(home, moment, &mut lifetimes)?,
             };
@@ -308,7 +316,9 @@ impl<'a> Lower<'a> {
         let work = planned.map(|Planned { work, tiling }| (work, tiling));
         let does_anything = work.is_some() || !device.launches.is_empty();
         if does_anything {
-            check_apart(&node.name, &inputs, &output)?;
+            let over = self.overwritten[index].and_then(|id| slots[id.index()].as_ref());
+            let apart = inputs.iter().filter(|input| over.is_none_or(|over| over.offset != input.offset));
+            check_apart(&node.name, apart, &output)?;
         }
         let info = StepInfo {
             node: node.name.clone(),
@@ -355,6 +365,7 @@ impl<'a> Lower<'a> {
             output: &output.layout,
             macs: shape::macs(node, &self.shapes),
             shapes: &self.shapes,
+            overwritten: self.overwritten[index],
             index,
             packed: self.source.packed,
         }
@@ -459,13 +470,8 @@ pub(super) fn is_float(op: &Op) -> bool {
 }
 
 /// The executor's soundness rests on this: what a step reads is not what it writes.
-fn check_apart(at: &str, inputs: &[Slot], output: &Slot) -> Result<(), Error> {
-    let written = output.range();
-    let overlaps = |slot: &Slot| {
-        let read = slot.range();
-        read.start < written.end && written.start < read.end + super::READ_SLACK
-    };
-    if inputs.iter().any(overlaps) {
+fn check_apart<'a>(at: &str, mut inputs: impl Iterator<Item = &'a Slot>, output: &Slot) -> Result<(), Error> {
+    if inputs.any(|input| input.overlaps(output)) {
         return Err(Error::internal(at, "an input and the output share bytes"));
     }
     Ok(())

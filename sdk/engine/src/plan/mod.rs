@@ -14,6 +14,7 @@ mod host;
 mod joins;
 mod layout;
 mod lower;
+mod overwrite;
 mod pick;
 mod route;
 mod tail;
@@ -70,6 +71,12 @@ impl Slot {
     /// Its bytes in the arena.
     pub(crate) fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.bytes
+    }
+
+    /// Whether reading it, with the slack after it, would touch bytes of `written`.
+    pub(crate) fn overlaps(&self, written: &Slot) -> bool {
+        let (read, written) = (self.range(), written.range());
+        read.start < written.end && written.start < read.end + READ_SLACK
     }
 }
 

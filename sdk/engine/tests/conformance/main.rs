@@ -15,6 +15,7 @@ mod lines;
 mod mixed;
 mod moving;
 mod opencl;
+mod overwriting;
 mod residual;
 mod sums;
 

@@ -31,6 +31,9 @@ impl Element for f32 {
     }
 }
 
+/// Elements of the output that are held at once while they are overwritten: they stay in the first cache.
+const HELD: usize = 2048;
+
 /// One operand of a step whose output it broadcasts to. A line is a row of the output's grid: columns x channels.
 pub(crate) struct Operand<T> {
     source: Source<T>,
@@ -44,6 +47,8 @@ pub(crate) struct Operand<T> {
 
 enum Source<T> {
     Input(usize),
+    /// The output, which the step overwrites line by line.
+    Output,
     Constant(Arc<Vec<T>>),
 }
 
@@ -51,6 +56,9 @@ impl<T: Element + Any> Operand<T> {
     /// The node's operand of number `i`. Constants are kept with the packed weights, under the name `constant`.
     pub(crate) fn new(step: &Lowering<'_>, i: usize, constant: &'static str) -> Result<Self, Error> {
         match step.input(i) {
+            Some(input) if step.overwritten == step.node.inputs.get(i).copied() => {
+                Ok(Self::laid_out(Source::Output, &step.inputs[input], step.output))
+            }
             Some(input) => Ok(Self::laid_out(Source::Input(input), &step.inputs[input], step.output)),
             None => {
                 let missing = || Error::internal(&step.node.name, "lacks a constant of its type");
@@ -99,7 +107,20 @@ impl<T: Element + Any> Operand<T> {
 
     /// Elements that a thread must offer to read lines through.
     pub(crate) fn scratch_len(&self) -> usize {
-        if self.is_contiguous() { 0 } else { self.line_len() }
+        match self.is_output() {
+            true => self.held_lines() * self.line_len(),
+            false if self.is_contiguous() => 0,
+            false => self.line_len(),
+        }
+    }
+
+    /// Lines that are taken out of the output at once.
+    fn held_lines(&self) -> usize {
+        (HELD / self.line_len().max(1)).max(1)
+    }
+
+    fn is_output(&self) -> bool {
+        matches!(self.source, Source::Output)
     }
 
     /// Whether lines lie in memory as they are read.
@@ -122,6 +143,7 @@ impl<T: Element + Any> Operand<T> {
     /// Reads lines; `scratch` has at least [`Operand::scratch_len`] elements.
     pub(crate) fn reader<'a>(&'a self, inputs: &Inputs<'a>, scratch: &'a mut [T]) -> Reader<'a, T> {
         let elements: &[T] = match &self.source {
+            Source::Output => &[],
             Source::Input(i) => bytemuck::cast_slice(inputs.view(*i).bytes),
             Source::Constant(elements) => elements,
         };
@@ -149,10 +171,21 @@ pub(crate) struct Reader<'a, T> {
 }
 
 impl<T: Element> Reader<'_, T> {
+    /// Takes lines out of the output, before they are overwritten there.
+    fn take(&mut self, lines: &[u8]) {
+        if self.operand.is_output() {
+            let lines = bytemuck::cast_slice(lines);
+            self.scratch[..lines.len()].copy_from_slice(lines);
+        }
+    }
+
     /// Line `line`, counted over images and rows.
     pub(crate) fn line(&mut self, line: usize) -> &[T] {
         let at = self.operand.offset(line);
         let len = self.operand.line_len();
+        if self.operand.is_output() {
+            return &self.scratch[..len];
+        }
         if self.operand.is_contiguous() {
             return &self.elements[at..at + len];
         }
@@ -165,8 +198,8 @@ impl<T: Element> Reader<'_, T> {
 
     /// `count` lines of an operand that is flat.
     pub(crate) fn lines(&self, first: usize, count: usize) -> &[T] {
-        let at = self.operand.offset(first);
-        &self.elements[at..at + count * self.operand.line_len()]
+        let (at, len) = (self.operand.offset(first), count * self.operand.line_len());
+        if self.operand.is_output() { &self.scratch[..len] } else { &self.elements[at..at + len] }
     }
 
     fn stretch(&mut self, at: usize) {
@@ -201,17 +234,28 @@ pub(crate) fn each_line<T: Element + Any, U: bytemuck::Pod, const N: usize>(
     });
     let region = tile.region().clone();
     let flat = operands.iter().all(|operand| operand.is_flat());
+    let overwritten = operands.iter().find(|operand| operand.is_output());
+    let at_once = overwritten.map_or(usize::MAX, |operand| operand.held_lines());
     for image in region.images.clone() {
         let first = image * tile.grid().rows;
         if flat && let Some(rows) = tile.rows(image) {
-            let lines =
-                readers.each_ref().map(|reader| reader.lines(first + region.rows.start, region.rows.len()));
-            visit(lines, bytemuck::cast_slice_mut(rows));
+            let first = first + region.rows.start;
+            let line = (rows.len() / region.rows.len().max(1)).max(1);
+            for (i, part) in rows.chunks_mut(at_once.saturating_mul(line)).enumerate() {
+                readers.iter_mut().for_each(|reader| reader.take(part));
+                let (first, count) = (first + i * at_once.min(region.rows.len()), part.len() / line);
+                visit(
+                    readers.each_ref().map(|reader| reader.lines(first, count)),
+                    bytemuck::cast_slice_mut(part),
+                );
+            }
             continue;
         }
         for row in region.rows.clone() {
+            let y = tile.row(image, row);
+            readers.iter_mut().for_each(|reader| reader.take(y));
             let lines = readers.each_mut().map(|reader| reader.line(first + row));
-            visit(lines, bytemuck::cast_slice_mut(tile.row(image, row)));
+            visit(lines, bytemuck::cast_slice_mut(y));
         }
     }
 }
