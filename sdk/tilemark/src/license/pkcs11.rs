@@ -11,7 +11,7 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
-use cryptoki::types::AuthPin;
+use cryptoki::types::{AuthPin, Ulong};
 use tilemark_bundle::{DeviceSecret, Strength};
 
 use super::identity::Keeper;
@@ -26,7 +26,7 @@ pub(super) struct Token {
 /// The name of the key in the token.
 const LABEL: &[u8] = b"tilemark device";
 const IV_BYTES: usize = 12;
-const TAG_BITS: u64 = 128;
+const TAG_BITS: Ulong = Ulong::new(128);
 
 impl Token {
     pub(super) fn at(module: &str) -> Self {
@@ -88,7 +88,7 @@ impl Keeper for Token {
             let mut iv = [0; IV_BYTES];
             session.generate_random_slice(&mut iv)?;
             let used = iv;
-            let parameters = GcmParams::new(&mut iv, LABEL, TAG_BITS.try_into()?)?;
+            let parameters = GcmParams::new(&mut iv, LABEL, TAG_BITS)?;
             let sealed = session.encrypt(&Mechanism::AesGcm(parameters), key, secret.expose())?;
             Ok([&used[..], &sealed].concat())
         })
@@ -100,7 +100,7 @@ impl Keeper for Token {
         let mut iv = *iv;
         let secret = self.with(|session, key| {
             let Some(key) = key else { return Ok(None) };
-            let parameters = GcmParams::new(&mut iv, LABEL, TAG_BITS.try_into()?)?;
+            let parameters = GcmParams::new(&mut iv, LABEL, TAG_BITS)?;
             session.decrypt(&Mechanism::AesGcm(parameters), key, sealed).map(Some)
         })?;
         let secret = secret.ok_or_else(|| self.error("the token has no key of this device".into()))?;
@@ -118,7 +118,7 @@ fn make_key(session: &Session) -> Result<ObjectHandle, cryptoki::error::Error> {
         Attribute::Extractable(false),
         Attribute::Encrypt(true),
         Attribute::Decrypt(true),
-        Attribute::ValueLen(32_u64.try_into()?),
+        Attribute::ValueLen(Ulong::new(32)),
         Attribute::Label(LABEL.to_vec()),
     ];
     session.generate_key(&Mechanism::AesKeyGen, &template)
