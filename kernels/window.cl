@@ -34,6 +34,10 @@ inline uint tm_quad(global const uchar *from) {
 
 // sum + four products of an unsigned by a signed byte.
 //   TM_DOT 1: cl_khr_integer_dot_product, 2: NVIDIA's dp4a, otherwise written out
+//   TM_ASM: the compiler's word for inline assembly, where it is not NVIDIA's
+#ifndef TM_ASM
+#define TM_ASM asm
+#endif
 #if TM_DOT == 1
 #pragma OPENCL EXTENSION cl_khr_integer_dot_product : enable
 #endif
@@ -42,7 +46,7 @@ inline int tm_dot4(uint x, uint w, int sum) {
     return sum + dot_4x8packed_us_int(x, w);
 #elif TM_DOT == 2
     int result;
-    asm("dp4a.u32.s32 %0, %1, %2, %3;" : "=r"(result) : "r"(x), "r"(w), "r"(sum));
+    TM_ASM("dp4a.u32.s32 %0, %1, %2, %3;" : "=r"(result) : "r"(x), "r"(w), "r"(sum));
     return result;
 #else
     uchar4 a = as_uchar4(x);

@@ -29,6 +29,8 @@ sources! {
     ANSWER = "answer";
     /// Convolutions of any geometry.
     CONV = "conv" after "window";
+    /// Convolutions by NVIDIA's tensor cores.
+    CONV_MMA = "conv_mma" after "window";
     /// Convolutions for graphics processors.
     CONV_TILES = "conv_tiles" after "window";
     /// Convolutions with one filter per channel.

@@ -119,6 +119,11 @@ pub(crate) enum Needs {
     IntegerDot,
     /// PTX of NVIDIA's sm_61 and later.
     Dp4a,
+    /// The `mma.m16n8k32` of NVIDIA's sm_80 and later.
+    Mma,
+    /// A compiler that takes barriers in loops that it unrolls: Intel's for CPUs crashes.
+    #[cfg(feature = "emulate-mma")]
+    EmulatedMma,
 }
 
 /// Where a variant is taken as long as nothing was measured.
@@ -151,6 +156,9 @@ impl Needs {
         match self {
             Needs::Nothing => true,
             Needs::IntegerDot => facts.has_extension("cl_khr_integer_dot_product"),
+            #[cfg(feature = "emulate-mma")]
+            Needs::EmulatedMma => facts.platform.contains("Portable Computing Language"),
+            Needs::Mma => facts.compute_capability.is_some_and(|capability| capability >= [8, 0]),
             Needs::Dp4a => facts.compute_capability.is_some_and(|capability| capability >= [6, 1]),
         }
     }

@@ -1,6 +1,6 @@
 //! Variants for graphics processors: dot products of four bytes, from local memory or from registers alone.
 
-use tilemark_kernels::CONV_TILES;
+use tilemark_kernels::{CONV_MMA, CONV_TILES};
 
 use super::super::Needs;
 use super::{Frame, Launch, Layer, Site};
@@ -38,10 +38,11 @@ impl Dot {
 
 /// Bytes of a quad.
 const QUAD: usize = 4;
+/// Pixels and channels of a work-group's tile.
+const TILE: usize = 64;
 
 /// Work-groups of 64 pixels by 64 channels; both matrices go through local memory.
 pub(super) fn tiles(site: &Site<'_>, dot: Dot) -> Result<Option<Vec<Launch>>, Error> {
-    const TILE: usize = 64;
     let layer = Layer::new(site)?;
     // Quads of a step: half a step of zeros costs more than more steps.
     let step = if layer.channels.div_ceil(QUAD) % 8 == 0 { 8 } else { 4 };
@@ -56,6 +57,21 @@ pub(super) fn tiles(site: &Site<'_>, dot: Dot) -> Result<Option<Vec<Launch>>, Er
     let (program, local) = (ProgramKey::new(CONV_TILES, options), [16, 16, 1]);
     let global = [blocks * 16, (images * rows * columns).div_ceil(TILE) * 16, layer.conv.groups];
     Ok(Some(vec![Launch { program, entry: "conv_tiles", args, global, local: Some(local) }]))
+}
+
+/// Work-groups of 64 pixels by 64 channels, by tensor cores or by an emulation of them.
+pub(super) fn mma(site: &Site<'_>, emulated: bool) -> Result<Option<Vec<Launch>>, Error> {
+    let layer = Layer::new(site)?;
+    let channels = layer.channels.next_multiple_of(8 * QUAD);
+    let weights = layer.packed("conv/opencl:tiles of 8", || quads(&layer, TILE, channels))?;
+    let frame = Frame::new(&layer)?;
+    let args = layer.arguments(&frame, weights, channels)?;
+    let emulated = if emulated { "-DTM_MMA_EMULATED" } else { "" };
+    let program = ProgramKey::new(CONV_MMA, format!("{emulated} {}", aligned(&layer, &frame)));
+    let [images, rows, columns, _] = frame.y.size;
+    let blocks = layer.group_outputs().div_ceil(TILE);
+    let global = [blocks * 128, (images * rows * columns).div_ceil(TILE), layer.conv.groups];
+    Ok(Some(vec![Launch { program, entry: "conv_mma", args, global, local: Some([128, 1, 1]) }]))
 }
 
 /// 4 channels of `pixels` pixels an item, without local memory.

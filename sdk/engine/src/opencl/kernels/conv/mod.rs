@@ -22,6 +22,9 @@ pub(super) const KERNELS: &[Kernel] = &[
     variant("conv/opencl", Needs::Nothing, Suits::Any, plain::build),
     variant("conv/opencl:blocks8", Needs::Nothing, Suits::Cpu, |site| blocks::build(site, 8)),
     variant("conv/opencl:blocks4", Needs::Nothing, Suits::Other, |site| blocks::build(site, 4)),
+    variant("conv/opencl:mma", Needs::Mma, Suits::Gpu, |site| dot::mma(site, false)),
+    #[cfg(feature = "emulate-mma")]
+    variant("conv/opencl:mma-emulated", Needs::EmulatedMma, Suits::Other, |site| dot::mma(site, true)),
     variant("conv/opencl:tiles-dp4a", Dot::Dp4a.needs(), Suits::Gpu, |site| dot::tiles(site, Dot::Dp4a)),
     variant("conv/opencl:tiles-dot", Dot::Extension.needs(), Suits::Gpu, |site| {
         dot::tiles(site, Dot::Extension)
