@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::packages;
 use crate::steps::{Steps, cargo, shell};
 
 const TARGET: &str = "aarch64-unknown-linux-gnu";
@@ -86,16 +87,14 @@ fn prepare() -> Result<Option<&'static str>> {
         missing.push(EMULATOR_PACKAGE);
     }
     if !missing.is_empty() {
-        apt(&["update"])?;
-        install(&missing)?;
+        packages::install(&missing)?;
     }
     if has_target() || rustup() {
         return Ok(None);
     }
     if !Path::new(DEBIAN_STD).exists() {
-        shell(root("dpkg")?.args(["--add-architecture", "arm64"]))?;
-        apt(&["update"])?;
-        install(&["rustc-web", "libstd-rust-web-dev", "libstd-rust-web-dev:arm64"])?;
+        shell(packages::root("dpkg")?.args(["--add-architecture", "arm64"]))?;
+        packages::install(&["rustc-web", "libstd-rust-web-dev", "libstd-rust-web-dev:arm64"])?;
     }
     Ok(Some(DEBIAN_RUSTC))
 }
@@ -116,25 +115,4 @@ fn rustup() -> bool {
 fn starts(program: &str) -> bool {
     let status = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
-}
-
-fn install(packages: &[&str]) -> Result<()> {
-    apt(&[&["install", "--yes", "--no-install-recommends"], packages].concat())
-        .with_context(|| format!("these packages of Debian and Ubuntu are needed: {}", packages.join(" ")))
-}
-
-fn apt(arguments: &[&str]) -> Result<()> {
-    let mut command = root("apt-get")?;
-    shell(command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(arguments))
-}
-
-/// A command that runs as root.
-fn root(program: &str) -> Result<Command> {
-    let id = Command::new("id").arg("-u").output().context("cannot ask `id` who runs this")?;
-    if id.stdout.trim_ascii() == b"0" {
-        return Ok(Command::new(program));
-    }
-    let mut command = Command::new("sudo");
-    command.args(["--non-interactive", program]);
-    Ok(command)
 }

@@ -9,6 +9,7 @@ mod models;
 mod oclgrind;
 mod onnx_tests;
 mod opencl;
+mod packages;
 mod peers;
 mod python;
 mod steps;

@@ -11,7 +11,11 @@ use crate::models;
 use crate::oclgrind;
 use crate::onnx_tests;
 use crate::opencl;
+use crate::packages;
 use crate::steps::{Steps, cargo, shell};
+
+/// Instructions in software, for the tests of kernels on machines without them.
+pub(crate) const EMULATED: &str = "emulate-amx,emulate-mma";
 
 /// The kernels of AMX on a CPU that lacks it: its instructions in software, by a handler of SIGILL. That takes AVX512-VNNI, which
 /// the epilogues are made of; a CPU with AMX runs them as one of its levels, with all other tests.
@@ -25,7 +29,7 @@ fn amx(steps: &mut Steps) {
     #[cfg(not(target_arch = "x86_64"))]
     let emulates = false;
     if emulates {
-        let arguments = ["test", "--locked", "-p", "tilemark-engine", "--features", "emulate-amx"];
+        let arguments = ["test", "--locked", "-p", "tilemark-engine", "--features", EMULATED];
         steps.run(name, || shell(cargo().args(arguments).args(["--test", "conformance", "--lib"])));
     } else {
         steps.absent(name, "this CPU lacks AVX512-VNNI");
@@ -40,10 +44,8 @@ fn keepers(steps: &mut Steps) {
         swtpm.is_ok() && PathBuf::from("/usr/lib/softhsm/libsofthsm2.so").exists()
     };
     if !ready() {
-        let mut install = std::process::Command::new("apt-get");
-        install.args(["install", "-y", "--no-install-recommends", "swtpm", "softhsm2"]);
         // Whether it worked is seen below; who may not install packages is told what to install.
-        let _ = install.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let _ = packages::install(&["swtpm", "softhsm2"]);
     }
     if !ready() {
         steps.absent(
