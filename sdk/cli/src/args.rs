@@ -378,6 +378,9 @@ pub(crate) struct Bench {
     /// Also measure every step of the model, one by one
     #[arg(long)]
     pub(crate) layers: bool,
+    /// First time kernels for up to a minute, whatever TILEMARK_TUNE says
+    #[arg(long)]
+    pub(crate) tune: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

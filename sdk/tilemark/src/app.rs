@@ -140,6 +140,12 @@ impl App {
         Self { tuning: Some(cache), ..self }
     }
 
+    /// The same app, which tells `listener` how far the timing of kernels is; see [`TuningCache::with_listener`].
+    #[must_use]
+    pub fn with_tuning_listener(self, listener: impl Fn(usize, usize) + Send + Sync + 'static) -> Self {
+        Self { tuning: self.tuning.map(|cache| cache.with_listener(listener)), ..self }
+    }
+
     /// The same app, which keeps in `cache` what it learns of OpenCL devices, and takes from there what was learned before.
     /// Without it they are tested, and programs built, by every process.
     #[must_use]

@@ -4,8 +4,9 @@
 //! and what it names is looked up among the kernels that the step can have, so that the worst it can do is to name a slow
 //! one. Any other file counts as none, and is written anew.
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
 use tilemark_bundle::{Digest, codec};
@@ -22,7 +23,20 @@ const SCHEMA: u16 = 1;
 /// A directory of measurements; it is made when something is first kept. Several processes may use it at once: files are
 /// replaced whole, and of two that measure the same at once the later one's figures stay.
 #[derive(Clone, Debug)]
-pub struct TuningCache(Kept);
+pub struct TuningCache {
+    kept: Kept,
+    listener: Option<Listener>,
+}
+
+/// Hears how far timing is: layers done, and of how many.
+#[derive(Clone)]
+struct Listener(Arc<dyn Fn(usize, usize) + Send + Sync>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
 
 /// What there is in a [`TuningCache`].
 #[derive(Clone, Debug, Serialize)]
@@ -52,14 +66,22 @@ impl TuningCache {
     /// A cache in `folder`, which need not exist.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         let folder = folder.into();
-        Self(Kept { folder, extension: "tuning", max_bytes: MAX_FILE_BYTES, max_files: MAX_FILES })
+        let kept = Kept { folder, extension: "tuning", max_bytes: MAX_FILE_BYTES, max_files: MAX_FILES };
+        Self { kept, listener: None }
+    }
+
+    /// The same cache, which tells `listener` how many of the layers to time are done. On an OpenCL device timing takes up to ten
+    /// seconds, the first time; on the host it is over before anybody could read of it, and tells nothing.
+    #[must_use]
+    pub fn with_listener(self, listener: impl Fn(usize, usize) + Send + Sync + 'static) -> Self {
+        Self { listener: Some(Listener(Arc::new(listener))), ..self }
     }
 
     /// What is there, and whether it can be added to.
     pub fn state(&self) -> TuningState {
         let (mut models, mut layers, mut unusable) = (0, 0, 0);
-        for path in self.0.files() {
-            match read(&self.0, &path) {
+        for path in self.kept.files() {
+            match read(&self.kept, &path) {
                 Some(entry) if entry.is_current() => {
                     models += 1;
                     layers += entry.record.len();
@@ -67,14 +89,14 @@ impl TuningCache {
                 _ => unusable += 1,
             }
         }
-        let (folder, is_writable) = (self.0.folder.clone(), self.0.is_writable());
+        let (folder, is_writable) = (self.kept.folder.clone(), self.kept.is_writable());
         TuningState { folder, is_writable, models, layers, unusable }
     }
 
     /// The part of it that is about one graph on one device.
     pub(crate) fn store(&self, graph: Digest, device: &Device) -> Store {
         let subject = subject(graph, device);
-        Store { path: self.0.path(&subject), subject, cache: self.clone() }
+        Store { path: self.kept.path(&subject), subject, cache: self.clone() }
     }
 }
 
@@ -89,19 +111,23 @@ pub(crate) struct Store {
 impl Store {
     fn write(&self, entry: &Entry) -> io::Result<()> {
         let record = codec::encode(entry).map_err(io::Error::other)?;
-        self.cache.0.write(&self.path, &record)
+        self.cache.kept.write(&self.path, &record)
     }
 }
 
 impl TuningStore for Store {
     fn load(&self) -> TuningRecord {
-        let entry = read(&self.cache.0, &self.path)
+        let entry = read(&self.cache.kept, &self.path)
             .filter(|entry| entry.is_current() && entry.subject == self.subject);
         entry.map(|entry| entry.record).unwrap_or_default()
     }
 
     fn is_writable(&self) -> bool {
-        self.cache.0.is_writable()
+        self.cache.kept.is_writable()
+    }
+
+    fn progress(&self, done: usize, of: usize) {
+        self.cache.listener.iter().for_each(|listener| (listener.0)(done, of));
     }
 
     fn add(&self, record: &TuningRecord) {

@@ -1,15 +1,18 @@
 mod layers;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tilemark::{App, Device, Fleet, Input, Output, Session};
+use tilemark::{App, Device, Fleet, Input, Output, Session, Tuning};
 
 use self::layers::Layers;
 
 use crate::args::Bench;
 use crate::failure::{Failure, Result};
 use crate::text;
+
+/// How long `--tune` may time kernels: every variant of every layer of the largest networks, on the slowest devices.
+const TUNE: Duration = Duration::from_secs(60);
 
 /// The JSON of a measurement; times in milliseconds.
 #[derive(Serialize)]
@@ -37,6 +40,7 @@ struct Times {
 /// Measures the app on its first golden input, after a warm-up.
 pub(crate) fn run(args: &Bench) -> Result<()> {
     let (app, device) = super::open(&args.on)?;
+    let device = if args.tune { device.with_tuning(Tuning::Within(TUNE)) } else { device };
     let mut runner = Runner::new(&app, &device, args.throughput)?;
     let sample = app.sample_input().ok_or(Failure::NothingToMeasure)?;
     let inputs: Vec<Input> = vec![sample; args.batch as usize];

@@ -15,6 +15,8 @@ mod run;
 mod sign;
 mod verify;
 
+use std::sync::{Mutex, PoisonError};
+
 use tilemark::{App, Device};
 
 use crate::args::{self, Command, OnDevice};
@@ -42,10 +44,25 @@ pub(crate) fn run(command: Command) -> Result<()> {
     }
 }
 
+/// Shows how far the timing of kernels is, which on an OpenCL device takes seconds the first time.
+fn tuning_bar() -> impl Fn(usize, usize) + Send + Sync + 'static {
+    let shown = Mutex::new(None);
+    move |done, of| {
+        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let bar = shown.get_or_insert_with(|| text::progress(of as u64, "timing kernels"));
+        bar.set_position(done as u64);
+        if done == of {
+            bar.finish_and_clear();
+            *shown = None;
+        }
+    }
+}
+
 /// Opens the app and settles where it runs. What `auto` chose, and why, goes to stderr.
 fn open(on: &OnDevice) -> Result<(App, Device)> {
     let named = args::device(on)?;
     let app = tilemark::open(&on.bundle, &files::trust(on.trust.as_deref())?)?;
+    let app = app.with_tuning_listener(tuning_bar());
     let device = match named {
         Some(device) => device,
         None => {
