@@ -30,7 +30,9 @@ fn amx(steps: &mut Steps) {
     let emulates = false;
     if emulates {
         let arguments = ["test", "--locked", "-p", "tilemark-engine", "--features", EMULATED];
-        steps.run(name, || shell(cargo().args(arguments).args(["--test", "conformance", "--lib"])));
+        steps.run(name, || {
+            shell(opencl::without(cargo().args(arguments).args(["--test", "conformance", "--lib"])))
+        });
     } else {
         steps.absent(name, "this CPU lacks AVX512-VNNI");
     }

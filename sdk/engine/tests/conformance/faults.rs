@@ -124,28 +124,42 @@ fn shimmed() {
     let shim = Shim::new();
     let facts = survey().devices().next().cloned().unwrap();
     let device = Device::opencl(&facts).with_threads(1).unwrap();
-    let case = cases::network(1);
-    let expected = reference::run(&case.graph, case.inputs.clone()).unwrap();
     assert_eq!(shim.state().0, 0, "the survey leaves nothing behind");
+    // From nothing: context and programs too, with few of them, since every life builds them anew.
+    let conv = cases::all().into_iter().find(|(operation, _)| *operation == "conv");
+    let small = conv.unwrap().1.into_iter().next().unwrap();
+    each_call_fails(&shim, &device, &small, false, OUT_OF_RESOURCES);
+    // With the device open and the programs built, a network with steps on either side.
+    let network = cases::network(1);
+    let _open = Compiled::new(small.graph.clone(), &device).unwrap();
     for (tuned, status) in [(false, OUT_OF_RESOURCES), (false, DEVICE_LOST), (true, OUT_OF_RESOURCES)] {
-        let mut failed = 0;
-        for calls in 0.. {
-            shim.arm(calls, status);
-            let lived = life(&case, &device, tuned, &expected);
-            let (live, armed) = shim.state();
-            assert_eq!(live, 0, "call {calls}: objects were leaked");
-            match lived {
-                Err(error) => {
-                    assert!(error.code() > "TM0410" && error.code() < "TM0420", "{}: {error}", error.code());
-                    assert!(!error.hint().is_empty());
-                    failed += 1;
-                }
-                Ok(()) if armed => break, // there is no such call
-                Ok(()) => {}              // a release, or a variant that was given up
-            }
-        }
-        shim.arm(-1, 0);
-        println!("{failed} calls failed in turn (tuned: {tuned}, status {status})");
-        assert!(failed > 20);
+        let expected = reference::run(&network.graph, network.inputs.clone()).unwrap();
+        life(&network, &device, tuned, &expected).unwrap(); // builds what is missing
+        each_call_fails(&shim, &device, &network, tuned, status);
     }
+}
+
+/// Lives a session's life once for every call of it, which fails.
+fn each_call_fails(shim: &Shim, device: &Device, case: &Case, tuned: bool, status: i32) {
+    let expected = reference::run(&case.graph, case.inputs.clone()).unwrap();
+    let before = shim.state().0;
+    let mut failed = 0;
+    for calls in 0.. {
+        shim.arm(calls, status);
+        let lived = life(case, device, tuned, &expected);
+        let (live, armed) = shim.state();
+        assert_eq!(live, before, "call {calls}: objects were leaked");
+        match lived {
+            Err(error) => {
+                assert!(error.code() > "TM0410" && error.code() < "TM0420", "{}: {error}", error.code());
+                assert!(!error.hint().is_empty());
+                failed += 1;
+            }
+            Ok(()) if armed => break, // there is no such call
+            Ok(()) => {}              // a release, or a variant that was given up
+        }
+    }
+    shim.arm(-1, 0);
+    println!("{failed} calls failed in turn (tuned: {tuned}, status {status})");
+    assert!(failed > 20);
 }
