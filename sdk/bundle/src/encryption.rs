@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::cipher::sealed_bytes;
 use crate::limits::{MAX_CHUNK_BYTES, MAX_ISSUERS, MIN_CHUNK_BYTES};
 use crate::manifest::{check_integer, invalid};
-use crate::{Digest, Error, KeyId, LicenseError, Manifest, Result, TermsKind, sha256};
+use crate::{Digest, Error, KeyId, LicenseError, Manifest, Result, TermsKind, json, sha256};
 
 /// How the blobs of a bundle are encrypted, and who may grant its use.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -56,8 +56,7 @@ impl Manifest {
                 (blob.size, blob.sha256) = (content.size, content.sha256);
             }
         }
-        let json = serde_json::to_vec(&plain);
-        json.map(|json| sha256(&json)).map_err(|error| Error::Codec { reason: error.to_string() })
+        Ok(sha256(&json::to_vec(&plain)?))
     }
 }
 

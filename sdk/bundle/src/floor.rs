@@ -118,8 +118,7 @@ impl Floors {
     }
 
     fn write(&self, floor: &Floor) -> Result<()> {
-        let mut text =
-            serde_json::to_vec(floor).map_err(|error| Error::Codec { reason: error.to_string() })?;
+        let mut text = json::to_vec(floor)?;
         text.push(b'\n');
         durable::replace(&self.path(&floor.app), &text, false, &|_| ())
     }

@@ -140,8 +140,7 @@ impl Grant {
     /// [`Error::InvalidValue`] for a grant that contradicts its class.
     pub fn sign(&self, key: &SigningKey) -> Result<Vec<u8>> {
         self.check()?;
-        let json = serde_json::to_vec(self).map_err(|error| Error::Codec { reason: error.to_string() })?;
-        Ok(Envelope::seal(Self::PAYLOAD_TYPE, json, &[key])?.to_json())
+        Ok(Envelope::seal(Self::PAYLOAD_TYPE, json::to_vec(self)?, &[key])?.to_json())
     }
 
     /// Checks that the claims are possible and fit the class.

@@ -7,6 +7,7 @@
 mod de;
 mod value;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::limits::MAX_JSON_INTEGER;
@@ -65,6 +66,14 @@ impl JsonDefect {
 /// [`Error::TooLarge`] beyond `max_bytes`, else [`Error::Json`] with the defect and its place.
 pub fn from_slice<T: DeserializeOwned>(document: &'static str, bytes: &[u8], max_bytes: usize) -> Result<T> {
     T::deserialize(read_value(document, bytes, max_bytes)?).map_err(|fault| fault.in_document(document))
+}
+
+/// A document in its compact spelling, as it is signed or kept.
+///
+/// # Errors
+/// [`Error::Codec`] never, for the documents of this crate.
+pub(crate) fn to_vec(document: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(document).map_err(|error| Error::Codec { reason: error.to_string() })
 }
 
 /// The integer under `key` at the top level of an otherwise unknown document.

@@ -221,7 +221,7 @@ impl Vault {
             request: grant.request,
             issued: grant.issued,
         };
-        let line = serde_json::to_vec(&line).map_err(|error| Error::Codec { reason: error.to_string() })?;
+        let line = json::to_vec(&line)?;
         let path = self.ledger_path();
         self.drop_cut_line(&path)?;
         durable::append_line(&path, &line, true, &|_| ())

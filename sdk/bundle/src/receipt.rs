@@ -106,8 +106,7 @@ impl Receipt {
             time: time.max(before.time),
             nonce,
         };
-        let json =
-            serde_json::to_vec(&receipt).map_err(|error| Error::Codec { reason: error.to_string() })?;
+        let json = json::to_vec(&receipt)?;
         let usage = Usage { receipts: receipt.seq, head: sha256(&json), used, time: receipt.time };
         Ok((device.seal(Self::PAYLOAD_TYPE, json)?.to_json(), usage))
     }
@@ -196,9 +195,7 @@ impl Statement {
     /// # Errors
     /// [`Error::Codec`] never.
     pub fn write(grant: &[u8], device: &DevicePublic, receipts: &[u8]) -> Result<Vec<u8>> {
-        let device =
-            serde_json::to_vec(device).map_err(|error| Error::Codec { reason: error.to_string() })?;
-        Ok([grant.trim_ascii(), b"\n", &device, b"\n", receipts].concat())
+        Ok([grant.trim_ascii(), b"\n", &json::to_vec(device)?, b"\n", receipts].concat())
     }
 
     /// Checks a statement from its first byte to its last: the vendor's signature on the grant, the device's on every receipt,

@@ -32,9 +32,7 @@ impl Request {
     pub fn make(identity: Digest, device: &DeviceKey) -> Result<Vec<u8>> {
         let nonce = Digest::from_bytes(*cipher::random()?);
         let request = Self { schema: SCHEMA, nonce, identity, device: device.public().clone() };
-        let json =
-            serde_json::to_vec(&request).map_err(|error| Error::Codec { reason: error.to_string() })?;
-        Ok(device.seal(Self::PAYLOAD_TYPE, json)?.to_json())
+        Ok(device.seal(Self::PAYLOAD_TYPE, json::to_vec(&request)?)?.to_json())
     }
 
     /// Reads a request and checks that the device which it names signed it. Anybody can be such a device; what it is granted

@@ -120,8 +120,7 @@ impl Revocations {
     /// [`Error::InvalidValue`], [`Error::InvalidName`], [`Error::TooMany`], or as [`Envelope::seal`].
     pub fn sign(&self, keys: &[&SigningKey]) -> Result<Vec<u8>> {
         self.check()?;
-        let json = serde_json::to_vec(self).map_err(|error| Error::Codec { reason: error.to_string() })?;
-        Ok(Envelope::seal(Self::PAYLOAD_TYPE, json, keys)?.to_json())
+        Ok(Envelope::seal(Self::PAYLOAD_TYPE, json::to_vec(self)?, keys)?.to_json())
     }
 
     fn check(&self) -> Result<()> {

@@ -121,7 +121,7 @@ impl Vault {
         self.key_for(&entry)?;
         durable::make_private_dir(&self.dir.join("bundles"))?;
         let _lock = durable::lock(&self.dir)?;
-        let text = serde_json::to_vec(&entry).map_err(|error| Error::Codec { reason: error.to_string() })?;
+        let text = json::to_vec(&entry)?;
         durable::replace(&self.entry_path(entry.identity), &text, true, &|_| ())?;
         Ok(entry)
     }
