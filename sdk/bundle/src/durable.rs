@@ -1,7 +1,7 @@
 //! Files that survive a crash: after each call either the old or the new content is there, whole.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,9 @@ use crate::{Error, Result};
 
 /// How long to wait for another process that holds a lock; each holds it for milliseconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The end of a file in which a line that a crash cut short is looked for; lines are shorter.
+const TAIL_BYTES: u64 = 16 << 10;
 
 /// Where a write has got to. Tests end the process at each; what is found afterwards must be whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,7 +50,8 @@ pub fn replace(path: &Path, bytes: &[u8], private: bool, probe: Probe<'_>) -> Re
     write().map_err(io("write", path))
 }
 
-/// Adds a line to the end of a file, making it if it is not there.
+/// Adds a line to the end of a file, making it if it is not there. What a crash left of a line before goes: nobody was told that
+/// it was written, and it must not run together with this one. Whoever may write at the same time holds a [`lock`].
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -55,9 +59,10 @@ pub fn append_line(path: &Path, line: &[u8], private: bool, probe: Probe<'_>) ->
     let write = || -> std::io::Result<()> {
         let new = !path.exists();
         let mut options = OpenOptions::new();
-        options.create(true).append(true);
+        options.create(true).read(true).write(true).truncate(false);
         restrict(&mut options, private);
         let mut file = options.open(path)?;
+        drop_cut_line(&mut file)?;
         file.write_all(&[line, b"\n"].concat())?;
         probe(Step::Written);
         file.sync_data()?;
@@ -65,6 +70,12 @@ pub fn append_line(path: &Path, line: &[u8], private: bool, probe: Probe<'_>) ->
         if new { path.parent().map_or(Ok(()), sync_dir) } else { Ok(()) }
     };
     write().map_err(io("write", path))
+}
+
+/// Bytes up to the end of the last line that ends.
+#[must_use]
+pub fn whole_lines(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
 }
 
 /// Makes a directory that only its owner may look into, and those above it.
@@ -98,6 +109,19 @@ pub fn lock(dir: &Path) -> Result<File> {
             Err(error) => return Err(io("lock", &path)(error.into())),
         }
     }
+}
+
+/// Cuts a file after its last whole line, and goes there.
+fn drop_cut_line(file: &mut File) -> std::io::Result<()> {
+    let length = file.metadata()?.len();
+    let start = file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+    let mut tail = Vec::new();
+    (&*file).take(TAIL_BYTES).read_to_end(&mut tail)?;
+    let end = start + whole_lines(&tail) as u64;
+    if end < length {
+        file.set_len(end)?;
+    }
+    file.seek(SeekFrom::Start(end)).map(|_| ())
 }
 
 fn create(path: &Path, private: bool) -> std::io::Result<File> {

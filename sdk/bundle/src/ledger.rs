@@ -138,7 +138,7 @@ impl Vault {
             other => other?,
         };
         // A line that a crash cut short was never given out as a grant.
-        let whole = text.rfind('\n').map_or("", |end| text.get(..end).unwrap_or_default());
+        let whole = text.get(..durable::whole_lines(text.as_bytes())).unwrap_or_default();
         let read = |(at, line): (usize, &str)| {
             json::from_slice("ledger", line.as_bytes(), MAX_LEDGER_BYTES).map_err(|error| {
                 let (path, reason) = (path.clone(), format!("line {}: {error}", at + 1));
@@ -222,22 +222,7 @@ impl Vault {
             issued: grant.issued,
         };
         let line = json::to_vec(&line)?;
-        let path = self.ledger_path();
-        self.drop_cut_line(&path)?;
-        durable::append_line(&path, &line, true, &|_| ())
-    }
-
-    /// What a crash left behind must not run together with the next line.
-    fn drop_cut_line(&self, path: &PathBuf) -> Result<()> {
-        let text = match fs::read(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            other => other.map_err(durable::io("read", path))?,
-        };
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        if whole == text.len() {
-            return Ok(());
-        }
-        durable::replace(path, text.get(..whole).unwrap_or_default(), true, &|_| ())
+        durable::append_line(&self.ledger_path(), &line, true, &|_| ())
     }
 
     fn ledger_path(&self) -> PathBuf {

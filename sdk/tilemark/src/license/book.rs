@@ -98,7 +98,7 @@ impl Book {
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             other => other.map_err(|source| Error::Io { path, source })?,
         };
-        Ok(bytes.get(..whole_lines(&bytes)).unwrap_or_default().to_vec())
+        Ok(bytes.get(..durable::whole_lines(&bytes)).unwrap_or_default().to_vec())
     }
 
     fn read_witness(&self) -> Result<Witness, Error> {
@@ -186,9 +186,7 @@ impl Open<'_> {
     ) -> Result<Usage, Error> {
         let Self { book, .. } = self;
         let (line, after) = Receipt::next(grant, before, step, now, &book.device)?;
-        let path = book.log_path(grant.grant().id);
-        drop_cut_line(&path)?;
-        durable::append_line(&path, &line, true, &book.probe)?;
+        durable::append_line(&book.log_path(grant.grant().id), &line, true, &book.probe)?;
         for entry in &mut self.witness.entries {
             if entry.grant == grant.grant().id {
                 (entry.receipts, entry.head, entry.used, entry.time) =
@@ -240,30 +238,6 @@ fn last_line(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES))).map_err(io)?;
     let mut tail = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut tail).map_err(io)?;
-    let whole = tail.get(..whole_lines(&tail)).unwrap_or_default();
+    let whole = tail.get(..durable::whole_lines(&tail)).unwrap_or_default();
     Ok(whole.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).map(<[u8]>::to_vec))
-}
-
-/// Bytes up to the end of the last line that ends.
-fn whole_lines(bytes: &[u8]) -> usize {
-    bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
-}
-
-/// Removes what a crash left of a line: it was never used, and must not run together with the next one.
-fn drop_cut_line(path: &Path) -> Result<(), Error> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let mut file = match std::fs::File::options().read(true).write(true).open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        other => other.map_err(io)?,
-    };
-    let length = file.metadata().map_err(io)?.len();
-    let start = length.saturating_sub(TAIL_BYTES);
-    file.seek(SeekFrom::Start(start)).map_err(io)?;
-    let mut tail = Vec::new();
-    (&file).take(TAIL_BYTES).read_to_end(&mut tail).map_err(io)?;
-    let whole = whole_lines(&tail);
-    if whole < tail.len() {
-        file.set_len(start + whole as u64).map_err(io)?;
-    }
-    Ok(())
 }
