@@ -5,13 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::limits::{MAX_GRANT_BYTES, MAX_GRANTED_BUNDLES, MAX_SHORT_TEXT_BYTES};
 use crate::manifest::{check_integer, invalid};
 use crate::reader::signers;
-use crate::request::trim;
 use crate::{
     AppName, ContentKey, DeviceId, DeviceKey, Digest, Envelope, Error, KeyId, LicenseError, Manifest,
     PayloadType, Result, SigningKey, Trust, Verdict, WrappedKey, json, sha256,
 };
 
-/// A signed licence. Its JSON is in `docs/trust.md`; times are seconds since 1970 in UTC.
+/// A signed licence. Its JSON is in `docs/terms.md`; times are seconds since 1970 in UTC.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Grant {
     /// The version of this document's form.
@@ -191,7 +190,7 @@ impl Grant {
             GrantClass::Floating if self.seats.is_none_or(|seats| seats == 0) => "with seats",
             _ => return Ok(()),
         };
-        Err(invalid("class", &format!("{} {}", self.class, "as it is"), expected))
+        Err(invalid("class", &format!("{} as it is", self.class), expected))
     }
 
     /// The last second in which the app runs.
@@ -208,7 +207,7 @@ impl SignedGrant {
     /// As [`Envelope::parse`]; [`Error::InvalidSignature`], [`Error::UnknownSigners`], [`Error::RevokedKey`],
     /// [`Error::PublisherNotAllowed`]; [`Error::Json`] or [`Error::InvalidValue`] for what is signed but no grant.
     pub fn verify(bytes: &[u8], trust: &Trust) -> Result<Self> {
-        let envelope = Envelope::parse(trim(bytes), Grant::PAYLOAD_TYPE)?;
+        let envelope = Envelope::parse(bytes.trim_ascii(), Grant::PAYLOAD_TYPE)?;
         let signers = signers::trusted(&envelope, trust, &mut Verdict::default())?;
         let grant: Grant = json::from_slice("grant", envelope.payload(), MAX_GRANT_BYTES)?;
         grant.check()?;
@@ -221,7 +220,7 @@ impl SignedGrant {
     /// # Errors
     /// As [`Envelope::parse`]; [`Error::BlobDamaged`] if it is another one.
     pub fn recorded(bytes: &[u8], digest: Digest) -> Result<Self> {
-        let envelope = Envelope::parse(trim(bytes), Grant::PAYLOAD_TYPE)?;
+        let envelope = Envelope::parse(bytes.trim_ascii(), Grant::PAYLOAD_TYPE)?;
         let found = sha256(envelope.payload());
         if found != digest {
             return Err(Error::BlobDamaged { name: "grant".into(), expected: digest, found });

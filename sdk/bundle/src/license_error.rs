@@ -81,10 +81,10 @@ impl LicenseError {
             | Self::IssuerNotNamed { .. }
             | Self::WrappedKey { .. } => ErrorKind::NotEntitled,
             Self::OlderList { .. } => ErrorKind::NotTrusted,
-            Self::NotSignedByDevice { .. } | Self::BrokenChain { .. } | Self::Fork { .. } => {
-                ErrorKind::NotAuthentic
-            }
-            Self::ChunkNotAuthentic { .. }
+            Self::NotSignedByDevice { .. }
+            | Self::BrokenChain { .. }
+            | Self::Fork { .. }
+            | Self::ChunkNotAuthentic { .. }
             | Self::SealedSize { .. }
             | Self::Rebound { .. }
             | Self::WrongContentKey { .. }

@@ -41,7 +41,7 @@ impl Request {
     /// # Errors
     /// As [`Envelope::parse`], [`Error::Json`], or [`LicenseError::NotSignedByDevice`](crate::LicenseError::NotSignedByDevice).
     pub fn read(bytes: &[u8]) -> Result<(Self, Digest)> {
-        let envelope = Envelope::parse(trim(bytes), Self::PAYLOAD_TYPE)?;
+        let envelope = Envelope::parse(bytes.trim_ascii(), Self::PAYLOAD_TYPE)?;
         // Before its signature is checked: the key is inside. Bounded, strict, and used for nothing else yet.
         let request: Self = json::from_slice("request", envelope.payload(), MAX_GRANT_BYTES)?;
         if request.schema != SCHEMA {
@@ -50,9 +50,4 @@ impl Request {
         request.device.check(&envelope)?;
         Ok((request, sha256(envelope.payload())))
     }
-}
-
-/// Without the line end that editors and terminals add to a text.
-pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
-    bytes.trim_ascii()
 }

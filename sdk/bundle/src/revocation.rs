@@ -6,7 +6,6 @@ use crate::limits::{MAX_REVOCATION_BYTES, MAX_REVOCATIONS, MAX_SHORT_TEXT_BYTES}
 use crate::manifest::{check_integer, invalid};
 use crate::name::check_name_part;
 use crate::reader::signers;
-use crate::request::trim;
 use crate::{
     AppName, Digest, Envelope, Error, KeyId, LicenseError, PayloadType, Result, SigningKey, Trust, Verdict,
     json,
@@ -160,7 +159,7 @@ impl SignedRevocations {
     /// As [`Envelope::parse`]; [`Error::InvalidSignature`], [`Error::UnknownSigners`], [`Error::RevokedKey`],
     /// [`Error::PublisherNotAllowed`], [`Error::ThresholdNotMet`]; [`Error::Json`] or [`Error::InvalidValue`].
     pub fn verify(bytes: &[u8], trust: &Trust) -> Result<Self> {
-        let envelope = Envelope::parse(trim(bytes), Revocations::PAYLOAD_TYPE)?;
+        let envelope = Envelope::parse(bytes.trim_ascii(), Revocations::PAYLOAD_TYPE)?;
         let mut verdict = Verdict::default();
         let signers = signers::trusted(&envelope, trust, &mut verdict)?;
         let list: Revocations = json::from_slice(DOCUMENT, envelope.payload(), MAX_REVOCATION_BYTES)?;
