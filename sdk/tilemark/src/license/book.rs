@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tilemark_bundle::{
-    DeviceId, DeviceKey, Digest, PayloadType, Receipt, SignedGrant, Step, Usage, durable, json, limits,
+    DeviceId, DeviceKey, Digest, Error as BundleError, LicenseError, PayloadType, Receipt, SignedGrant, Step,
+    Usage, durable, json, limits,
 };
 
 use super::refusal::Unlicensed;
@@ -103,7 +104,7 @@ impl Book {
 
     fn read_witness(&self) -> Result<Witness, Error> {
         let path = self.witness_path();
-        let damaged = |reason: String| Error::from(Unlicensed::StateDamaged { path: path.clone(), reason });
+        let damaged = |error| unusable(&path, error);
         let bytes = match std::fs::read(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound && self.witnessed => {
                 return Err(Unlicensed::StateMissing { path }.into());
@@ -113,14 +114,11 @@ impl Book {
             }
             other => other.map_err(|source| Error::Io { path: path.clone(), source })?,
         };
-        let payload = self.device.public().open(WITNESS, &bytes).map_err(|error| match error.code() {
-            "TM0177" => Unlicensed::StateOfOtherDevice { path: path.clone() }.into(),
-            _ => damaged(error.to_string()),
-        })?;
-        let witness: Witness = json::from_slice("witness", &payload, MAX_WITNESS_BYTES)
-            .map_err(|error| damaged(error.to_string()))?;
+        let payload = self.device.public().open(WITNESS, &bytes).map_err(damaged)?;
+        let witness: Witness = json::from_slice("witness", &payload, MAX_WITNESS_BYTES).map_err(damaged)?;
         if witness.schema != SCHEMA {
-            return Err(damaged(format!("schema {}, this SDK reads {SCHEMA}", witness.schema)));
+            let reason = format!("schema {}, this SDK reads {SCHEMA}", witness.schema);
+            return Err(Unlicensed::StateDamaged { path, reason }.into());
         }
         Ok(witness)
     }
@@ -132,13 +130,7 @@ impl Book {
             let grant = short(entry.grant);
             Error::from(Unlicensed::StateRestored { grant, found, expected: entry.receipts })
         };
-        let damaged = |error: tilemark_bundle::Error| {
-            let path = path.clone();
-            Error::from(match error.code() {
-                "TM0177" => Unlicensed::StateOfOtherDevice { path },
-                _ => Unlicensed::StateDamaged { path, reason: error.to_string() },
-            })
-        };
+        let damaged = |error| unusable(&path, error);
         let recorded = entry.usage();
         let Some(line) = last_line(&path)? else {
             return if entry.receipts == 0 { Ok(recorded) } else { Err(restored(0)) };
@@ -225,6 +217,17 @@ pub(super) fn short(id: Digest) -> String {
     let mut text = id.to_string();
     text.truncate(12);
     text
+}
+
+/// What is wrong with a file of the book that cannot be read.
+fn unusable(path: &Path, error: BundleError) -> Error {
+    let path = path.to_owned();
+    Error::from(match error {
+        BundleError::License(LicenseError::NotSignedByDevice { .. }) => {
+            Unlicensed::StateOfOtherDevice { path }
+        }
+        error => Unlicensed::StateDamaged { path, reason: error.to_string() },
+    })
 }
 
 /// The last whole line of a log.
