@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tilemark_bundle::{
     Bundle, ContentKey, DeviceKey, Digest, FactKind, Grant, GrantClass, OutputLevel, PayloadType, Reason,
-    Request, SignedGrant, SignedRevocations, Statement, Step, Strength, Trust, Usage, durable,
+    Request, Revocations, SignedGrant, SignedRevocations, Statement, Step, Strength, Trust, Usage, durable,
 };
 
 use crate::error::Error;
@@ -197,9 +197,12 @@ impl Licenses {
                 }
             }
         }
+        let lists = RevocationLists::at(self.home.join("revocations")).all(trust)?;
+        let mut lists = lists.iter().map(SignedRevocations::list);
+        let list = lists.find(|list| list.publisher == app.publisher());
         candidates.sort_by_key(|grant| (grant.grant().class, grant.grant().issued));
         for grant in candidates {
-            match self.try_grant(&book, grant, bundle, trust) {
+            match self.try_grant(&book, grant, bundle, list) {
                 Ok(found) => return Ok(found),
                 Err(error) => refusals.push(error),
             }
@@ -216,19 +219,17 @@ impl Licenses {
         book: &Book,
         grant: SignedGrant,
         bundle: &Bundle,
-        trust: &Trust,
+        list: Option<&Revocations>,
     ) -> Result<(License, ContentKey, Usage), Error> {
         let key = grant.content_key(bundle.manifest(), bundle.identity(), book.device())?;
         let claims = grant.grant();
-        self.check_revoked(claims, bundle, trust)?;
-        let recorded = book.peek(&grant);
-        let usage = match recorded {
+        self.check_revoked(claims, bundle, list)?;
+        let mut usage = match book.peek(&grant) {
             // What was bought runs, whatever became of its record: it limits nothing.
             Err(_) if claims.class == GrantClass::Owned => Usage::none(&grant),
-            other => other?.unwrap_or(Usage::none(&grant)),
+            recorded => recorded?.unwrap_or(Usage::none(&grant)),
         };
         self.check(&grant, &usage)?;
-        let mut usage = usage;
         if claims.not_after.is_some() {
             usage = self.note_time(book, &grant)?;
         }
@@ -240,10 +241,12 @@ impl Licenses {
 
     /// Whether the publisher took the grant, or this bundle, back; and whether what is known of that is new enough. What was
     /// bought goes on, unless its very signature is in doubt.
-    fn check_revoked(&self, claims: &Grant, bundle: &Bundle, trust: &Trust) -> Result<(), Error> {
-        let publisher = claims.app.publisher();
-        let lists = RevocationLists::at(self.home.join("revocations")).all(trust)?;
-        let list = lists.iter().map(SignedRevocations::list).find(|list| list.publisher == publisher);
+    fn check_revoked(
+        &self,
+        claims: &Grant,
+        bundle: &Bundle,
+        list: Option<&Revocations>,
+    ) -> Result<(), Error> {
         let (class, grant, owned) =
             (claims.class.as_str(), short(claims.id), claims.class == GrantClass::Owned);
         let revoked = list.and_then(|list| list.grants.iter().find(|entry| entry.grant == claims.id));
@@ -273,7 +276,7 @@ impl Licenses {
         }
         let found =
             age.map_or("there is none here".into(), |age| format!("the one here is {} days old", age / DAY));
-        let (publisher, days) = (publisher.to_owned(), max / DAY);
+        let (publisher, days) = (claims.app.publisher().to_owned(), max / DAY);
         Err(Unlicensed::Stale { class, grant, publisher, days, found }.into())
     }
 

@@ -433,7 +433,7 @@ fn a_grant_can_ask_for_fresh_revocations_and_an_owned_one_cannot() {
     shop.refused(&device, "TM0543");
     let lists = RevocationLists::at(shop.path("a").join("revocations"));
     let list = |number, issued| {
-        let text = tilemark_bundle::Revocations::new("acme", number, issued).sign(&[&shop.key]).unwrap();
+        let text = Revocations::new("acme", number, issued).sign(&[&shop.key]).unwrap();
         lists.install(&text, &shop.trust()).unwrap();
     };
     list(1, START);
