@@ -7,7 +7,7 @@ use tilemark_bundle::{
 };
 
 use crate::error::Error;
-use crate::license::format_time;
+use crate::license::{DAY, format_time};
 
 /// The lists, in `revocations` of the home.
 #[derive(Clone, Debug)]
@@ -114,7 +114,7 @@ pub(crate) fn judge(
 /// How old what is known of a publisher's revocations is.
 pub(crate) fn describe(list: &SignedRevocations, now: u64) -> String {
     let list = list.list();
-    let days = now.saturating_sub(list.issued) / 86_400;
+    let days = now.saturating_sub(list.issued) / DAY;
     format!(
         "list {} of {}, made on {}, {days} days ago",
         list.number,

@@ -40,7 +40,8 @@ fn wall() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-const DAY: u64 = 86_400;
+/// Seconds of a day.
+pub(crate) const DAY: u64 = 86_400;
 
 /// `2026-11-22 14:35:00 UTC`.
 pub fn format_time(seconds: u64) -> String {

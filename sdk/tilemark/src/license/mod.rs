@@ -26,6 +26,7 @@ use book::{Book, Probe, short};
 use identity::Identity;
 use meter::Meter;
 
+pub(crate) use clock::DAY;
 pub use clock::{Clock, format_time, parse_day};
 pub use identity::{Keeper, keeper};
 pub use refusal::Unlicensed;
@@ -59,8 +60,6 @@ pub enum Installation {
     /// It was here already; nothing changed.
     Known,
 }
-
-const DAY: u64 = 86_400;
 
 /// Larger files are no grants.
 const MAX_GRANT_FILE_BYTES: u64 = 2 << 20;
