@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use tilemark_bundle::{SignedGrant, Step, Usage};
+use tilemark_bundle::{DeviceKey, Grant, GrantClass, SignedGrant, Step, Usage};
 
 use super::book::{Book, short};
 use super::clock::Clock;
@@ -40,10 +40,19 @@ impl Meter {
         Self { grant, book, clock, block: Mutex::default() }
     }
 
+    pub(super) fn grant(&self) -> &Grant {
+        self.grant.grant()
+    }
+
+    /// The device that counts.
+    pub(super) fn device(&self) -> &DeviceKey {
+        self.book.device()
+    }
+
     /// Counts `units` inferences, or refuses them. When this returns, they are used.
     pub(crate) fn take(&self, units: u64) -> Result<(), Error> {
         check_time(&self.grant, self.clock.now())?;
-        if self.grant.grant().inferences.is_none() {
+        if self.grant().inferences.is_none() {
             return Ok(());
         }
         // A thread that panicked while it held the lock left a block that is only smaller than it could be.
@@ -65,7 +74,7 @@ impl Meter {
             let step = Step::Return { units: last.left, of: last.receipt };
             usage = open.write(&self.grant, &usage, step, now)?;
         }
-        let budget = self.grant.grant().inferences.unwrap_or(u64::MAX);
+        let budget = self.grant().inferences.unwrap_or(u64::MAX);
         let remaining = budget.saturating_sub(usage.used);
         if remaining < units {
             return Err(spent(&self.grant, &usage, units).into());
@@ -77,7 +86,7 @@ impl Meter {
 
     fn forgotten(&self) -> Unlicensed {
         let found = "the grant was removed while it was used".into();
-        Unlicensed::NoGrant { app: self.grant.grant().app.to_string(), found }
+        Unlicensed::NoGrant { app: self.grant().app.to_string(), found }
     }
 }
 
@@ -105,7 +114,7 @@ pub(super) fn check_time(grant: &SignedGrant, now: u64) -> Result<(), Error> {
     let claims = grant.grant();
     let (class, name) = (claims.class.as_str(), || short(claims.id));
     // An owned grant asks no clock: a device whose clock has lost its battery still runs what was bought.
-    if claims.class == tilemark_bundle::GrantClass::Owned {
+    if claims.class == GrantClass::Owned {
         return Ok(());
     }
     if now.saturating_add(CLOCK_TOLERANCE) < claims.not_before {

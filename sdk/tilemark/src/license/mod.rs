@@ -164,8 +164,8 @@ impl Licenses {
             }
         };
         verdict.set(FactKind::Entitled, true, license.describe(&usage));
-        let bound = license.strength == Strength::DeviceBound;
-        verdict.set(FactKind::DeviceBound, bound, license.strength.as_str());
+        let strength = license.strength();
+        verdict.set(FactKind::DeviceBound, strength == Strength::DeviceBound, strength.as_str());
         let now = self.clock.now();
         let (continuous, evidence) = if meter::is_back(&usage, now) {
             let (now, last) = (format_time(now), format_time(usage.time));
@@ -233,9 +233,8 @@ impl Licenses {
             usage = self.note_time(book, &grant)?;
         }
         let seat = claims.seats.map(|seats| seats::take(&self.dir("seats"), claims.id, seats)).transpose()?;
-        let strength = book.device().public().strength;
-        let meter = Meter::new(grant.clone(), book.clone(), self.clock.clone());
-        Ok((License { grant, meter, strength, _seat: seat }, key, usage))
+        let meter = Meter::new(grant, book.clone(), self.clock.clone());
+        Ok((License { meter, _seat: seat }, key, usage))
     }
 
     /// Whether the publisher took the grant, or this bundle, back; and whether what is known of that is new enough. What was
@@ -339,21 +338,19 @@ impl Licenses {
 /// The right to use an app in this process. What is left of its budget goes back when the last part of the app is dropped.
 #[derive(Debug)]
 pub struct License {
-    grant: SignedGrant,
     meter: Meter,
-    strength: Strength,
     _seat: Option<seats::Seat>,
 }
 
 impl License {
     /// The grant.
     pub fn grant(&self) -> &Grant {
-        self.grant.grant()
+        self.meter.grant()
     }
 
     /// How well this device keeps its key.
     pub fn strength(&self) -> Strength {
-        self.strength
+        self.meter.device().public().strength
     }
 
     /// Counts inferences, or refuses them. Sessions call it; a caller who computes with the app's parts on their own does too.
