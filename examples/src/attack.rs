@@ -241,9 +241,7 @@ impl Victim {
     /// [`Breach::Accepted`] if the attack works, [`Breach::Otherwise`] if something else stops it.
     pub fn must_refuse(&self, file: &[u8], code: &'static str) -> Result<Refusal, Breach> {
         let Err(error) = self.open(file) else { return Err(Breach::Accepted) };
-        let failed = error.verdict().and_then(|verdict| verdict.facts().iter().rfind(|fact| !fact.holds));
-        let fact = failed.map(|fact| fact.fact);
-        Refusal::expect(code, &error, fact)
+        Refusal::expect(code, &error, failed(&error))
     }
 }
 
@@ -275,6 +273,12 @@ impl Refusal {
         }
         Ok(Self { code, message: error.to_string(), hint: error.hint(), fact })
     }
+}
+
+/// The fact that an error's verdict ends with.
+pub(crate) fn failed(error: &Error) -> Option<FactKind> {
+    let fact = error.verdict()?.facts().iter().rfind(|fact| !fact.holds)?;
+    Some(fact.fact)
 }
 
 impl fmt::Display for Refusal {

@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tilemark::license::{Clock, Licenses, keeper};
 use tilemark::{
-    App, Device, Error, Fact, FactKind, GrantClass, Home, Offer, SigningKey, Trust, Untrusted, Vault,
-    verify_with,
+    App, Device, Error, FactKind, GrantClass, Home, Offer, SigningKey, Trust, Untrusted, Vault, verify_with,
 };
 
-use crate::attack::{Breach, Refusal, Scene};
+use crate::attack::{self, Breach, Refusal, Scene};
 
 /// A vendor with an encrypted app, and a folder for everybody's state.
 #[derive(Debug)]
@@ -174,8 +173,7 @@ impl Buyer {
     /// Why not, and the fact that does not hold.
     pub fn run(&self) -> Result<(), Box<(Error, Option<FactKind>)>> {
         let bundle = verify_with(&self.file, &self.trust, &self.home).map_err(|error| {
-            let facts = error.verdict().map(|verdict| verdict.facts().to_vec()).unwrap_or_default();
-            let fact = failed(&facts);
+            let fact = attack::failed(&error);
             Box::new((error, fact))
         })?;
         let app = App::load(bundle, &self.trust, &self.home).map_err(|denied| {
@@ -185,7 +183,9 @@ impl Buyer {
             let fact = verdict.facts().iter().find(|fact| !fact.holds && licence.contains(&fact.fact));
             Box::new((error, fact.map(|fact| fact.fact)))
         })?;
-        let run = || app.session(Device::host())?.run(app.sample_input().ok_or(Error::NoHome)?);
+        let none =
+            || Error::Contents { what: "golden vectors", reason: "there is nothing to run it on".into() };
+        let run = || app.session(Device::host())?.run(app.sample_input().ok_or_else(none)?);
         run().map(|_| ()).map_err(|error| Box::new((error, None)))
     }
 
@@ -213,8 +213,4 @@ impl Buyer {
 #[must_use]
 pub fn trial(inferences: u64) -> Offer {
     Offer { inferences: Some(inferences), ..Offer::new(GrantClass::Trial) }
-}
-
-fn failed(facts: &[Fact]) -> Option<FactKind> {
-    facts.iter().rfind(|fact| !fact.holds).map(|fact| fact.fact)
 }
