@@ -79,7 +79,8 @@ pub(crate) struct Drivers {
 pub(crate) fn run(args: &Drivers) -> Result<()> {
     let (survey, cache) = (survey(), cache());
     let mut listing = Listing { problems: survey.problems(), ..Listing::default() };
-    for device in opencl(&survey, cache.as_ref()) {
+    for device in survey.devices().map(Device::opencl) {
+        let device = keeping(device, cache.as_ref());
         let id = device.id();
         if args.condemn.as_ref() == Some(&id) {
             device.condemn(args.reason.as_deref().unwrap_or_default());
@@ -188,9 +189,12 @@ fn cache() -> Option<DeviceCache> {
     Home::from_env().ok().map(|home| home.devices())
 }
 
-fn opencl(survey: &Survey, cache: Option<&DeviceCache>) -> Vec<Device> {
-    let keeps = |device| cache.map_or_else(|| Device::clone(&device), |cache| cache.keeps(device.clone()));
-    survey.devices().map(Device::opencl).map(keeps).collect()
+/// The device, with what is learned of it kept there.
+fn keeping(device: Device, cache: Option<&DeviceCache>) -> Device {
+    match cache {
+        Some(cache) => cache.keeps(device),
+        None => device,
+    }
 }
 
 /// The device of a name, tested: an OpenCL device, or the host.
@@ -227,16 +231,14 @@ pub(crate) fn gpus() -> Vec<Device> {
 
 /// The host, and every OpenCL device that gives the known answers.
 pub(crate) fn all() -> Vec<Device> {
-    let devices = opencl(&Listing::ask().load(), None);
-    [Device::host()].into_iter().chain(devices.into_iter().filter_map(|device| tested(device).ok())).collect()
+    let survey = Listing::ask().load();
+    let usable = survey.devices().map(Device::opencl).filter_map(|device| tested(device).ok());
+    [Device::host()].into_iter().chain(usable).collect()
 }
 
 /// A device that gives the known answers, by what is kept of it or by a test in another process.
 fn tested(device: Device) -> std::result::Result<Device, tilemark::EngineError> {
-    let device = match cache() {
-        Some(cache) => cache.keeps(device),
-        None => device,
-    };
+    let device = keeping(device, cache().as_ref());
     if let Some(outcome) = device.kept_answer() {
         return outcome.map(|()| device);
     }
