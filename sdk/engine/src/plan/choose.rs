@@ -87,7 +87,7 @@ impl Choice {
     pub(crate) fn reads_apart(&self, channels: usize) -> bool {
         match self {
             Choice::Kernels([kernel, ..], _) => kernels::reads_apart(kernel.operation, channels),
-            Choice::Reference(_) | Choice::Device(..) => true,
+            Choice::Reference(_) => true,
             _ => false,
         }
     }

@@ -91,7 +91,7 @@ impl<'l, 'a> Joins<'l, 'a> {
 
     /// Gives the operands of a node places in its result, or leaves everything as it is.
     fn place(&mut self, node: usize) -> Option<()> {
-        let (Op::Concat { axis }, Choice::Kernels(..) | Choice::Device(..)) =
+        let (Op::Concat { axis }, Choice::Kernels(..)) =
             (&self.graph.nodes[node].op, &self.lower.choices[node])
         else {
             return None;
@@ -108,9 +108,6 @@ impl<'l, 'a> Joins<'l, 'a> {
         } else {
             return None;
         };
-        if !parts.iter().all(|part| self.is_at_home(part.value)) {
-            return None;
-        }
         self.adopt(node, result, &parts)?;
         self.lower.layouts[result.index()] = Some(layout);
         for Part { value, layout, offset } in parts {
@@ -188,25 +185,13 @@ impl<'l, 'a> Joins<'l, 'a> {
         self.writer[value.index()].iter().chain(&self.readers[value.index()]).any(of)
     }
 
-    /// Whether a value is computed where the plan's device is: values whose pixels lie among others' cannot be copied between
-    /// host and device without those.
-    fn is_at_home(&self, value: ValueId) -> bool {
-        let writer = self.writer[value.index()].map(|node| &self.lower.choices[node]);
-        self.lower.source.opened.is_none() || matches!(writer, Some(Choice::Device(..)))
-    }
-
     /// Whether all steps around an operand of `join` take pixels that lie apart.
     fn may_lie_apart(&self, value: ValueId, own: &Layout, join: usize) -> bool {
         let Some(writer) = self.writer[value.index()] else { return false };
+        let Choice::Kernels([kernel, ..], _) = &self.lower.choices[writer] else { return false };
         let channels = own.grid.channels;
-        let writes = match &self.lower.choices[writer] {
-            Choice::Device(..) => true, // all its kernels take strides
-            Choice::Kernels([kernel, ..], _) => {
-                self.lower.writes_apart(writer, kernel.operation, channels)
-                    || own.bytes().is_ok_and(|bytes| bytes <= MAX_STAGED_BYTES)
-            }
-            _ => false,
-        };
+        let writes = self.lower.writes_apart(writer, kernel.operation, channels)
+            || own.bytes().is_ok_and(|bytes| bytes <= MAX_STAGED_BYTES);
         let reads = |&node: &usize| node == join || self.lower.choices[node].reads_apart(channels);
         writes && self.readers[value.index()].iter().all(reads)
     }

@@ -210,6 +210,7 @@ impl<'a> Lower<'a> {
         let places = Places::default();
         let overwritten = vec![None; graph.nodes.len()];
         let mut lower = Self { source, shapes, choices, fusion, order, layouts, places, overwritten };
+        // Values that lie in one another cannot be copied between host and device one by one.
         if source.opened.is_none() {
             lower.places = Places::new(&mut lower);
             lower.overwritten = overwrite::of_steps(&lower);

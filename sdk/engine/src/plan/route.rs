@@ -44,11 +44,6 @@ impl Lower<'_> {
                 route.root.insert(step.value, from);
                 continue;
             }
-            if matches!(self.choices[index], Choice::InPlace) {
-                // Its operands are where the device wrote them (`joins.rs`).
-                route.places.insert(step.value, Places { host: false, device: true });
-                continue;
-            }
             let on_device = !step.device.launches.is_empty();
             let reads: Vec<ValueId> = self.reads(index).collect();
             step.info.moved = reads.into_iter().map(|value| route.bring(value, on_device)).sum();
