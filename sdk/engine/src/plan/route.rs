@@ -9,7 +9,7 @@ use super::choose::Choice;
 use super::lower::Lower;
 use super::{Slot, Step};
 
-/// A part of a run.
+/// A part of a run. The stretches of steps follow each other without a gap: those that do nothing are in one of them too.
 #[derive(Clone, Debug)]
 pub(crate) enum Leg {
     /// Steps on the host.
@@ -34,7 +34,8 @@ impl Lower<'_> {
     /// of the copies before it.
     pub(super) fn route(&self, steps: &mut [Step], slots: &[Option<Slot>]) -> Vec<Leg> {
         let graph = self.source.graph;
-        let mut route = Route { legs: Vec::new(), places: HashMap::new(), root: HashMap::new(), slots };
+        let (places, root) = (HashMap::new(), HashMap::new());
+        let mut route = Route { legs: Vec::new(), next: 0, places, root, slots };
         for port in &graph.inputs {
             route.places.insert(port.value, Places { host: true, device: false });
         }
@@ -50,6 +51,7 @@ impl Lower<'_> {
             route.step(at, on_device);
             route.places.insert(step.value, Places { host: !on_device, device: on_device });
         }
+        route.end(steps.len());
         for value in self.needed_on_host() {
             route.bring(value, false);
         }
@@ -59,6 +61,8 @@ impl Lower<'_> {
 
 struct Route<'a> {
     legs: Vec<Leg>,
+    /// The first step that is in no stretch yet.
+    next: usize,
     places: HashMap<ValueId, Places>,
     /// The value whose bytes an alias names.
     root: HashMap<ValueId, ValueId>,
@@ -86,12 +90,23 @@ impl Route<'_> {
         bytes
     }
 
-    /// Appends a step, to the stretch before it if that runs at the same place.
+    /// Appends a step and those before it that do nothing, to the stretch before if that runs at the same place.
     fn step(&mut self, at: usize, on_device: bool) {
+        let steps = self.next..at + 1;
+        self.next = steps.end;
         match (self.legs.last_mut(), on_device) {
-            (Some(Leg::Device(steps)), true) | (Some(Leg::Host(steps)), false) => steps.end = at + 1,
-            (_, true) => self.legs.push(Leg::Device(at..at + 1)),
-            (_, false) => self.legs.push(Leg::Host(at..at + 1)),
+            (Some(Leg::Device(before)), true) | (Some(Leg::Host(before)), false) => before.end = steps.end,
+            (_, true) => self.legs.push(Leg::Device(steps)),
+            (_, false) => self.legs.push(Leg::Host(steps)),
+        }
+    }
+
+    /// Appends the steps at the end that do nothing, of which there are `count` with all others.
+    fn end(&mut self, count: usize) {
+        match self.legs.last_mut() {
+            Some(Leg::Device(steps) | Leg::Host(steps)) => steps.end = count,
+            _ if self.next < count => self.legs.push(Leg::Host(self.next..count)),
+            _ => {}
         }
     }
 }

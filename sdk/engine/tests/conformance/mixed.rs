@@ -61,6 +61,17 @@ pub(crate) fn cases() -> Vec<Case> {
         let mean = builder.global_pool(&product);
         let scaled = builder.pair(true, &product, &mean, &[batch, 6, 6], 0);
         cases.push(builder.finish(format!("{batch} lines by themselves"), &[&scaled]));
+
+        // Another name for the same bytes, between a stretch on the device and one on the host, and at the end.
+        let mut builder = Builder::new(seed);
+        let x = builder.input(&[batch, 3, 6, 6], DType::U8, Fill::Any);
+        let y = conv(&mut builder, &x, 16, 3);
+        let means = builder.global_pool(&y);
+        let flat = builder.flatten(&means);
+        let z = on_host(&mut builder, &flat);
+        let last = builder.fully_connected(&z, 8, Fill::Any, 0.001);
+        let named = builder.reshape(&last, &[batch, 2, 4]);
+        cases.push(builder.finish(format!("{batch} images under other names"), &[&named]));
     }
     cases
 }
@@ -77,6 +88,16 @@ pub(crate) fn check_plans(device: &Device) {
     let moved: Vec<u64> = first.steps().map(|step| step.moved).filter(|&moved| moved > 0).collect();
     // x to the device, y to the host, z to the device.
     assert_eq!(moved, [19 * 42, 16 * 42, 16 * 42]);
+    for case in &cases {
+        let mut session = Compiled::new(case.graph.clone(), device).unwrap().session().unwrap();
+        let (_, times) = session.run_timed(&case.inputs).unwrap();
+        assert_eq!(
+            times.len(),
+            session.plan().unwrap().steps().count(),
+            "{}: a time for each step",
+            case.name
+        );
+    }
     let kernels: BTreeSet<&str> = second.steps().map(|step| step.kernel.as_str()).collect();
     for kernel in ["pairwise/opencl", "movement/opencl", "fully_connected/opencl"] {
         assert!(kernels.contains(kernel), "{kernel} runs none of {kernels:?}");
