@@ -223,7 +223,7 @@ impl Session {
     fn one_step(&mut self, plan: &Plan, i: usize, on_device: bool) -> Result<Duration, Error> {
         let start = Instant::now();
         match (&self.remote, on_device) {
-            (Some(remote), true) if remote.is_timed() => return remote.time(i..i + 1),
+            (Some(remote), true) if remote.is_timed() => return remote.time(i),
             (Some(remote), true) => remote.launch(i..i + 1)?,
             _ => self.executor.run(plan, i..i + 1, &mut self.memory)?,
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::api::{Buffer, Event, Fault, Kernel, Queue};
 use super::{Launch, Opened};
@@ -35,9 +35,21 @@ impl Prepared {
         Ok(Self { kernel, global: launch.global, local: launch.local })
     }
 
-    pub(super) fn launch(&self, queue: &Queue) -> Result<Event, Fault> {
+    fn launch(&self, queue: &Queue) -> Result<Event, Fault> {
         queue.launch(&self.kernel, self.global, self.local)
     }
+}
+
+/// Runs launches one after the other and waits for each. How long that took by the device's clock, or by ours where it has none.
+pub(super) fn time(queue: &Queue, launches: &[Prepared]) -> Result<Duration, Fault> {
+    let start = Instant::now();
+    let mut nanoseconds = 0;
+    for prepared in launches {
+        let event = prepared.launch(queue)?;
+        event.wait()?;
+        nanoseconds += event.nanoseconds().unwrap_or(0);
+    }
+    Ok(if nanoseconds > 0 { Duration::from_nanos(nanoseconds) } else { start.elapsed() })
 }
 
 impl Remote {
@@ -64,34 +76,17 @@ impl Remote {
     /// # Errors
     /// [`Error::DeviceFault`].
     pub(crate) fn launch(&self, steps: Range<usize>) -> Result<(), Error> {
-        self.each(steps, |_| Ok(()))?;
-        self.queue.flush().map_err(|fault| self.opened.fault(fault))
+        let mut launches = self.steps[steps].iter().flatten();
+        let sent = launches.try_for_each(|launch| launch.launch(&self.queue).map(drop));
+        sent.and_then(|()| self.queue.flush()).map_err(|fault| self.opened.fault(fault))
     }
 
-    /// Runs steps and says how long the device took for them.
+    /// Runs a step and says how long the device took for it.
     ///
     /// # Errors
     /// [`Error::DeviceFault`].
-    pub(crate) fn time(&self, steps: Range<usize>) -> Result<Duration, Error> {
-        let mut nanoseconds = 0;
-        self.each(steps, |event| {
-            event.wait()?;
-            nanoseconds += event.nanoseconds()?;
-            Ok(())
-        })?;
-        Ok(Duration::from_nanos(nanoseconds))
-    }
-
-    fn each(
-        &self,
-        steps: Range<usize>,
-        mut visit: impl FnMut(&Event) -> Result<(), Fault>,
-    ) -> Result<(), Error> {
-        for prepared in self.steps[steps].iter().flatten() {
-            let event = prepared.launch(&self.queue);
-            event.and_then(|event| visit(&event)).map_err(|fault| self.opened.fault(fault))?;
-        }
-        Ok(())
+    pub(crate) fn time(&self, step: usize) -> Result<Duration, Error> {
+        time(&self.queue, &self.steps[step]).map_err(|fault| self.opened.fault(fault))
     }
 
     /// Copies a value from the host's arena to the device's. What it says of `memory` holds until [`Remote::download`] or

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::api::{Buffer, Queue};
 use super::kernels::Kernel;
-use super::remote::Prepared;
+use super::remote::{Prepared, time};
 use super::{Launch, Opened};
 use crate::error::Error;
 use crate::plan::{Plan, READ_SLACK, Slot};
@@ -97,17 +97,10 @@ impl Trial {
         Ok((bytes, prepared))
     }
 
-    /// Nanoseconds by the device's clock, or by ours where it has none.
-    fn time(&self, prepared: &[Prepared]) -> Result<u64, Error> {
-        let start = Instant::now();
-        let mut nanoseconds = 0;
-        for prepared in prepared {
-            let event = prepared.launch(&self.queue).and_then(|event| event.wait().map(|()| event));
-            let event = event.map_err(|fault| self.opened.fault(fault))?;
-            nanoseconds += event.nanoseconds().unwrap_or(0);
-        }
-        let elapsed = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        Ok(if nanoseconds > 0 { nanoseconds } else { elapsed })
+    /// Nanoseconds.
+    fn time(&self, launches: &[Prepared]) -> Result<u64, Error> {
+        let time = time(&self.queue, launches).map_err(|fault| self.opened.fault(fault))?;
+        Ok(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// Makes every byte of the arena another one: products with zeros prove nothing.
