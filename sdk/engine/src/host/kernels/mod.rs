@@ -192,7 +192,7 @@ pub(crate) const USUAL: &str = "usual";
 impl Kernel {
     /// `operation/level`.
     pub(crate) fn family(&self) -> &'static str {
-        self.name.split_once(':').map_or(self.name, |(family, _)| family)
+        family(self.name)
     }
 
     /// The name without what only says how much a claim is: kernels with the same do the same work.
@@ -202,8 +202,18 @@ impl Kernel {
 
     /// Which one at this level.
     pub(crate) fn variant(&self) -> &'static str {
-        self.name.split_once(':').map_or(USUAL, |(_, variant)| variant)
+        variant(self.name)
     }
+}
+
+/// What stands before the variant in a kernel's name.
+pub(crate) fn family(name: &'static str) -> &'static str {
+    name.split_once(':').map_or(name, |(family, _)| family)
+}
+
+/// The variant in a kernel's name.
+pub(crate) fn variant(name: &'static str) -> &'static str {
+    name.split_once(':').map_or(USUAL, |(_, variant)| variant)
 }
 
 /// What a kernel makes of one step.

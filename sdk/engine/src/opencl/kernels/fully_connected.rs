@@ -65,10 +65,6 @@ fn arguments(site: &Site<'_>) -> Result<Vec<Arg>, Error> {
     let mut args = vec![Arg::Arena, Arg::Constants(Arc::clone(&weights))];
     args.extend(epilogue.constants());
     args.extend([size(x), place(x), Arg::Int(int(outputs)), place(y), Arg::Int(int(padded))]);
-    let other = match (site.sum, site.inputs.last()) {
-        (Some(_), Some(other)) => place(other),
-        _ => Arg::Int4([0; 4]),
-    };
-    args.extend(epilogue.tail(other));
+    args.extend(epilogue.tail(site.other().map_or(Arg::Int4([0; 4]), place)));
     Ok(args)
 }

@@ -23,6 +23,7 @@ use super::api::Arg;
 use super::{Facts, Launch, Opened};
 use crate::device::{Device, DeviceKind};
 use crate::error::Error;
+use crate::host::kernels::{family, variant};
 use crate::plan::{Lowering, Slot};
 
 /// One variant of one operation.
@@ -48,6 +49,13 @@ pub(crate) struct Site<'a> {
     /// The addition that is its last part.
     pub(crate) sum: Option<SumPart<'a>>,
     pub(crate) opened: &'a Opened,
+}
+
+impl Site<'_> {
+    /// The other operand of the addition that is its last part.
+    pub(super) fn other(&self) -> Option<&Slot> {
+        self.sum.and_then(|_| self.inputs.last())
+    }
 }
 
 /// An addition behind a step's own result.
@@ -216,26 +224,23 @@ impl Kernel {
 
     /// `operation/opencl`.
     pub(crate) fn family(&self) -> &'static str {
-        self.name.split_once(':').map_or(self.name, |(family, _)| family)
+        family(self.name)
     }
 
     /// Which one of the operation.
     pub(crate) fn variant(&self) -> &'static str {
-        self.name.split_once(':').map_or("usual", |(_, variant)| variant)
+        variant(self.name)
     }
 }
 
 /// A tensor's extents: images, rows, columns, channels.
 pub(super) fn size(slot: &Slot) -> Arg {
-    let grid = slot.layout.grid;
-    Arg::Int4([grid.images, grid.rows, grid.columns, grid.channels].map(int))
+    Arg::Int4(walk::sizes(&slot.layout).map(int))
 }
 
 /// A tensor's place: offset of its first element, bytes from image to image, row to row, column to column.
 pub(super) fn place(slot: &Slot) -> Arg {
-    let layout = &slot.layout;
-    let first = slot.offset + layout.offset(0, 0, 0);
-    Arg::Int4([first, layout.image_stride(), layout.row_stride(), layout.column_stride()].map(int))
+    walk::Strided::of(slot).at()
 }
 
 /// Work items of a work-group of those kernels whose items are elements. A fixed number: PoCL compiles a kernel anew for each

@@ -92,7 +92,8 @@ pub(super) fn lanes(site: &Site<'_>, dot: Dot, pixels: usize) -> Result<Option<V
 
 /// The macro that allows loads of words, where every quad of a pixel begins at a multiple of its size.
 fn aligned(layer: &Layer<'_>, frame: &Frame) -> &'static str {
-    let offsets = frame.x.at.into_iter().chain([layer.channels]);
+    let [image, row, column, _] = frame.x.at.strides;
+    let offsets = [frame.x.at.first, image, row, column, layer.channels];
     if offsets.into_iter().all(|offset| offset % QUAD == 0) { "-DTM_ALIGNED" } else { "" }
 }
 

@@ -1,5 +1,6 @@
 //! Where a convolution reads and writes.
 
+use super::super::walk::{Strided, sizes};
 use super::{Arg, Layer, int};
 use crate::error::Error;
 use crate::plan::Slot;
@@ -8,31 +9,26 @@ use crate::plan::Slot;
 pub(in crate::opencl::kernels) struct Frame {
     pub(in crate::opencl::kernels) x: View,
     pub(in crate::opencl::kernels) y: View,
-    other: View,
+    other: Option<View>,
     /// Rows above and columns left of the image.
     pub(in crate::opencl::kernels) before: [usize; 2],
 }
 
-/// A tensor: images, rows, columns, channels; offset, bytes from image to image, row to row, column to column.
-#[derive(Clone, Copy, Debug, Default)]
+/// A tensor: images, rows, columns and channels, and where they lie.
+#[derive(Clone, Copy, Debug)]
 pub(in crate::opencl::kernels) struct View {
     pub(in crate::opencl::kernels) size: [usize; 4],
-    pub(in crate::opencl::kernels) at: [usize; 4],
+    pub(in crate::opencl::kernels) at: Strided,
 }
 
 impl View {
     fn new(slot: &Slot) -> Self {
-        let (grid, layout) = (slot.layout.grid, &slot.layout);
-        let first = slot.offset + layout.offset(0, 0, 0);
-        Self {
-            size: [grid.images, grid.rows, grid.columns, grid.channels],
-            at: [first, layout.image_stride(), layout.row_stride(), layout.column_stride()],
-        }
+        Self { size: sizes(&slot.layout), at: Strided::of(slot) }
     }
 
     /// Whether row follows row, and image image, as column follows column.
     fn is_one_row(&self) -> bool {
-        let [_, image, row, column] = self.at;
+        let [image, row, column, _] = self.at.strides;
         let [_, rows, columns, _] = self.size;
         row == columns * column && image == rows * row
     }
@@ -40,8 +36,9 @@ impl View {
     fn as_one_row(self) -> Self {
         let [images, rows, columns, channels] = self.size;
         let pixels = images * rows * columns;
-        let [offset, _, _, column] = self.at;
-        Self { size: [1, 1, pixels, channels], at: [offset, pixels * column, pixels * column, column] }
+        let [_, _, column, channel] = self.at.strides;
+        let strides = [pixels * column, pixels * column, column, channel];
+        Self { size: [1, 1, pixels, channels], at: Strided { strides, ..self.at } }
     }
 }
 
@@ -50,29 +47,32 @@ impl Frame {
     /// between them.
     pub(in crate::opencl::kernels) fn new(layer: &Layer<'_>) -> Result<Self, Error> {
         let site = layer.site;
-        let mut views = [View::new(&site.inputs[0]), View::new(site.output), View::default()];
-        if let (Some(_), Some(other)) = (site.sum, site.inputs.last()) {
-            views[2] = View::new(other);
-        }
+        let (x, y) = (View::new(&site.inputs[0]), View::new(site.output));
+        let other = site.other().map(View::new);
         let before = layer.before()?;
-        let used = if site.sum.is_some() { 3 } else { 2 };
         let alone = layer.taps() == 1 && layer.conv.window.strides == [1, 1] && before == [0, 0];
         // Padding after the image makes y larger than x, even with a single tap.
-        if alone && views[0].size[..3] == views[1].size[..3] && views[..used].iter().all(View::is_one_row) {
-            views[..used].iter_mut().for_each(|view| *view = view.as_one_row());
+        let are_even = x.size[..3] == y.size[..3];
+        if alone && are_even && [x, y].iter().chain(&other).all(View::is_one_row) {
+            return Ok(Self {
+                x: x.as_one_row(),
+                y: y.as_one_row(),
+                other: other.map(View::as_one_row),
+                before,
+            });
         }
-        let [x, y, other] = views;
         Ok(Self { x, y, other, before })
     }
 
     /// `x_size, x_at, y_size, y_at`.
     pub(in crate::opencl::kernels) fn tensors(&self) -> [Arg; 4] {
-        [self.x.size, self.x.at, self.y.size, self.y.at].map(|numbers| Arg::Int4(numbers.map(int)))
+        let size = |view: &View| Arg::Int4(view.size.map(int));
+        [size(&self.x), self.x.at.at(), size(&self.y), self.y.at.at()]
     }
 
     /// `other_at`.
     pub(in crate::opencl::kernels) fn other(&self) -> Arg {
-        Arg::Int4(self.other.at.map(int))
+        self.other.map_or(Arg::Int4([0; 4]), |other| other.at.at())
     }
 
     /// Rows of all images.
