@@ -17,7 +17,7 @@ kernel void average_pool_run(
         }
     }
     sums -= (uint)(down.y) * (uint)(along.y) * (uint)(steps.w);
-    uchar16 y = tm_requantize16(as_int16(sums), multipliers[down.z * steps.z + along.z], clamp);
+    uchar16 y = tm_requantize16(as_int16(sums), (float16)(multipliers[down.z * steps.z + along.z]), clamp);
     tm_store16(y, arena + tm_at(y_at, image, row, column) + channel, count);
 }
 
@@ -38,7 +38,7 @@ kernel __attribute__((reqd_work_group_size(1, TM_ITEMS, 1))) void global_average
     barrier(CLK_LOCAL_MEM_FENCE);
     if (item == 0) {
         for (int other = 1; other < TM_ITEMS; other++) sums += parts[other];
-        uchar16 y = tm_requantize16(as_int16(sums - zeros), multiplier, clamp);
+        uchar16 y = tm_requantize16(as_int16(sums - zeros), (float16)(multiplier), clamp);
         tm_store16(y, arena + tm_at(y_at, image, 0, 0) + channel, count);
     }
 }

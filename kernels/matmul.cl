@@ -17,5 +17,5 @@ kernel void matmul_run(
         int16 left = convert_int16(tm_gather16(a, steps.x, count)) - zeros.x;
         sums += as_uint16(left * (convert_int16(tm_gather16(b, steps.y, count)) - zeros.y));
     }
-    tm_store16(tm_requantize16(as_int16(sums), multiplier, clamp), arena + tm_at(y_at, image, row, column) + channel, count);
+    tm_store16(tm_requantize16(as_int16(sums), (float16)(multiplier), clamp), arena + tm_at(y_at, image, row, column) + channel, count);
 }

@@ -27,7 +27,7 @@ inline int tm_requantize(int sum, float multiplier, int4 clamp) {
 
 // The quantized addition: two fused multiply-adds, then one rounding.
 //   numbers = ra, rb, c, unused
-//   bounds  = smallest and largest result, what a stored 0 of each operand stands for; results are stored from bounds.x0
+//   lo, hi  = smallest and largest result
 inline int tm_add(int a, int b, float4 numbers, int lo, int hi) {
     float y = fma((float)a, numbers.x, fma((float)b, numbers.y, numbers.z));
     return convert_int_rte(fmin(fmax(y, (float)lo), (float)hi));
@@ -84,6 +84,13 @@ inline int16 tm_add16(int16 a, int16 b, float4 numbers, int lo, int hi) {
     return convert_int16_rte(fmin(fmax(y, (float16)((float)lo)), (float16)((float)hi)));
 }
 
+// tm_requantize of 16 sums, each with a multiplier of its own.
+inline uchar16 tm_requantize16(int16 sums, float16 multipliers, int4 clamp) {
+    float16 y = convert_float16_rte(sums) * multipliers;
+    y = fmin(fmax(y, (float16)((float)(clamp.x - clamp.z))), (float16)((float)(clamp.y - clamp.z)));
+    return convert_uchar16(convert_int16_rte(y) + clamp.z);
+}
+
 // tm_finish for 16 neighbouring channels.
 inline uchar16 tm_finish16(
     int16 sums, global const int2 *channels, int4 clamp, global const uchar *tables,
@@ -91,9 +98,7 @@ inline uchar16 tm_finish16(
 ) {
     int16 low = vload16(0, (global const int *)channels), high = vload16(1, (global const int *)channels);
     int16 biases = (int16)(low.even, high.even);
-    float16 y = convert_float16_rte(sums + biases) * as_float16((int16)(low.odd, high.odd));
-    y = fmin(fmax(y, (float16)((float)(clamp.x - clamp.z))), (float16)((float)(clamp.y - clamp.z)));
-    uchar16 bytes = convert_uchar16(convert_int16_rte(y) + clamp.z);
+    uchar16 bytes = tm_requantize16(sums + biases, as_float16((int16)(low.odd, high.odd)), clamp);
     if (clamp.w & TM_TABLE) bytes = tm_look_up16(bytes, tables);
     if (clamp.w & TM_SUM) {
         int16 own = convert_int16(bytes) + lowest.x, theirs = convert_int16(other) + lowest.y;
@@ -119,11 +124,4 @@ inline uchar16 tm_gather16(global const uchar *from, int step, int count) {
     uchar bytes[16];
     for (int i = 0; i < 16; i++) bytes[i] = i < count ? from[i * step] : 0;
     return vload16(0, bytes);
-}
-
-// `tm_requantize` of 16 sums.
-inline uchar16 tm_requantize16(int16 sums, float multiplier, int4 clamp) {
-    float16 y = convert_float16_rte(sums) * multiplier;
-    y = fmin(fmax(y, (float16)(clamp.x - clamp.z)), (float16)(clamp.y - clamp.z));
-    return convert_uchar16(convert_int16_rte(y) + clamp.z);
 }

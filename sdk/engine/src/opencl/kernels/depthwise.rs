@@ -30,17 +30,14 @@ const MAX_COLUMNS: usize = 7;
 
 /// A variant.
 struct Shape {
-    entry: &'static str,
     name: &'static str,
     /// Channels of an item.
     channels: usize,
     local: [usize; 3],
 }
 
-const BLOCKS: Shape =
-    Shape { entry: "depthwise_blocks", name: "depthwise/opencl:blocks", channels: 16, local: [1, 1, 1] };
-const LANES: Shape =
-    Shape { entry: "depthwise_lanes", name: "depthwise/opencl:lanes", channels: 4, local: [16, 4, 1] };
+const BLOCKS: Shape = Shape { name: "depthwise/opencl:blocks", channels: 16, local: [1, 1, 1] };
+const LANES: Shape = Shape { name: "depthwise/opencl:lanes", channels: 4, local: [16, 4, 1] };
 
 /// Whether a convolution has one filter for each channel, as the kernels here want it.
 pub(super) fn applies(conv: &tilemark_model::graph::Conv, weights: &[usize]) -> bool {
@@ -67,7 +64,10 @@ fn build(site: &Site<'_>, shape: &Shape) -> Result<Option<Vec<Launch>>, Error> {
     let frame = Frame::new(&layer)?;
     let args = layer.arguments(&frame, weights, shape.channels)?;
     let (columns, stride) = (layer.width, window.strides[1]);
-    let options = format!("-DTM_PIXELS={PIXELS} -DTM_COLUMNS={columns} -DTM_STRIDE={stride}");
+    let options = format!(
+        "-DTM_CHANNELS={} -DTM_PIXELS={PIXELS} -DTM_COLUMNS={columns} -DTM_STRIDE={stride}",
+        shape.channels
+    );
     let [across, along, _] = shape.local;
     let global = [
         (channels / shape.channels).next_multiple_of(across),
@@ -75,5 +75,5 @@ fn build(site: &Site<'_>, shape: &Shape) -> Result<Option<Vec<Launch>>, Error> {
         frame.lines(),
     ];
     let program = ProgramKey::new(DEPTHWISE, options);
-    Ok(Some(vec![Launch { program, entry: shape.entry, args, global, local: Some(shape.local) }]))
+    Ok(Some(vec![Launch { program, entry: "depthwise_run", args, global, local: Some(shape.local) }]))
 }
