@@ -1,8 +1,12 @@
-//! Walks over some axes of values that lie as they please.
+//! Walks over some axes of values that lie as they please, and steps that take their lines one by one.
 
 use tilemark_model::shape::normalize_axis;
 
-use crate::plan::Layout;
+use super::{Planned, Work};
+use crate::error::Error;
+use crate::host::memory::{Inputs, Tile};
+use crate::host::vectorize::{Loop, Vectorizer};
+use crate::plan::{Layout, Lowering, Tiling};
 
 /// Axes to walk over, the outermost first: size, then elements from one place to the next in two values.
 #[derive(Clone, Debug)]
@@ -59,6 +63,91 @@ impl Axes {
                 visit(from + i * x, to + i * y);
             }
         }
+    }
+}
+
+impl Axes {
+    /// Reads the elements of `x` at these places after `from` to a line.
+    #[inline(always)]
+    fn read(&self, x: &[f32], from: usize, line: &mut [f32]) {
+        if self.is_contiguous() {
+            line.copy_from_slice(&x[from..][..line.len()]);
+            return;
+        }
+        let mut line = line.iter_mut();
+        self.each(|x_at, _| line.next().into_iter().for_each(|element| *element = x[from + x_at]));
+    }
+
+    /// Writes a line to these places of `y` after `to`.
+    #[inline(always)]
+    fn write(&self, line: &[f32], y: &mut [f32], to: usize) {
+        if self.is_contiguous() {
+            y[to..][..line.len()].copy_from_slice(line);
+            return;
+        }
+        let mut line = line.iter();
+        self.each(|_, y_at| line.next().into_iter().for_each(|element| y[to + y_at] = *element));
+    }
+}
+
+/// What is computed of a line of floats.
+pub(crate) trait OfLine: Send + Sync + 'static {
+    /// The results of line `number`: in its own memory, or in `spare`, which is as long.
+    fn line<'a>(&self, number: usize, line: &'a mut [f32], spare: &'a mut [f32]) -> &'a [f32];
+}
+
+/// Lines of floats that may lie anyhow, one by one through working memory.
+struct LineByLine<L> {
+    /// Of a line, and of all lines.
+    inner: Axes,
+    outer: Axes,
+    of_line: L,
+    vectorizer: Vectorizer,
+}
+
+/// A step from the first input to the output of the same shape, whose lines go along the axes `inner`; all lines go along `outer`.
+pub(crate) fn line_by_line<L: OfLine>(
+    step: &Lowering<'_>,
+    [inner, outer]: [Vec<usize>; 2],
+    of_line: L,
+    vectorizer: Vectorizer,
+) -> Planned {
+    let (x, y) = (&step.inputs[0], step.output);
+    let (inner, outer) = (Axes::new(x, y, inner), Axes::new(x, y, outer));
+    Planned { work: Box::new(LineByLine { inner, outer, of_line, vectorizer }), tiling: Tiling::single(y) }
+}
+
+impl<L: OfLine> Work for LineByLine<L> {
+    fn scratch_bytes(&self) -> usize {
+        2 * self.inner.len() * size_of::<f32>()
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error> {
+        let scratch = bytemuck::cast_slice_mut(&mut scratch[..self.scratch_bytes()]);
+        let (x, y) = (bytemuck::cast_slice(inputs.view(0).bytes), bytemuck::cast_slice_mut(tile.whole()));
+        self.vectorizer.run(Lines { step: self, x, y, scratch });
+        Ok(())
+    }
+}
+
+struct Lines<'a, L> {
+    step: &'a LineByLine<L>,
+    x: &'a [f32],
+    y: &'a mut [f32],
+    scratch: &'a mut [f32],
+}
+
+impl<L: OfLine> Loop for Lines<'_, L> {
+    #[inline(always)]
+    fn run(self) {
+        let LineByLine { inner, outer, of_line, .. } = self.step;
+        let (line, spare) = self.scratch.split_at_mut(inner.len());
+        let mut number = 0;
+        outer.each(|from, to| {
+            inner.read(self.x, from, line);
+            inner.write(of_line.line(number, line, spare), self.y, to);
+            number += 1;
+        });
     }
 }
 

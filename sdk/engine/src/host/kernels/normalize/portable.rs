@@ -5,20 +5,15 @@ use tilemark_model::graph::FloatOp;
 
 use super::first_axis;
 use crate::error::Error;
+use crate::host::kernels::Planned;
 use crate::host::kernels::softmax::sum;
-use crate::host::kernels::strided::Axes;
-use crate::host::kernels::{Planned, Work};
-use crate::host::memory::{Inputs, Tile};
-use crate::host::vectorize::{Loop, Vectorizer};
-use crate::plan::{Lowering, Tiling};
+use crate::host::kernels::strided::{OfLine, line_by_line};
+use crate::host::vectorize::Vectorizer;
+use crate::plan::Lowering;
 
 struct Normalize {
-    /// Of a line, and of all lines.
-    inner: Axes,
-    outer: Axes,
     epsilon: f32,
     affine: Affine,
-    vectorizer: Vectorizer,
 }
 
 /// What normalized numbers are multiplied by, and what is added then.
@@ -31,7 +26,7 @@ enum Affine {
 
 pub(super) fn build(step: &Lowering<'_>, vectorizer: Vectorizer) -> Result<Planned, Error> {
     let unplanned = || Error::internal(&step.node.name, "planned as a normalization");
-    let (x, y) = (&step.inputs[0], step.output);
+    let x = &step.inputs[0];
     let rank = x.shape.len();
     let axis = first_axis(&step.node.op, rank).ok_or_else(unplanned)?;
     let operand = |i: usize| step.constant(i).ok_or_else(unplanned);
@@ -50,9 +45,8 @@ pub(super) fn build(step: &Lowering<'_>, vectorizer: Vectorizer) -> Result<Plann
         }
         _ => return Err(unplanned()),
     };
-    let (inner, outer) = (Axes::new(x, y, axis..rank), Axes::new(x, y, 0..axis));
-    let work = Box::new(Normalize { inner, outer, epsilon, affine, vectorizer });
-    Ok(Planned { work, tiling: Tiling::single(y) })
+    let axes = [(axis..rank).collect(), (0..axis).collect()];
+    Ok(line_by_line(step, axes, Normalize { epsilon, affine }, vectorizer))
 }
 
 /// Elements of `shape` as they are read when they are stretched to `line`; axes before those of the line are ones.
@@ -72,59 +66,9 @@ fn stretched(elements: &[f32], shape: &[usize], line: &[usize]) -> Vec<f32> {
     (0..line.iter().product()).map(|i| elements[at(i)]).collect()
 }
 
-impl Work for Normalize {
-    fn scratch_bytes(&self) -> usize {
-        2 * self.inner.len() * size_of::<f32>()
-    }
-
-    fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error> {
-        let scratch = bytemuck::cast_slice_mut(&mut scratch[..self.scratch_bytes()]);
-        let (x, y) = (bytemuck::cast_slice(inputs.view(0).bytes), bytemuck::cast_slice_mut(tile.whole()));
-        self.vectorizer.run(Lines { step: self, x, y, scratch });
-        Ok(())
-    }
-}
-
-struct Lines<'a> {
-    step: &'a Normalize,
-    x: &'a [f32],
-    y: &'a mut [f32],
-    scratch: &'a mut [f32],
-}
-
-impl Loop for Lines<'_> {
+impl OfLine for Normalize {
     #[inline(always)]
-    fn run(self) {
-        let Normalize { inner, outer, .. } = self.step;
-        let (held, squares) = self.scratch.split_at_mut(inner.len());
-        let mut number = 0;
-        outer.each(|from, to| {
-            if inner.is_contiguous() {
-                held.copy_from_slice(&self.x[from..][..held.len()]);
-                self.step.line(number, held, squares);
-                self.y[to..][..held.len()].copy_from_slice(held);
-            } else {
-                let mut i = 0;
-                inner.each(|x, _| {
-                    held[i] = self.x[from + x];
-                    i += 1;
-                });
-                self.step.line(number, held, squares);
-                let mut i = 0;
-                inner.each(|_, y| {
-                    self.y[to + y] = held[i];
-                    i += 1;
-                });
-            }
-            number += 1;
-        });
-    }
-}
-
-impl Normalize {
-    /// Normalizes line `number`. `squares` is working memory.
-    #[inline(always)]
-    fn line(&self, number: usize, line: &mut [f32], squares: &mut [f32]) {
+    fn line<'a>(&self, number: usize, line: &'a mut [f32], squares: &'a mut [f32]) -> &'a [f32] {
         let n = line.len() as f32;
         let mean = sum(line) / n;
         for (square, x) in squares.iter_mut().zip(&*line) {
@@ -150,5 +94,6 @@ impl Normalize {
                 }
             }
         }
+        line
     }
 }

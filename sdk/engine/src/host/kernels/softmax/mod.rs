@@ -21,7 +21,7 @@ fn build(step: &Lowering<'_>, vectorizer: Vectorizer) -> Result<Planned, Error> 
     let is_plain = matches!(step.node.op, Op::Float(FloatOp::Softmax { .. }));
     match axes[..] {
         [axis] if is_plain && is_innermost(axis, &step.inputs[0]) => portable::build(step, vectorizer),
-        _ => strided::build(step, &axes, !is_plain, vectorizer),
+        _ => Ok(strided::build(step, &axes, !is_plain, vectorizer)),
     }
 }
 
