@@ -15,14 +15,16 @@ use crate::packages;
 use crate::steps::{Steps, cargo, shell};
 
 /// Instructions in software, for the tests of kernels on machines without them.
-pub(crate) const EMULATED: &str = "emulate-amx,emulate-mma";
+pub(crate) const EMULATED: &str = "emulate-cpu,emulate-mma";
 
-/// The kernels of AMX on a CPU that lacks it: its instructions in software, by a handler of SIGILL. That takes AVX512-VNNI, which
-/// the epilogues are made of; a CPU with AMX runs them as one of its levels, with all other tests.
-fn amx(steps: &mut Steps) {
-    let name = "AMX kernels under emulation (bit-exact, speed unmeasured)";
-    if fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("amx_int8")) {
-        return; // the CPU's own
+/// The kernels of AMX and AVX-VNNI on a CPU that lacks one of them: its instructions in software, by a handler of SIGILL. That takes
+/// AVX512-VNNI, which the epilogues of AMX's are made of; a CPU that has a level runs it with all other tests.
+fn lacking_levels(steps: &mut Steps) {
+    let name =
+        "AMX and AVX-VNNI kernels, in software where this CPU lacks them (bit-exact, speed unmeasured)";
+    let has = |flag: &str| fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains(flag));
+    if has("amx_int8") && has("avx_vnni") {
+        return;
     }
     #[cfg(target_arch = "x86_64")]
     let emulates = is_x86_feature_detected!("avx512vnni");
@@ -81,7 +83,7 @@ pub(crate) fn run() -> Result<bool> {
             shell(opencl::without(cargo().args(arguments)))
         });
     }
-    amx(&mut steps);
+    lacking_levels(&mut steps);
     keepers(&mut steps);
     aarch64::test(&mut steps);
     steps.run("doc tests", || {

@@ -165,7 +165,7 @@ impl FromStr for CpuLevel {
 fn supported(level: CpuLevel) -> bool {
     match level {
         CpuLevel::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
-        CpuLevel::AvxVnni => supported(CpuLevel::Avx2) && is_x86_feature_detected!("avxvnni"),
+        CpuLevel::AvxVnni => supported(CpuLevel::Avx2) && has_avxvnni(),
         CpuLevel::Avx512Vnni => {
             supported(CpuLevel::Avx2)
                 && is_x86_feature_detected!("avx512vnni")
@@ -175,6 +175,17 @@ fn supported(level: CpuLevel) -> bool {
         CpuLevel::Amx => supported(CpuLevel::Avx512Vnni) && super::amx::obstacle().is_none(),
         _ => false,
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avxvnni() -> bool {
+    let found = is_x86_feature_detected!("avxvnni");
+    #[cfg(feature = "emulate-cpu")]
+    if !found {
+        super::emulation::install();
+        return true;
+    }
+    found
 }
 
 #[cfg(not(target_arch = "x86_64"))]

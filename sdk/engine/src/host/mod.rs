@@ -5,6 +5,8 @@ pub(crate) mod amx;
 pub(crate) mod cost;
 pub(crate) mod cpu;
 pub(crate) mod crew;
+#[cfg(all(feature = "emulate-cpu", target_arch = "x86_64"))]
+mod emulation;
 pub(crate) mod executor;
 pub(crate) mod fallback;
 pub(crate) mod kernels;

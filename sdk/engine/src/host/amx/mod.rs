@@ -5,8 +5,6 @@
 //! detection of it is not stable yet; nor are the intrinsics, so [`tiles`] is inline assembly.
 #![allow(unsafe_code, reason = "CPUID, XGETBV and one system call")]
 
-#[cfg(feature = "emulate-amx")]
-mod emulator;
 pub(crate) mod tiles;
 
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
@@ -45,9 +43,9 @@ pub(crate) fn obstacle() -> Option<Obstacle> {
     static OBSTACLE: OnceLock<Option<Obstacle>> = OnceLock::new();
     *OBSTACLE.get_or_init(|| {
         let found = look();
-        #[cfg(feature = "emulate-amx")]
+        #[cfg(feature = "emulate-cpu")]
         if found.is_some() {
-            emulator::install();
+            super::emulation::install();
             return None;
         }
         found
