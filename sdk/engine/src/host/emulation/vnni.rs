@@ -23,16 +23,17 @@ pub(super) unsafe fn execute(instruction: &Instruction, saved: *mut u8) {
     const X66: u8 = 1;
     let Instruction { prefix, is_wide, reg, vvvv, ref operand, .. } = *instruction;
     check(prefix == X66, "an instruction that is not emulated");
-    // SAFETY: the caller's duty, here and below.
+    // SAFETY: the caller's duty.
     let mut file = unsafe { Registers::of(saved) };
     let right = match *operand {
         Operand::Register(number) => file.get(number),
-        Operand::Memory { address, index } => unsafe {
+        Operand::Memory { address, index } => {
             let from = address.wrapping_add(index) as *const u8;
             let mut bytes = [0; 32];
-            std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), if is_wide { 32 } else { 16 });
+            // SAFETY: as above.
+            unsafe { std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), if is_wide { 32 } else { 16 }) };
             bytes
-        },
+        }
     };
     let (mut sums, left) = (file.get(reg), file.get(vvvv));
     for lane in (0..32).step_by(4) {
