@@ -1,0 +1,114 @@
+// Writes words of results: those of a tile row by row, in the order they were computed. Or a stamp.
+module store
+  import tile_pkg::*;
+#(
+  parameter int N = 16, FDL = 9, ROOM = 64
+) (
+  input  logic clk, rst,
+  // tiles, in order
+  input  logic tile_valid,  // only while ready
+  output logic tile_ready,
+  input  logic stamp,
+  input  logic [15:0] rows, cols,
+  input  logic [31:0] addr, pitch,
+  input  logic [127:0] stamp_data,
+  // words
+  input  logic word_valid,
+  input  logic [N*8-1:0] word,
+  output logic full,  // no room for what may be on its way
+  // external memory
+  output logic wr_valid,
+  input  logic wr_ready,
+  output logic [31:0] wr_addr,
+  output logic [N*8-1:0] wr_data,
+  output logic idle
+);
+  // ---- words wait here
+  logic [FDL:0] waiting;
+  logic [FDL-1:0] wa, ra;
+  logic [N*8-1:0] rd, ahead[0:2];
+  logic [1:0] reading;             // reads on their way
+  logic [1:0] have;                // words in `ahead`
+  wire pop;
+  wire fetch = waiting != 0 && 3'(have) + 3'(reading[0]) + 3'(reading[1]) < 3'd3;
+  ram #(.W(N * 8), .DL(FDL)) u_words (.clk, .we(word_valid), .wa, .wd(word), .ra, .rd);
+  always_ff @(posedge clk) begin
+    if (word_valid) wa <= wa + 1;
+    if (fetch) ra <= ra + 1;
+    waiting <= waiting + (FDL + 1)'(word_valid) - (FDL + 1)'(fetch);
+    full <= 32'(waiting) >= (1 << FDL) - ROOM;
+    reading <= {reading[0], fetch};
+    if (pop) begin
+      ahead[0] <= ahead[1];
+      ahead[1] <= ahead[2];
+    end
+    if (reading[1]) ahead[have - 2'(pop)] <= rd;
+    have <= have + 2'(reading[1]) - 2'(pop);
+    if (rst) begin
+      wa <= 0;
+      ra <= 0;
+      waiting <= 0;
+      reading <= 0;
+      have <= 0;
+      full <= 0;
+    end
+  end
+
+  // ---- tiles wait here: one at work, one behind
+  logic busy, next_valid, busy_stamp, next_stamp;
+  logic [15:0] rows_left, cols_left, next_rows, next_cols, cols_of;
+  logic [31:0] row_at, at, pitch_of, next_addr, next_pitch;
+  logic [127:0] stamp_left, next_data;
+  assign tile_ready = !next_valid;
+  assign wr_valid = busy & (busy_stamp | have != 0);
+  assign wr_addr = at;
+  assign wr_data = busy_stamp ? stamp_left[N*8-1:0] : ahead[0];
+  wire sent = wr_valid & wr_ready;
+  assign pop = sent & ~busy_stamp;
+  wire tile_end = sent && cols_left == 1 && rows_left == 1;
+  always_ff @(posedge clk) begin
+    if (tile_valid) begin
+      next_valid <= 1;
+      next_stamp <= stamp;
+      next_rows <= stamp ? 16'd1 : rows;
+      next_cols <= stamp ? 16'(16 / N) : cols;
+      next_addr <= addr;
+      next_pitch <= pitch;
+      next_data <= stamp_data;
+    end
+    if (sent) begin
+      at <= at + N;
+      stamp_left <= stamp_left >> (N * 8);
+      cols_left <= cols_left - 1;
+      if (cols_left == 1) begin
+        cols_left <= cols_of;
+        rows_left <= rows_left - 1;
+        at <= row_at + pitch_of;
+        row_at <= row_at + pitch_of;
+      end
+    end
+    if (!busy || tile_end) begin
+      busy <= next_valid;
+      busy_stamp <= next_stamp;
+      rows_left <= next_rows;
+      cols_left <= next_cols;
+      cols_of <= next_cols;
+      at <= next_addr;
+      row_at <= next_addr;
+      pitch_of <= next_pitch;
+      stamp_left <= next_data;
+      if (next_valid) next_valid <= 0;
+    end
+    if (rst) begin
+      busy <= 0;
+      next_valid <= 0;
+    end
+  end
+  assign idle = !busy & !next_valid & !tile_valid;
+
+  always_ff @(posedge clk)
+    if (!rst) begin
+      a_room_for_every_word : assert (!(word_valid && waiting[FDL]));
+      a_tiles_only_while_ready : assert (!(tile_valid && next_valid && busy && !tile_end));
+    end
+endmodule
