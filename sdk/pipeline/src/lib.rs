@@ -52,17 +52,26 @@ pub mod limits;
 pub mod npy;
 mod outcome;
 mod pipeline;
+mod place;
 mod post;
 mod pre;
+mod rectangle;
+mod run;
 mod spec;
+mod step;
 mod table;
+mod value;
 
 pub use error::{CODES, Error, Result};
 pub use image::Image;
 pub use interface::{Interface, TensorInfo};
 pub use outcome::{Label, Outcome};
-pub use pipeline::{Pipeline, Resources};
+pub use pipeline::{Interfaces, Pipeline, Resources};
+pub use place::Place;
+pub use run::{Done, Given, Prepared, StageTime, Times};
 pub use spec::{
-    Channels, Crop, Dequantize, Fit, ImageInput, InputSpec, Layout, Mode, Normalize, PostStage, PreStage,
-    Resize, Softmax, Spec, TopK,
+    Align, Anchors, Channels, Crop, Ctc, Dequantize, Fit, ImageInput, InputSpec, Layout, Level, Mask, Mode, Nms,
+    NmsKind, Normalize, ONLY_MODEL, PostStage, PreStage, Regions, Resize, Sigmoid, Softmax, Spec, StepSpec, Threshold,
+    TopK, Turn,
 };
+pub use value::{Detection, Line, Picture, Quad, Region};

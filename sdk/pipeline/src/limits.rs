@@ -29,3 +29,11 @@ pub const MAX_NPY_HEADER_BYTES: usize = 4096;
 pub const MAX_NPY_RANK: usize = 8;
 /// Most bytes of elements in a `.npy` file.
 pub const MAX_NPY_BYTES: usize = 1 << 30;
+/// Most steps of an app.
+pub const MAX_STEPS: usize = 32;
+/// Most boxes, regions or lines that a stage may return, and so most crops of a step.
+pub const MAX_FOUND: u32 = 1000;
+/// Longest side of a crop, in pixels: larger boxes and regions are sampled at fewer points. Bounds what crops cost.
+pub const MAX_CROP_SIDE: usize = 1024;
+/// Longest name of a step, in bytes.
+pub const MAX_STEP_NAME_BYTES: usize = 64;

@@ -5,12 +5,23 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tilemark_model::Tensor;
 
-/// The result for one input. As JSON it has the keys that the pipeline produces, and no others.
+use crate::value::{Detection, Line, Picture, Region};
+
+/// The result for one input. Positions are in pixels of the user's picture. As JSON it has the keys that the pipeline produces, and no others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Outcome {
     /// Labels, best first, where the pipeline ends in `top_k`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<Vec<Label>>,
+    /// Things found, best first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detections: Option<Vec<Detection>>,
+    /// Regions found, in reading order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub regions: Option<Vec<Region>>,
+    /// Lines of text, in reading order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lines: Option<Vec<Line>>,
     /// Elements, row-major, of each output that became no label and has at most
     /// [`MAX_RESULT_VALUES`](crate::limits::MAX_RESULT_VALUES) of them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -18,7 +29,10 @@ pub struct Outcome {
     /// Files written, by output; for whoever writes them to fill in.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, String>,
-    /// The model's outputs after the post stages, by name.
+    /// Pictures that the app made, by the name of the step or stage.
+    #[serde(skip)]
+    pub pictures: BTreeMap<String, Picture>,
+    /// The model's outputs after the post stages, by name; of several steps, those of the last that makes nothing of them.
     #[serde(skip)]
     pub outputs: BTreeMap<String, Tensor>,
 }

@@ -1,40 +1,63 @@
-//! A pipeline that fits its model, ready to run.
+//! A pipeline that fits its models, ready to run.
 
 use std::collections::BTreeMap;
 
 use tilemark_model::Tensor;
+use tilemark_model::numerics::narrow::number;
 
 use crate::error::{Error, Result};
 use crate::image::Image;
-use crate::interface::{Interface, names};
+use crate::interface::Interface;
+use crate::limits::{MAX_RESULT_VALUES, MAX_STEPS};
 use crate::outcome::Outcome;
-use crate::post::Post;
-use crate::pre::Pre;
-use crate::spec::Spec;
+use crate::place::Place;
+use crate::run::{Clock, Done, Given, Prepared, Times};
+use crate::spec::{ONLY_MODEL, Spec};
+use crate::step::{Step, Value, wrong_input};
+use crate::value::{Kind, Made};
 
-/// A declared pipeline, checked against a model. Immutable, so that many threads can share it.
+/// A declared pipeline, checked against its models. Immutable, so that many threads can share it.
 #[derive(Debug)]
 pub struct Pipeline {
     spec: Spec,
-    interface: Interface,
-    pre: Option<Pre>,
-    post: Post,
+    steps: Vec<Step>,
 }
+
+/// The ends of an app's models, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Interfaces(BTreeMap<String, Interface>);
 
 /// The files that a [`Spec`] refers to, by name: from the app's folder when packing, from its blobs when running.
 #[derive(Clone, Debug, Default)]
 pub struct Resources(BTreeMap<String, Vec<u8>>);
 
 impl Pipeline {
-    /// Checks `spec` against a model and the files it names. What passes can later fail only because of the
-    /// picture or tensor that a user brings.
+    /// Checks `spec` against its models, or its only one, and the files it names. What passes can later fail only because of
+    /// the picture or tensor that a user brings.
     ///
     /// # Errors
-    /// Every error from `TM0320` to `TM0335`; [`Error::ImageTooLarge`] for a declared size beyond the limits.
-    pub fn new(spec: Spec, interface: Interface, resources: &Resources) -> Result<Self> {
-        let pre = Pre::new(&spec, &interface)?;
-        let post = Post::new(&spec, &interface, resources)?;
-        Ok(Self { spec, interface, pre, post })
+    /// Every error from `TM0320` to `TM0335` and from `TM0360` on; [`Error::ImageTooLarge`] for a declared size beyond the
+    /// limits. What is wrong in one of several steps is an [`Error::Step`].
+    pub fn new(spec: Spec, models: impl Into<Interfaces>, resources: &Resources) -> Result<Self> {
+        spec.resources()?; // checks the names
+        let (models, declared) = (models.into(), spec.normalized()?);
+        if declared.len() > MAX_STEPS {
+            return Err(Error::TooManyStages { list: "step", found: declared.len(), limit: MAX_STEPS });
+        }
+        let mut steps: Vec<Step> = Vec::new();
+        for step in &declared {
+            let made = Step::new(step, &spec.input, &models, resources, &steps);
+            let named = |error: Error| if spec.steps.is_empty() { error } else { error.in_step(&step.name) };
+            steps.push(made.map_err(named)?);
+        }
+        let used = |name: &str| declared.iter().any(|step| step.model.as_deref() == Some(name));
+        if let Some(name) = models.0.keys().find(|name| !used(name)) {
+            let expected = declared.iter().filter_map(|step| step.model.clone()).collect();
+            return Err(Error::UnknownName { at: "[models]", name: name.clone(), expected });
+        }
+        let pipeline = Self { spec, steps };
+        pipeline.check_results()?;
+        Ok(pipeline)
     }
 
     /// The declaration.
@@ -42,14 +65,76 @@ impl Pipeline {
         &self.spec
     }
 
-    /// The model's ends.
+    /// The ends of the first step's model: of the only one, where there is only one step.
     pub fn interface(&self) -> &Interface {
-        &self.interface
+        // `normalized` gives at least one step.
+        self.steps[0].interface()
     }
 
     /// Whether a picture goes in; otherwise tensors do ([`Interface::arrange`]).
     pub fn takes_image(&self) -> bool {
-        self.pre.is_some()
+        self.spec.takes_image()
+    }
+
+    /// Whether it is one step, whose model runs once: only then can it be prepared, run and finished by itself.
+    pub fn is_single(&self) -> bool {
+        matches!(self.steps.as_slice(), [step] if step.is_plain())
+    }
+
+    /// Runs the whole pipeline. `models` runs a model by its name on its inputs in order, and returns its outputs in order,
+    /// quantized ones as the declared integers or already as f32.
+    ///
+    /// # Errors
+    /// [`Error::InputKind`], [`Error::TakesTensors`] if the input is not what the app takes; [`Error::TooSmallToCrop`],
+    /// [`Error::ImageTooLarge`] for a picture that a stage cannot take; those of `models`, and those of
+    /// [`Pipeline::finish`].
+    pub fn run<E: From<Error>>(
+        &self,
+        given: &Given,
+        mut models: impl FnMut(&str, Vec<Tensor>) -> std::result::Result<Vec<Tensor>, E>,
+    ) -> std::result::Result<Done, E> {
+        if !self.is_single() && matches!(given, Given::Tensors(_)) && self.takes_image() {
+            return Err(wrong_input(given, "a picture").into());
+        }
+        let mut times = Times::default();
+        let mut values = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            values.push(step.run(given, &values, &mut models, &mut times)?);
+        }
+        let prefix = |i: usize, name: &str| match self.steps.len() {
+            1 => name.to_owned(),
+            _ => format!("{}.{name}", self.steps[i].name),
+        };
+        let mut tensors = BTreeMap::new();
+        for (i, value) in values.iter_mut().enumerate() {
+            let raw = std::mem::take(&mut value.raw);
+            tensors.extend(raw.into_iter().map(|(name, tensor)| (prefix(i, &name), tensor)));
+        }
+        Ok(Done { outcome: self.outcome(values), tensors, times })
+    }
+
+    /// The model's inputs for what a user gives, of a pipeline of one step.
+    ///
+    /// # Errors
+    /// [`Error::SeveralSteps`], and those of the stages before the model as in [`Pipeline::run`].
+    pub fn prepare(&self, given: &Given) -> Result<Prepared> {
+        let step = self.single()?;
+        let mut times = Times::default();
+        let (tensors, place) = step.inputs(given, &[], &mut Clock { times: &mut times, step: &step.name })?;
+        Ok(Prepared { tensors, place: place.unwrap_or_else(|| Place::whole([1, 1])) })
+    }
+
+    /// The result for the outputs of a pipeline's only model, given in its order, for one input. Quantized outputs may be
+    /// given as the declared integers or already as f32.
+    ///
+    /// # Errors
+    /// [`Error::SeveralSteps`]; [`Error::OutputCount`], [`Error::OutputMismatch`] if they are not what the model declares;
+    /// [`Error::ScoreShape`], [`Error::LabelCount`], [`Error::OutputShape`] where only a run shows the shape.
+    pub fn finish(&self, outputs: Vec<Tensor>, place: &Place) -> Result<Outcome> {
+        let step = self.single()?;
+        // The model has run: what the step reads is of no matter any more, but for its place.
+        let mut times = Times::default();
+        Ok(self.outcome(vec![step.finish(outputs, place, &mut times)?]))
     }
 
     /// The model's input for an encoded picture: [`Image::decode`], then [`Pipeline::pre_image`].
@@ -57,31 +142,122 @@ impl Pipeline {
     /// # Errors
     /// Those of both.
     pub fn pre(&self, encoded: &[u8]) -> Result<Vec<Tensor>> {
-        self.image_steps()?;
+        if !self.takes_image() {
+            return Err(Error::TakesTensors { inputs: crate::interface::names(&self.interface().inputs) });
+        }
         self.pre_image(&Image::decode(encoded)?)
     }
 
     /// The model's input for a picture: one tensor of batch 1, in the model's layout and element type.
     ///
     /// # Errors
-    /// [`Error::TakesTensors`] for a pipeline without a picture; [`Error::TooSmallToCrop`],
-    /// [`Error::ImageTooLarge`] for a picture that a stage cannot take.
+    /// Those of [`Pipeline::prepare`].
     pub fn pre_image(&self, image: &Image) -> Result<Vec<Tensor>> {
-        Ok(vec![self.image_steps()?.run(image)?])
+        Ok(self.prepare(&Given::Image(image))?.tensors)
     }
 
-    /// The result for the model's outputs, given in its order, for one input. Quantized outputs may be given as
-    /// the declared integers or already as f32.
+    /// [`Pipeline::finish`] for a model whose input was no picture, or one of the model's own size.
     ///
     /// # Errors
-    /// [`Error::OutputCount`], [`Error::OutputMismatch`] if they are not what the model declares;
-    /// [`Error::ScoreShape`], [`Error::LabelCount`] where only a run shows the number of classes.
+    /// Those of [`Pipeline::finish`].
     pub fn post(&self, outputs: Vec<Tensor>) -> Result<Outcome> {
-        self.post.run(&self.interface, outputs)
+        let place = self.single()?.own_place();
+        self.finish(outputs, &place)
     }
 
-    fn image_steps(&self) -> Result<&Pre> {
-        self.pre.as_ref().ok_or_else(|| Error::TakesTensors { inputs: names(&self.interface.inputs) })
+    fn single(&self) -> Result<&Step> {
+        match self.steps.as_slice() {
+            [step] if step.is_plain() => Ok(step),
+            steps => Err(Error::SeveralSteps { steps: steps.len() }),
+        }
+    }
+
+    /// Whether no later step reads the value of step `i`: then it is part of the result.
+    fn is_result(&self, i: usize) -> bool {
+        !self.steps.iter().any(|step| step.reads(i))
+    }
+
+    /// Two steps whose results have one key could not be told apart.
+    fn check_results(&self) -> Result<()> {
+        let results: Vec<&Step> =
+            (0..self.steps.len()).filter(|&i| self.is_result(i)).map(|i| &self.steps[i]).collect();
+        for (i, step) in results.iter().enumerate() {
+            let clash = |other: &&&Step| other.makes == step.makes && step.makes != Kind::Tensors;
+            if results[..i].iter().any(|other| clash(&other)) {
+                let why = "an earlier step's result has the same key";
+                return Err(Error::StageOrder { at: format!("the result of step {}", step.name), why });
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&self, values: Vec<Value>) -> Outcome {
+        let mut outcome = Outcome::default();
+        for (i, value) in values.into_iter().enumerate() {
+            if !self.is_result(i) {
+                continue;
+            }
+            let step = &self.steps[i];
+            if value.made.is_none() {
+                let name = |output: &String| match self.steps.len() {
+                    1 => output.clone(),
+                    _ => format!("{}.{output}", step.name),
+                };
+                let small = value.outputs.iter().filter(|(_, tensor)| tensor.len() <= MAX_RESULT_VALUES);
+                outcome.values.extend(small.map(|(output, tensor)| (name(output), numbers(tensor))));
+            }
+            outcome.outputs.extend(value.outputs);
+            match value.made {
+                Some(Made::Labels(labels)) => outcome.labels = Some(labels),
+                Some(Made::Detections(found)) => outcome.detections = Some(found),
+                Some(Made::Regions(found)) => outcome.regions = Some(found),
+                Some(Made::Lines(lines)) => outcome.lines = Some(lines),
+                Some(Made::Mask(picture, shares)) => {
+                    outcome.pictures.insert("mask".to_owned(), picture);
+                    outcome.values.insert("share".to_owned(), shares);
+                }
+                Some(Made::Text(_) | Made::Turn(_)) | None => {}
+            }
+        }
+        outcome
+    }
+}
+
+/// For reading; `outputs` holds every bit.
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    (0..tensor.len()).map(|i| number(tensor.data(), i).real()).collect()
+}
+
+impl Interfaces {
+    /// No models.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a model.
+    pub fn insert(&mut self, name: impl Into<String>, interface: Interface) {
+        self.0.insert(name.into(), interface);
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Interface> {
+        self.0.get(name)
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+}
+
+impl From<Interface> for Interfaces {
+    /// An app's only model.
+    fn from(interface: Interface) -> Self {
+        Self(BTreeMap::from([(ONLY_MODEL.to_owned(), interface)]))
+    }
+}
+
+impl FromIterator<(String, Interface)> for Interfaces {
+    fn from_iter<I: IntoIterator<Item = (String, Interface)>>(models: I) -> Self {
+        Self(models.into_iter().collect())
     }
 }
 

@@ -3,10 +3,12 @@
 use tilemark_model::Tensor;
 
 use crate::error::{Error, Result};
-use crate::image::{Image, Raster, centre_crop, check_size, fit};
+use crate::image::{Raster, centre_crop, check_size, fit};
 use crate::interface::{Interface, TensorInfo, names};
 use crate::limits::{MAX_IMAGE_SIDE, MAX_STAGES};
-use crate::spec::{Channels, Crop, Fit, ImageInput, Layout, Normalize, PreStage, Resize, Spec};
+use crate::place::Place;
+use crate::run::Clock;
+use crate::spec::{Align, Channels, Crop, Fit, ImageInput, Layout, Normalize, PreStage, Resize};
 use crate::table::Table;
 
 /// A picture's way into the model.
@@ -40,13 +42,17 @@ enum Size {
 }
 
 impl Pre {
-    /// The declared steps; `None` for a pipeline of raw tensors.
-    pub(crate) fn new(spec: &Spec, interface: &Interface) -> Result<Option<Self>> {
-        if spec.pre.len() > MAX_STAGES {
-            return Err(Error::TooManyStages { list: "pre", found: spec.pre.len(), limit: MAX_STAGES });
+    /// The declared stages; `None` where tensors go in, `image` being how the model wants a picture's channels.
+    pub(crate) fn new(
+        stages: &[PreStage],
+        image: Option<&ImageInput>,
+        interface: &Interface,
+    ) -> Result<Option<Self>> {
+        if stages.len() > MAX_STAGES {
+            return Err(Error::TooManyStages { list: "pre", found: stages.len(), limit: MAX_STAGES });
         }
-        let Some(image) = &spec.input.image else {
-            return match spec.pre.first() {
+        let Some(image) = image else {
+            return match stages.first() {
                 Some(stage) => Err(order(0, stage, "it needs a picture: declare image = {} in [input]")),
                 None => Ok(None),
             };
@@ -56,48 +62,83 @@ impl Pre {
         };
         let channels = image.channels.count();
         let layout = layout(image, input)?;
-        let (steps, size, normalize) = check_stages(&spec.pre, channels)?;
+        let (steps, size, normalize) = check_stages(stages, channels)?;
         check_model_size(input, layout, size)?;
         let table = Table::new(normalize, channels, input)?;
         Ok(Some(Self { channels: image.channels, layout, steps, table }))
     }
 
-    /// The model's input for one picture.
-    pub(crate) fn run(&self, image: &Image) -> Result<Tensor> {
-        let gray = (self.channels == Channels::Gray).then(|| image.raster().to_gray());
-        let source = gray.as_ref().unwrap_or(image.raster());
+    /// The model's input for one picture, and where that lies on it.
+    pub(crate) fn run(&self, picture: &Raster, clock: &mut Clock) -> Result<(Tensor, Place)> {
+        let gray = (self.channels == Channels::Gray).then(|| clock.time("pre.gray", || picture.to_gray()));
+        let source = gray.as_ref().unwrap_or(picture);
+        let mut place = Place::whole([source.width, source.height]);
         let mut made: Option<Raster> = None;
         for step in &self.steps {
-            made = Some(step.run(made.as_ref().unwrap_or(source))?);
+            let from = made.as_ref().unwrap_or(source);
+            let (raster, placed) = clock.time(step.what.name(), || step.run(from, place))?;
+            (made, place) = (Some(raster), placed);
         }
         let picture = made.as_ref().unwrap_or(source);
-        let data = self.table.apply(picture, self.layout, self.channels == Channels::Bgr);
+        let reversed = self.channels == Channels::Bgr;
+        let data = clock.time("pre.normalize", || self.table.apply(picture, self.layout, reversed));
         let (c, h, w) = (picture.channels, picture.height, picture.width);
         let shape = match self.layout {
             Layout::Nchw => [1, c, h, w],
             Layout::Nhwc => [1, h, w, c],
         };
-        Ok(Tensor::new(shape, data)?)
+        Ok((Tensor::new(shape, data)?, place))
+    }
+
+    /// The place of a tensor that was given instead of a picture: a picture of the tensor's size.
+    pub(crate) fn place_of(&self, tensor: &Tensor) -> Place {
+        self.place_in(|axis| tensor.shape().get(axis).copied())
+    }
+
+    /// The same for the size that the model declares.
+    pub(crate) fn own_place(&self, inputs: &[TensorInfo]) -> Place {
+        self.place_in(|axis| inputs.first().and_then(|input| input.shape.get(axis).copied().flatten()))
+    }
+
+    fn place_in(&self, size: impl Fn(usize) -> Option<usize>) -> Place {
+        let side = |axis: usize| size(axis).unwrap_or(1);
+        match self.layout {
+            Layout::Nchw => Place::whole([side(3), side(2)]),
+            Layout::Nhwc => Place::whole([side(2), side(1)]),
+        }
+    }
+}
+
+impl Geometry {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Resize(_) => "pre.resize",
+            Self::Crop(_) => "pre.crop",
+        }
     }
 }
 
 impl Step {
-    fn run(&self, source: &Raster) -> Result<Raster> {
+    fn run(&self, source: &Raster, place: Place) -> Result<(Raster, Place)> {
         let from = (source.width, source.height);
         match &self.what {
             Geometry::Resize(resize) => {
-                let placed = fit(resize.fit, from, (resize.width as usize, resize.height as usize));
+                let placed = fit(resize.fit, resize.align, from, (resize.width as usize, resize.height as usize));
                 // Only `shortest` can be too large here: a very long picture. The others have a declared size.
                 check_size(&format!("what pre[{}].resize makes", self.at), placed.size.0, placed.size.1)?;
                 let (width, height) = (placed.size.0 as usize, placed.size.1 as usize);
                 let whole = placed.source.width == from.0 && placed.source.height == from.1;
                 let part = (!whole).then(|| source.cropped(placed.source));
                 let resized = part.as_ref().unwrap_or(source).resized(width, height, resize.mode);
-                if placed.canvas == placed.size {
-                    return Ok(resized);
-                }
                 let (canvas, (x, y)) = ((placed.canvas.0 as usize, placed.canvas.1 as usize), placed.corner);
-                Ok(resized.padded(canvas.0, canvas.1, x, y, resize.pad.unwrap_or_default()))
+                let frame = placed.source;
+                let corner = [frame.x, frame.y];
+                let part = [frame.width, frame.height];
+                let place = place.then(corner, part, [width, height], [x, y], [canvas.0, canvas.1]);
+                if placed.canvas == placed.size {
+                    return Ok((resized, place));
+                }
+                Ok((resized.padded(canvas.0, canvas.1, x, y, resize.pad.unwrap_or_default()), place))
             }
             Geometry::Crop(crop) => {
                 let frame =
@@ -106,7 +147,9 @@ impl Step {
                         let (crop_width, crop_height) = (crop.width, crop.height);
                         Error::TooSmallToCrop { stage: self.at, width, height, crop_width, crop_height }
                     })?;
-                Ok(source.cropped(frame))
+                let size = [frame.width, frame.height];
+                let place = place.then([frame.x, frame.y], size, size, [0, 0], size);
+                Ok((source.cropped(frame), place))
             }
         }
     }
@@ -143,6 +186,10 @@ fn check_resize(at: usize, resize: &Resize) -> Result<Size> {
         let found = format!("set, with fit {:?}", resize.fit).to_lowercase();
         let expected = "left out, or fit = \"letterbox\"".to_owned();
         return Err(Error::Value { at: format!("pre[{at}].resize.pad"), found, expected });
+    }
+    if resize.align != Align::Centre && resize.fit != Fit::Letterbox {
+        let expected = "left out, or fit = \"letterbox\"".to_owned();
+        return Err(Error::Value { at: format!("pre[{at}].resize.align"), found: "start".into(), expected });
     }
     Ok(match resize.fit {
         Fit::Shortest => Size::AtLeast(resize.width, resize.height),
@@ -206,12 +253,7 @@ fn check_normalize(at: usize, n: &Normalize, channels: usize) -> Result<()> {
 }
 
 fn order(at: usize, stage: &PreStage, why: &'static str) -> Error {
-    let name = match stage {
-        PreStage::Resize(_) => "resize",
-        PreStage::Crop(_) => "crop",
-        PreStage::Normalize(_) => "normalize",
-    };
-    Error::StageOrder { at: format!("pre[{at}].{name}"), why }
+    Error::StageOrder { at: format!("pre[{at}].{}", stage.name()), why }
 }
 
 /// Which axis holds the channels: declared, or told by the shape.

@@ -354,7 +354,7 @@ fn a_photo_goes_in_as_the_tagger_wants_it() {
 fn every_code_is_listed_once_and_has_a_hint() {
     let codes: Vec<&str> = CODES.iter().map(|(code, _)| *code).collect();
     assert!(codes.is_sorted() && codes.windows(2).all(|pair| pair[0] != pair[1]));
-    let source = include_str!("../src/error.rs");
+    let source = include_str!("../src/error/codes.rs");
     let used = |code: &str| source.matches(&format!("=> \"{code}\"")).count();
     assert!(codes.iter().all(|code| used(code) == 1), "{codes:?}");
     assert_eq!(source.matches("=> \"TM03").count(), codes.len());

@@ -1,6 +1,6 @@
 //! Where a picture goes when its shape is not the one wanted. All in integers; `docs/pipeline.md` states the rules.
 
-use crate::spec::Fit;
+use crate::spec::{Align, Fit};
 
 /// A rectangle inside a picture.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,7 +22,7 @@ pub(crate) struct Placement {
 }
 
 /// Places a picture of `from` = (width, height) pixels, all at least 1 and within the limits, into `to`.
-pub(crate) fn fit(rule: Fit, from: (usize, usize), to: (usize, usize)) -> Placement {
+pub(crate) fn fit(rule: Fit, align: Align, from: (usize, usize), to: (usize, usize)) -> Placement {
     let (sw, sh, w, h) = (from.0 as u64, from.1 as u64, to.0 as u64, to.1 as u64);
     let whole = Frame { x: 0, y: 0, width: from.0, height: from.1 };
     let stretched = Placement { source: whole, size: (w, h), corner: (0, 0), canvas: (w, h) };
@@ -39,11 +39,11 @@ pub(crate) fn fit(rule: Fit, from: (usize, usize), to: (usize, usize)) -> Placem
             let (nw, nh) =
                 if wider { (w, rounded(sh * w, sw).min(h)) } else { (rounded(sw * h, sh).min(w), h) };
             let size = (nw.max(1), nh.max(1));
-            Placement {
-                size,
-                corner: (((w - size.0) / 2) as usize, ((h - size.1) / 2) as usize),
-                ..stretched
-            }
+            let corner = match align {
+                Align::Centre => (((w - size.0) / 2) as usize, ((h - size.1) / 2) as usize),
+                Align::Start => (0, 0),
+            };
+            Placement { size, corner, ..stretched }
         }
         Fit::Shortest => {
             let size = if wider { (sw * h / sh, h) } else { (w, sh * w / sw) };
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_crop_keeps_the_largest_centred_part() {
-        let source = |from, to| fit(Fit::Crop, from, to).source;
+        let source = |from, to| fit(Fit::Crop, Align::Centre, from, to).source;
         assert_eq!(source((451, 300), (224, 224)), Frame { x: 75, y: 0, width: 300, height: 300 });
         assert_eq!(source((300, 451), (224, 224)), Frame { x: 0, y: 75, width: 300, height: 300 });
         assert_eq!(source((640, 480), (320, 240)), Frame { x: 0, y: 0, width: 640, height: 480 });
@@ -84,20 +84,20 @@ mod tests {
 
     #[test]
     fn a_letterbox_keeps_all_and_centres_it() {
-        let placed = fit(Fit::Letterbox, (451, 300), (640, 640));
+        let placed = fit(Fit::Letterbox, Align::Centre, (451, 300), (640, 640));
         assert_eq!((placed.size, placed.corner, placed.canvas), ((640, 426), (0, 107), (640, 640)));
-        let placed = fit(Fit::Letterbox, (1, 9000), (32, 32));
+        let placed = fit(Fit::Letterbox, Align::Centre, (1, 9000), (32, 32));
         assert_eq!((placed.size, placed.corner), ((1, 32), (15, 0)));
     }
 
     #[test]
     fn shortest_covers_the_target() {
         for from in [(451, 300), (300, 451), (7, 7), (1, 50), (50, 1)] {
-            let placed = fit(Fit::Shortest, from, (256, 200));
+            let placed = fit(Fit::Shortest, Align::Centre, from, (256, 200));
             assert!(placed.size.0 >= 256 && placed.size.1 >= 200, "{placed:?}");
             assert!(placed.size.0 == 256 || placed.size.1 == 200, "{placed:?}");
         }
-        assert_eq!(fit(Fit::Shortest, (451, 300), (256, 256)).size, (384, 256)); // 384.85 cut off
+        assert_eq!(fit(Fit::Shortest, Align::Centre, (451, 300), (256, 256)).size, (384, 256)); // 384.85 cut off
     }
 
     #[test]
@@ -106,7 +106,7 @@ mod tests {
         for rule in [Fit::Stretch, Fit::Crop, Fit::Letterbox, Fit::Shortest] {
             for from in sides.iter().flat_map(|&a| sides.iter().map(move |&b| (a, b))) {
                 for to in sides.iter().flat_map(|&a| sides.iter().map(move |&b| (a, b))) {
-                    let p = fit(rule, from, to);
+                    let p = fit(rule, Align::Centre, from, to);
                     assert!(
                         p.source.width > 0 && p.source.x + p.source.width <= from.0,
                         "{from:?} {to:?} {p:?}"

@@ -2,9 +2,11 @@
 
 mod decode;
 mod fit;
+mod rectify;
 mod resize;
 
 pub(crate) use fit::{Frame, centre_crop, fit};
+pub(crate) use rectify::Rectifier;
 
 use crate::error::{Error, Result};
 use crate::limits::{MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE};

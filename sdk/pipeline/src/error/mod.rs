@@ -1,6 +1,10 @@
 //! What can be wrong with a pipeline, a picture or a tensor file.
 
+mod codes;
+
 use tilemark_model::DType;
+
+pub use codes::CODES;
 
 /// Result of this crate's operations.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -141,6 +145,15 @@ pub enum Error {
     TakesTensors {
         /// Names of the model's inputs.
         inputs: Vec<String>,
+    },
+
+    /// Something else than a picture or a sound, which is what the app takes, was given.
+    #[error("this app takes {expected}, found {found}")]
+    InputKind {
+        /// What was given.
+        found: &'static str,
+        /// What the app takes.
+        expected: &'static str,
     },
 
     // What a vendor declares.
@@ -299,6 +312,87 @@ pub enum Error {
         dtype: DType,
     },
 
+    /// A step has a name that is not plain, or that another step has.
+    #[error("{at} is named {name:?}: {why}")]
+    StepName {
+        /// Which of the steps.
+        at: String,
+        /// Name found.
+        name: String,
+        /// Rule broken.
+        why: &'static str,
+    },
+    /// A step refers to a value or a model that does not exist.
+    #[error("{at} refers to {name:?}, expected one of {expected:?}")]
+    UnknownName {
+        /// Where in the step.
+        at: &'static str,
+        /// Name found.
+        name: String,
+        /// Names that exist there.
+        expected: Vec<String>,
+    },
+    /// A stage or a step gets another kind of value than it takes.
+    #[error("{at} takes {expected}, and gets {found}")]
+    ValueKind {
+        /// Which stage or field.
+        at: String,
+        /// Kind that reaches it.
+        found: String,
+        /// Kinds that it takes.
+        expected: &'static str,
+    },
+    /// What one step makes does not fit the model of the next.
+    #[error("{from} makes {found}, input {input:?} of model {model:?} takes {expected}")]
+    Join {
+        /// The step before.
+        from: String,
+        /// Type and shape that it makes.
+        found: String,
+        /// The model.
+        model: String,
+        /// Its input.
+        input: String,
+        /// Type and shape that it takes.
+        expected: String,
+    },
+    /// A stage names an output that the model does not have.
+    #[error("{at} names output {name:?}, the model has {expected:?}")]
+    UnknownOutput {
+        /// Where.
+        at: String,
+        /// Name found.
+        name: String,
+        /// Names of the model's outputs.
+        expected: Vec<String>,
+    },
+    /// An output has not the shape that a stage reads.
+    #[error("{at} reads {expected}, output {output:?} has shape {shape}")]
+    OutputShape {
+        /// Which stage.
+        at: String,
+        /// Name of the output.
+        output: String,
+        /// Shape of the output.
+        shape: String,
+        /// Shape that it reads.
+        expected: String,
+    },
+    /// A pipeline of several steps was asked for what only one of a single step and model has.
+    #[error("the pipeline has {steps} steps: it has no single model input or output")]
+    SeveralSteps {
+        /// How many.
+        steps: usize,
+    },
+    /// Something is wrong in one of several steps; code and hint are its own.
+    #[error("in step {step}: {source}")]
+    Step {
+        /// Name of the step.
+        step: String,
+        /// What is wrong.
+        source: Box<Error>,
+    },
+
     // What the engine returns.
     /// The model returned another number of tensors than it declares.
     #[error("the model returned {found} tensors, it declares {expected} outputs")]
@@ -323,134 +417,14 @@ pub enum Error {
     Tensor(#[from] tilemark_model::Error),
 }
 
-/// Every code of this crate with a one-line summary, in order.
-pub const CODES: &[(&str, &str)] = &[
-    ("TM0301", "the bytes are no JPEG, PNG, BMP or WebP picture"),
-    ("TM0302", "the encoded picture has too many bytes"),
-    ("TM0303", "the picture has too many pixels"),
-    ("TM0304", "the picture is damaged, cut short, or of an unsupported variant"),
-    ("TM0305", "width, height and number of bytes of a picture disagree"),
-    ("TM0306", "the picture is smaller than what is cut out of it"),
-    ("TM0307", "the .npy file is malformed"),
-    ("TM0308", "the .npy file holds an unsupported element type"),
-    ("TM0309", "the .npy file's length disagrees with its header, or exceeds the limit"),
-    ("TM0310", "a tensor was given for an input that the model does not have"),
-    ("TM0311", "a model input got no tensor"),
-    ("TM0312", "an input tensor has the wrong shape"),
-    ("TM0313", "an input tensor has the wrong element type"),
-    ("TM0314", "a picture was given to an app that takes tensors"),
-    ("TM0320", "a file name in the pipeline is not a plain relative path"),
-    ("TM0321", "a file that the pipeline refers to is missing"),
-    ("TM0322", "a field of a stage is out of range"),
-    ("TM0323", "a stage stands where it has no meaning"),
-    ("TM0324", "too many stages"),
-    ("TM0325", "a picture input needs a model with one input"),
-    ("TM0326", "the model's input has not the shape of a picture with these channels"),
-    ("TM0327", "the model's input shape does not tell NCHW from NHWC"),
-    ("TM0328", "the stages make pictures of another size than the model takes"),
-    ("TM0329", "the model's input type cannot hold pixels"),
-    ("TM0330", "a quantization is out of range"),
-    ("TM0331", "the labels file is malformed"),
-    ("TM0332", "the number of labels is not the number of classes"),
-    ("TM0333", "a score stage needs a model with one output"),
-    ("TM0334", "a score stage needs one score per class"),
-    ("TM0335", "a score stage needs f32 or quantized values"),
-    ("TM0340", "the model returned another number of tensors than declared"),
-    ("TM0341", "the model returned another tensor than declared"),
-    ("TM0350", "a tensor could not be made"),
-];
-
 impl Error {
-    /// The stable code, for scripts and for `docs/errors.md`.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotAnImage { .. } => "TM0301",
-            Self::EncodedTooLarge { .. } => "TM0302",
-            Self::ImageTooLarge { .. } => "TM0303",
-            Self::Decode { .. } => "TM0304",
-            Self::PixelCount { .. } => "TM0305",
-            Self::TooSmallToCrop { .. } => "TM0306",
-            Self::Npy { .. } => "TM0307",
-            Self::NpyType { .. } => "TM0308",
-            Self::NpyLength { .. } => "TM0309",
-            Self::UnknownInput { .. } => "TM0310",
-            Self::MissingInput { .. } => "TM0311",
-            Self::InputShape { .. } => "TM0312",
-            Self::InputType { .. } => "TM0313",
-            Self::TakesTensors { .. } => "TM0314",
-            Self::FileName { .. } => "TM0320",
-            Self::MissingFile { .. } => "TM0321",
-            Self::Value { .. } => "TM0322",
-            Self::StageOrder { .. } => "TM0323",
-            Self::TooManyStages { .. } => "TM0324",
-            Self::ImageInputs { .. } => "TM0325",
-            Self::ImageShape { .. } => "TM0326",
-            Self::AmbiguousLayout { .. } => "TM0327",
-            Self::ImageSize { .. } => "TM0328",
-            Self::ImageType { .. } => "TM0329",
-            Self::Quantization { .. } => "TM0330",
-            Self::Labels { .. } => "TM0331",
-            Self::LabelCount { .. } => "TM0332",
-            Self::ScoreOutputs { .. } => "TM0333",
-            Self::ScoreShape { .. } => "TM0334",
-            Self::ScoreType { .. } => "TM0335",
-            Self::OutputCount { .. } => "TM0340",
-            Self::OutputMismatch { .. } => "TM0341",
-            Self::Tensor(_) => "TM0350",
-        }
-    }
-
     /// Whether what the user brought is at fault (a picture, a tensor) rather than the app or the engine.
     pub fn is_input(&self) -> bool {
         self.code() < "TM0320"
     }
 
-    /// What to do next.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::NotAnImage { .. } => "give a JPEG, PNG, BMP or WebP file; convert other formats first",
-            Self::EncodedTooLarge { .. } => "save the picture smaller, or as JPEG, PNG or WebP",
-            Self::ImageTooLarge { .. } => "scale the picture down first, or declare a smaller size",
-            Self::Decode { .. } => {
-                "check that the file is complete; save it again as baseline JPEG or 8-bit PNG"
-            }
-            Self::PixelCount { .. } => {
-                "give rows from top to bottom, three bytes (red, green, blue) a pixel, no gaps"
-            }
-            Self::TooSmallToCrop { .. } => "give a larger picture; a vendor can put a resize before the crop",
-            Self::Npy { .. } | Self::NpyType { .. } => {
-                "write the array with numpy.save, without pickled objects"
-            }
-            Self::NpyLength { .. } => "check that the file is complete and was written by numpy.save",
-            Self::UnknownInput { .. } | Self::MissingInput { .. } => {
-                "give one tensor per input, by the names that `tilemark inspect` prints"
-            }
-            Self::InputShape { .. } => {
-                "reshape the array; the batch axis counts, add one of size 1 if it is missing"
-            }
-            Self::InputType { .. } => "convert the array (numpy: a.astype(...)) before it is saved",
-            Self::TakesTensors { .. } => "give tensors: --tensor NAME=FILE.npy",
-            Self::FileName { .. } => "use a relative path inside the app's folder, such as labels.txt",
-            Self::MissingFile { .. } => "put the file beside app.toml, or correct its name there",
-            Self::Value { .. } | Self::StageOrder { .. } | Self::TooManyStages { .. } => {
-                "correct app.toml; docs/pipeline.md lists every stage and its fields"
-            }
-            Self::ImageInputs { .. } => "leave [input] out, and the app takes raw tensors",
-            Self::ImageShape { .. } => "set channels to what the model takes: rgb or bgr for 3, gray for 1",
-            Self::AmbiguousLayout { .. } => "add layout = \"nchw\" or \"nhwc\" to image in [input]",
-            Self::ImageSize { .. } => "set width and height of the last resize or crop to the model's size",
-            Self::ImageType { .. } => {
-                "leave normalize out for plain u8 inputs; export the model with f32 inputs"
-            }
-            Self::Quantization { .. } => "export the model again; scales are positive and finite",
-            Self::Labels { .. } => "write UTF-8 text, one label a line, in the order of the classes",
-            Self::LabelCount { .. } => "give one line per class, in the order of the model's output",
-            Self::ScoreOutputs { .. } | Self::ScoreShape { .. } | Self::ScoreType { .. } => {
-                "leave softmax and top_k out, and the app returns raw tensors"
-            }
-            Self::OutputCount { .. } | Self::OutputMismatch { .. } | Self::Tensor(_) => {
-                "the app does not fit its own model: pack it again, and report this if it stays"
-            }
-        }
+    /// The same error, said of one of several steps.
+    pub(crate) fn in_step(self, step: &str) -> Self {
+        Self::Step { step: step.to_owned(), source: Box::new(self) }
     }
 }

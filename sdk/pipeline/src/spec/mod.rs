@@ -1,7 +1,16 @@
-//! The pipeline as a vendor declares it: `[input]`, `[[pre]]` and `[[post]]` of `app.toml`.
+//! The pipeline as a vendor declares it: `[input]`, and `[[pre]]` and `[[post]]` or several `[[step]]` of `app.toml`.
 //!
 //! Closed and bounded: no stage runs code, and each costs at most a constant per pixel or class. Unknown keys are
 //! errors, so that a misspelt option is never ignored.
+
+mod post;
+mod step;
+
+pub use post::{
+    Anchors, Ctc, Dequantize, Level, Mask, Nms, NmsKind, PostStage, Regions, Sigmoid, Softmax, Threshold, TopK, Turn,
+};
+pub(crate) use step::INPUT;
+pub use step::StepSpec;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +27,9 @@ pub struct Spec {
     pub pre: Vec<PreStage>,
     /// Steps from the model's outputs to a result, in order.
     pub post: Vec<PostStage>,
+    /// The steps of an app of several models; with these, `pre` and `post` stand in each of them instead.
+    #[serde(rename = "step", skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepSpec>,
 }
 
 /// `[input]`: what a user gives; raw tensors where nothing is declared.
@@ -85,6 +97,17 @@ pub enum PreStage {
     Normalize(Normalize),
 }
 
+impl PreStage {
+    /// The stage's name in `app.toml`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Resize(_) => "resize",
+            Self::Crop(_) => "crop",
+            Self::Normalize(_) => "normalize",
+        }
+    }
+}
+
 /// `resize = { width = 224, height = 224, mode = "bilinear", fit = "crop" }`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -102,6 +125,9 @@ pub struct Resize {
     /// Colour (red, green, blue) around a letterboxed picture; black if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pad: Option<[u8; 3]>,
+    /// Where a letterboxed picture lies.
+    #[serde(default, skip_serializing_if = "Align::is_default")]
+    pub align: Align,
 }
 
 /// How a resize makes new pixels.
@@ -132,6 +158,23 @@ pub enum Fit {
     Shortest,
 }
 
+/// Where a letterboxed picture lies on its canvas.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Align {
+    /// In the middle.
+    #[default]
+    Centre,
+    /// At the top left corner.
+    Start,
+}
+
+impl Align {
+    fn is_default(&self) -> bool {
+        *self == Self::Centre
+    }
+}
+
 /// `crop = { width = 224, height = 224 }`: the middle of the picture.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -157,37 +200,8 @@ pub struct Normalize {
     pub divide: f32,
 }
 
-/// One of `[[post]]`.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PostStage {
-    /// Quantized outputs to real numbers.
-    Dequantize(Dequantize),
-    /// Scores to probabilities.
-    Softmax(Softmax),
-    /// Scores to the best labels; the last stage.
-    TopK(TopK),
-}
-
-/// `dequantize = {}`: every quantized output becomes f32.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dequantize {}
-
-/// `softmax = {}`: probabilities from the model's only output, dequantized first where it is quantized.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Softmax {}
-
-/// `top_k = { k = 5, labels = "labels.txt" }`: the best scores with their names.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct TopK {
-    /// Labels returned.
-    pub k: u32,
-    /// Text file, one label a line, in the order of the classes.
-    pub labels: String,
-}
+/// The name of an app's only model where its pipeline is written without steps.
+pub const ONLY_MODEL: &str = "model";
 
 impl Spec {
     /// Whether a picture goes in; otherwise tensors do.
@@ -195,16 +209,35 @@ impl Spec {
         self.input.image.is_some()
     }
 
-    /// Names of the files that the pipeline refers to, in order, each checked to be a plain relative path.
+    /// The one form that pipelines have: `pre` and `post` without steps are one step around the only model.
+    ///
+    /// # Errors
+    /// [`Error::StageOrder`] for `pre` or `post` beside steps.
+    pub fn normalized(&self) -> Result<Vec<StepSpec>> {
+        if self.steps.is_empty() {
+            let (pre, post) = (self.pre.clone(), self.post.clone());
+            return Ok(vec![StepSpec { model: Some(ONLY_MODEL.to_owned()), pre, post, ..StepSpec::default() }]);
+        }
+        let stray = [("[[pre]]", self.pre.is_empty()), ("[[post]]", self.post.is_empty())];
+        match stray.into_iter().find(|(_, empty)| !empty) {
+            Some((at, _)) => Err(Error::StageOrder { at: at.to_owned(), why: "each [[step]] has stages of its own" }),
+            None => Ok(self.steps.clone()),
+        }
+    }
+
+    /// Names of the files that the pipeline refers to, in order, each once and checked to be a plain relative path.
     ///
     /// # Errors
     /// [`Error::FileName`] for a name that could leave the app's folder.
     pub fn resources(&self) -> Result<Vec<&str>> {
         let mut names = Vec::new();
-        for (i, stage) in self.post.iter().enumerate() {
-            if let PostStage::TopK(top_k) = stage {
-                check_file_name(&top_k.labels, || format!("post[{i}].top_k.labels"))?;
-                names.push(top_k.labels.as_str());
+        let lists = std::iter::once(&self.post).chain(self.steps.iter().map(|step| &step.post));
+        for (i, stage) in lists.flat_map(|list| list.iter().enumerate()) {
+            if let Some((field, name)) = stage.file() {
+                check_file_name(name, || format!("post[{i}].{}.{field}", stage.name()))?;
+                if !names.contains(&name) {
+                    names.push(name);
+                }
             }
         }
         Ok(names)

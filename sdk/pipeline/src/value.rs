@@ -1,0 +1,118 @@
+//! What steps make, and where on the user's picture it lies.
+
+use serde::Serialize;
+
+use crate::outcome::Label;
+
+/// A thing found on a picture.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Detection {
+    /// What it is.
+    pub label: String,
+    /// The model's score for it.
+    pub score: f32,
+    /// Left, top, right and bottom, in pixels of the user's picture.
+    #[serde(rename = "box")]
+    pub frame: [f32; 4],
+    /// Its key points (x, y), in the model's order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<[f32; 2]>,
+}
+
+/// A region of a picture, not necessarily upright.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Region {
+    /// The model's score for it.
+    pub score: f32,
+    /// Its corners (x, y) in pixels of the user's picture: top left, top right, bottom right, bottom left, as its content is
+    /// read.
+    pub quad: Quad,
+}
+
+/// Four corners, clockwise on the picture.
+pub type Quad = [[f32; 2]; 4];
+
+/// A line of text on a picture.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Line {
+    /// What is written.
+    pub text: String,
+    /// The mean score of its symbols.
+    pub score: f32,
+    /// The upright box around it: left, top, right and bottom.
+    #[serde(rename = "box")]
+    pub frame: [f32; 4],
+    /// Its corners, as in [`Region::quad`].
+    pub quad: Quad,
+}
+
+/// A picture that an app made: samples of one or three channels, rows from top to bottom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// 1 or 3.
+    pub channels: u32,
+    /// `width * height * channels` of them.
+    pub samples: Vec<u8>,
+}
+
+/// What the stages of a step make of a model's outputs.
+#[derive(Clone, Debug)]
+pub(crate) enum Made {
+    Labels(Vec<Label>),
+    Detections(Vec<Detection>),
+    Regions(Vec<Region>),
+    Lines(Vec<Line>),
+    /// Of one crop; `None` where nothing can be read.
+    Text(Option<(String, f32)>),
+    /// Whether one crop is upside down.
+    Turn(bool),
+    /// A mask, and the share of its pixels that each class has.
+    Mask(Picture, Vec<f64>),
+}
+
+/// The kind of a value, known before there is one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Image,
+    Tensors,
+    Labels,
+    Detections,
+    Regions,
+    Lines,
+    Text,
+    Turn,
+    Mask,
+}
+
+impl Kind {
+    /// The kind in words, for messages.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Image => "a picture",
+            Self::Tensors => "tensors",
+            Self::Labels => "labels",
+            Self::Detections => "detections",
+            Self::Regions => "regions",
+            Self::Lines => "lines of text",
+            Self::Text => "the text of one crop",
+            Self::Turn => "whether one crop is upside down",
+            Self::Mask => "a mask",
+        }
+    }
+}
+
+/// The upright box around four corners.
+pub(crate) fn around(quad: &Quad) -> [f32; 4] {
+    let least = |axis: usize| quad.iter().map(|corner| corner[axis]).fold(f32::INFINITY, f32::min);
+    let most = |axis: usize| quad.iter().map(|corner| corner[axis]).fold(f32::NEG_INFINITY, f32::max);
+    [least(0), least(1), most(0), most(1)]
+}
+
+/// The corners of an upright box.
+pub(crate) fn corners([left, top, right, bottom]: [f32; 4]) -> Quad {
+    [[left, top], [right, top], [right, bottom], [left, bottom]]
+}
