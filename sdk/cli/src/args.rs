@@ -326,6 +326,12 @@ pub(crate) struct Run {
     /// Write the model's outputs there as .npy files
     #[arg(long, value_name = "DIR")]
     pub(crate) tensors_out: Option<PathBuf>,
+    /// Write the pictures that the app makes there, such as masks, as PNG files
+    #[arg(long, value_name = "DIR")]
+    pub(crate) files_out: Option<PathBuf>,
+    /// Draw boxes, labels, text and masks on the picture, and write it there
+    #[arg(long, value_name = "FILE.PNG", conflicts_with = "tensor")]
+    pub(crate) draw: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

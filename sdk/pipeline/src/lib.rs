@@ -70,8 +70,8 @@ pub use pipeline::{Interfaces, Pipeline, Resources};
 pub use place::Place;
 pub use run::{Done, Given, Prepared, StageTime, Times};
 pub use spec::{
-    Align, Anchors, Channels, Crop, Ctc, Dequantize, Fit, ImageInput, InputSpec, Layout, Level, Mask, Mode, Nms,
-    NmsKind, Normalize, ONLY_MODEL, PostStage, PreStage, Regions, Resize, Sigmoid, Softmax, Spec, StepSpec, Threshold,
-    TopK, Turn,
+    Align, Anchors, Channels, Crop, Ctc, Dequantize, Fit, ImageInput, InputSpec, Layout, Level, Mask, Mode,
+    Nms, NmsKind, Normalize, ONLY_MODEL, PostStage, PreStage, Regions, Resize, Sigmoid, Softmax, Spec,
+    StepSpec, Threshold, TopK, Turn,
 };
 pub use value::{Detection, Line, Picture, Quad, Region};

@@ -49,6 +49,15 @@ pub struct Label {
 }
 
 impl Outcome {
+    /// Whether the stages made something of the model's outputs.
+    pub fn is_made(&self) -> bool {
+        self.labels.is_some()
+            || self.detections.is_some()
+            || self.regions.is_some()
+            || self.lines.is_some()
+            || !self.pictures.is_empty()
+    }
+
     /// The labels, best first; none where the pipeline has no `top_k`.
     pub fn labels(&self) -> &[Label] {
         self.labels.as_deref().unwrap_or_default()

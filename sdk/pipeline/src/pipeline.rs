@@ -165,6 +165,14 @@ impl Pipeline {
         self.finish(outputs, &place)
     }
 
+    /// Refuses a pipeline that is not [`Pipeline::is_single`].
+    ///
+    /// # Errors
+    /// [`Error::SeveralSteps`].
+    pub fn check_single(&self) -> Result<()> {
+        self.single().map(|_| ())
+    }
+
     fn single(&self) -> Result<&Step> {
         match self.steps.as_slice() {
             [step] if step.is_plain() => Ok(step),

@@ -123,7 +123,8 @@ impl Step {
         let from = (source.width, source.height);
         match &self.what {
             Geometry::Resize(resize) => {
-                let placed = fit(resize.fit, resize.align, from, (resize.width as usize, resize.height as usize));
+                let placed =
+                    fit(resize.fit, resize.align, from, (resize.width as usize, resize.height as usize));
                 // Only `shortest` can be too large here: a very long picture. The others have a declared size.
                 check_size(&format!("what pre[{}].resize makes", self.at), placed.size.0, placed.size.1)?;
                 let (width, height) = (placed.size.0 as usize, placed.size.1 as usize);

@@ -77,9 +77,8 @@ impl Rectangle {
 
     /// The upper left and the lower right corner of the upright box around it.
     pub(crate) fn bounds(&self) -> ([f64; 2], [f64; 2]) {
-        let reach = |axis: usize| {
-            self.half[0] * self.axes[0][axis].abs() + self.half[1] * self.axes[1][axis].abs()
-        };
+        let reach =
+            |axis: usize| self.half[0] * self.axes[0][axis].abs() + self.half[1] * self.axes[1][axis].abs();
         let (x, y) = (reach(0), reach(1));
         ([self.middle[0] - x, self.middle[1] - y], [self.middle[0] + x, self.middle[1] + y])
     }

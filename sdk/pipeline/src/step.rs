@@ -185,7 +185,8 @@ impl Step {
     /// The outputs of an earlier step in the order of this model's inputs, which fit as [`check_join`] has seen.
     fn joined(&self, value: Option<&Value>) -> Result<Vec<Tensor>> {
         let found = value.map_or(0, |value| value.outputs.len());
-        let outputs = value.into_iter().flat_map(|value| value.outputs.iter().map(|(_, tensor)| tensor.clone()));
+        let outputs =
+            value.into_iter().flat_map(|value| value.outputs.iter().map(|(_, tensor)| tensor.clone()));
         if found != self.interface.inputs.len() {
             return Err(Error::OutputCount { expected: self.interface.inputs.len(), found });
         }
@@ -217,7 +218,8 @@ struct Item {
 fn items(value: Option<&Value>) -> Vec<Item> {
     match value.and_then(|value| value.made.as_ref()) {
         Some(Made::Detections(found)) => {
-            let item = |d: &Detection| Item { quad: corners(d.frame), score: d.score, detection: Some(d.clone()) };
+            let item =
+                |d: &Detection| Item { quad: corners(d.frame), score: d.score, detection: Some(d.clone()) };
             found.iter().map(item).collect()
         }
         Some(Made::Regions(found)) => {
@@ -333,7 +335,8 @@ fn source(of: &str, before: &[Step]) -> Result<Source> {
 }
 
 fn boxes_of(name: &str, before: &[Step]) -> Result<usize> {
-    let i = before.iter().position(|step| step.name == name).ok_or_else(|| unknown("for_each", name, before))?;
+    let i =
+        before.iter().position(|step| step.name == name).ok_or_else(|| unknown("for_each", name, before))?;
     match before[i].makes {
         Kind::Detections | Kind::Regions => Ok(i),
         other => Err(Error::ValueKind {
@@ -372,9 +375,11 @@ fn check_join(from: &Step, model: &str, interface: &Interface) -> Result<()> {
     for (i, input) in interface.inputs.iter().enumerate() {
         let Some(output) = outputs.get(i) else { return Err(join("nothing".to_owned(), input)) };
         let fits = output.shape.len() == input.shape.len()
-            && output.shape.iter().zip(&input.shape).all(|(made, taken)| {
-                made.is_none() || taken.is_none() || made == taken
-            });
+            && output
+                .shape
+                .iter()
+                .zip(&input.shape)
+                .all(|(made, taken)| made.is_none() || taken.is_none() || made == taken);
         let real = |info: &TensorInfo| info.dtype == tilemark_model::DType::F32 || info.quant.is_some();
         if !fits || !(output.dtype == input.dtype || (real(output) && real(input))) {
             return Err(join(format!("{} {}", output.dtype, output.shape_text()), input));

@@ -1,7 +1,10 @@
 //! What steps make, and where on the user's picture it lies.
 
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
 use serde::Serialize;
 
+use crate::error::{Error, Result};
 use crate::outcome::Label;
 
 /// A thing found on a picture.
@@ -57,6 +60,30 @@ pub struct Picture {
     pub channels: u32,
     /// `width * height * channels` of them.
     pub samples: Vec<u8>,
+}
+
+impl Picture {
+    /// The picture as a PNG file.
+    ///
+    /// # Errors
+    /// [`Error::PictureSamples`] if there are not as many samples as its size says, or neither one nor three channels.
+    pub fn png(&self) -> Result<Vec<u8>> {
+        let Self { width, height, channels, ref samples } = *self;
+        let expected = u64::from(width) * u64::from(height) * u64::from(channels);
+        let colour = match channels {
+            1 => ExtendedColorType::L8,
+            _ => ExtendedColorType::Rgb8,
+        };
+        let fits = matches!(channels, 1 | 3) && expected == samples.len() as u64 && expected > 0;
+        let wrong = |message: String| Error::PictureSamples { width, height, channels, message };
+        if !fits {
+            return Err(wrong(format!("{} samples were found", samples.len())));
+        }
+        let mut bytes = Vec::new();
+        let written = PngEncoder::new(&mut bytes).write_image(samples, width, height, colour);
+        written.map_err(|error| wrong(error.to_string()))?;
+        Ok(bytes)
+    }
 }
 
 /// What the stages of a step make of a model's outputs.

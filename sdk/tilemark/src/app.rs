@@ -11,7 +11,7 @@ use tilemark_model::{Graph, Tensor, shape};
 use tilemark_pipeline::Pipeline;
 
 use crate::batch;
-use crate::contents;
+use crate::contents::{self, AppModel};
 use crate::devices::DeviceCache;
 use crate::error::Error;
 use crate::fleet::Fleet;
@@ -79,7 +79,8 @@ pub struct App {
 #[derive(Debug)]
 pub(crate) struct Parts {
     bundle: Bundle,
-    graph: Arc<Graph>,
+    /// At least one, in the order in which the steps use them.
+    models: Vec<AppModel>,
     pipeline: Pipeline,
     golden: Vec<Golden>,
 }
@@ -122,12 +123,12 @@ impl App {
     /// [`Error::Bundle`], [`Error::Model`] or [`Error::Pipeline`] if a blob is missing or invalid, and
     /// [`Error::CeilingExceeded`] if the graph does more than its manifest declares.
     pub fn from_bundle(bundle: Bundle) -> Result<Self, Error> {
-        let graph = contents::read_graph(&bundle)?;
-        let interface = contents::interface(&graph)?;
         let spec = contents::read_pipeline(&bundle)?;
-        let pipeline = Pipeline::new(spec, interface, &contents::read_resources(&bundle))?;
+        let models = contents::read_models(&bundle, &spec)?;
+        let interfaces = contents::interfaces(&models)?;
+        let pipeline = Pipeline::new(spec, interfaces, &contents::read_resources(&bundle))?;
         let golden = golden::read(&bundle)?;
-        let parts = Parts { bundle, graph: Arc::new(graph), pipeline, golden };
+        let parts = Parts { bundle, models, pipeline, golden };
         let app = Self { parts: Arc::new(parts), tuning: None, devices: None, license: None };
         app.check_macs()?;
         Ok(app)
@@ -167,17 +168,30 @@ impl App {
     /// # Errors
     /// Those of [`App::session`].
     pub fn compile(&self, device: &Device) -> Result<CompiledApp, Error> {
-        let graph = self.parts.graph.clone();
         let device = &self.keeping(device);
-        let compiled = match &self.tuning {
-            Some(cache) => {
-                Compiled::tuned(graph, device, Arc::new(cache.store(self.graph_digest(), device)))?
-            }
-            None => Compiled::new(graph, device)?,
-        };
-        let arena = compiled.plan(&shape::declared(&self.parts.graph, 1))?.arena_bytes() as u64;
+        let compiled = self
+            .parts
+            .models
+            .iter()
+            .map(|model| self.compile_model(model, device))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut arena = 0;
+        for (model, compiled) in self.parts.models.iter().zip(&compiled) {
+            arena += compiled.plan(&shape::declared(&model.graph, 1))?.arena_bytes() as u64;
+        }
         self.check_ceiling("bytes of activations", arena, self.manifest().limits.max_arena_bytes)?;
         Ok(CompiledApp { app: self.clone(), compiled })
+    }
+
+    fn compile_model(&self, model: &AppModel, device: &Device) -> Result<Compiled, Error> {
+        let graph = model.graph.clone();
+        Ok(match &self.tuning {
+            Some(cache) => {
+                let digest = self.graph_digest(&model.name);
+                Compiled::tuned(graph, device, Arc::new(cache.store(digest, device)))?
+            }
+            None => Compiled::new(graph, device)?,
+        })
     }
 
     /// The best device of this machine that gives the golden vectors' bits: a graphics processor, or else the host. Loads the
@@ -245,9 +259,14 @@ impl App {
         self.license.as_deref()
     }
 
-    /// The integer program.
+    /// The integer program: of several, that of the first step.
     pub fn graph(&self) -> &Arc<Graph> {
-        &self.parts.graph
+        &self.parts.models[0].graph // a pipeline has at least one step, and a step has a model
+    }
+
+    /// All of them by name, in the order in which the steps use them. The model of an app without steps is named `model`.
+    pub fn models(&self) -> impl ExactSizeIterator<Item = (&str, &Arc<Graph>)> {
+        self.parts.models.iter().map(|model| (model.name.as_str(), &model.graph))
     }
 
     /// The declared stages around it.
@@ -255,10 +274,10 @@ impl App {
         &self.parts.pipeline
     }
 
-    /// The SHA-256 of the encoded graph, which knows every shape and no weight.
-    fn graph_digest(&self) -> Digest {
-        let blobs = &self.manifest().blobs;
-        let graph = blobs.iter().find(|blob| blob.name == contents::GRAPH);
+    /// The SHA-256 of a model's encoded graph, which knows every shape and no weight.
+    fn graph_digest(&self, model: &str) -> Digest {
+        let (blobs, name) = (&self.manifest().blobs, contents::blob_of(contents::GRAPH, model));
+        let graph = blobs.iter().find(|blob| blob.name == name);
         graph.map_or(self.identity(), |blob| blob.sha256)
     }
 
@@ -267,7 +286,8 @@ impl App {
         Self { license: None, ..self.clone() }
     }
 
-    /// Counts the inferences that a run on these inputs makes, one for each row of a batch, or refuses them.
+    /// Counts the inferences that a run on these inputs of the first model makes, one for each row of a batch, or refuses them.
+    /// All models of an app together make one inference.
     pub(crate) fn admit(&self, inputs: &[Tensor]) -> Result<(), Error> {
         let Some(license) = &self.license else { return Ok(()) };
         let rows = inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(1);
@@ -298,9 +318,11 @@ impl App {
     }
 
     fn check_macs(&self) -> Result<(), Error> {
-        let graph = self.graph();
-        let shapes = shape::infer(graph, &shape::declared(graph, 1))?;
-        let macs = graph.nodes.iter().map(|node| shape::macs(node, &shapes)).sum();
+        let mut macs = 0;
+        for (_, graph) in self.models() {
+            let shapes = shape::infer(graph, &shape::declared(graph, 1))?;
+            macs += graph.nodes.iter().map(|node| shape::macs(node, &shapes)).sum::<u64>();
+        }
         self.check_ceiling("multiply-accumulates", macs, self.manifest().limits.max_macs)
     }
 
@@ -330,7 +352,8 @@ pub struct Choice {
 #[derive(Clone, Debug)]
 pub struct CompiledApp {
     app: App,
-    compiled: Compiled,
+    /// One for each of the app's models.
+    compiled: Vec<Compiled>,
 }
 
 impl CompiledApp {
@@ -339,14 +362,16 @@ impl CompiledApp {
     /// # Errors
     /// [`Error::Engine`] if its threads cannot be started.
     pub fn session(&self) -> Result<Session, Error> {
-        Ok(Session::new(self.app.clone(), self.compiled.session()?))
+        let engines = self.compiled.iter().map(Compiled::session).collect::<Result<Vec<_>, _>>()?;
+        Ok(Session::new(self.app.clone(), engines))
     }
 
-    /// One-thread sessions for all threads of the device: many inputs at once.
+    /// One-thread sessions for all threads of the device: many inputs at once. For apps of one step.
     ///
     /// # Errors
-    /// [`Error::Engine`] if its threads cannot be started.
+    /// [`Error::Engine`] if its threads cannot be started, [`Error::Pipeline`] for an app of several steps.
     pub fn fleet(&self) -> Result<Fleet, Error> {
-        Ok(Fleet::new(self.app.clone(), self.compiled.fleet()?))
+        self.app.pipeline().check_single()?;
+        Ok(Fleet::new(self.app.clone(), self.compiled[0].fleet()?)) // as many as models
     }
 }

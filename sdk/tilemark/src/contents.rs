@@ -1,15 +1,18 @@
 //! What an app's bundle holds and under which names.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use tilemark_bundle::{Bundle, codec};
 use tilemark_model::graph::Dim;
 use tilemark_model::{Graph, Port, Tensor, shape};
-use tilemark_pipeline::{Interface, Resources, Spec, TensorInfo};
+use tilemark_pipeline::{Interface, Interfaces, ONLY_MODEL, Resources, Spec, TensorInfo};
 
 use crate::error::Error;
 
-/// The graph, encoded by [`codec`].
+/// The graph, encoded by [`codec`]; of an app of steps, `graph/NAME` for each model.
 pub(crate) const GRAPH: &str = "graph";
-/// Bytes of the graph's constants.
+/// Bytes of the graph's constants, named likewise.
 pub(crate) const WEIGHTS: &str = "weights";
 /// The pipeline's [`Spec`] as JSON.
 pub(crate) const PIPELINE: &str = "pipeline.json";
@@ -25,9 +28,41 @@ pub(crate) fn encode_pipeline(spec: &Spec) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(spec).map_err(|source| Error::Contents { what: PIPELINE, reason: source.to_string() })
 }
 
-pub(crate) fn read_graph(bundle: &Bundle) -> Result<Graph, Error> {
-    let graph: Graph = codec::decode(bundle.blob(GRAPH)?)?;
-    Ok(graph.with_weights(bundle.shared_blob(WEIGHTS)?)?)
+/// One model of an app.
+#[derive(Debug)]
+pub(crate) struct AppModel {
+    pub(crate) name: String,
+    pub(crate) graph: Arc<Graph>,
+}
+
+/// The names of an app's models, in the order in which its steps first use them.
+pub(crate) fn model_names(spec: &Spec) -> Result<Vec<String>, Error> {
+    let mut names: Vec<String> = Vec::new();
+    for name in spec.normalized()?.into_iter().filter_map(|step| step.model) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// The name of a model's blob: an app without steps has one model, whose blobs need no name of their own.
+pub(crate) fn blob_of(kind: &'static str, model: &str) -> Cow<'static, str> {
+    if model == ONLY_MODEL { kind.into() } else { format!("{kind}/{model}").into() }
+}
+
+pub(crate) fn read_models(bundle: &Bundle, spec: &Spec) -> Result<Vec<AppModel>, Error> {
+    let model = |name: String| {
+        let graph: Graph = codec::decode(bundle.blob(&blob_of(GRAPH, &name))?)?;
+        let graph = Arc::new(graph.with_weights(bundle.shared_blob(&blob_of(WEIGHTS, &name))?)?);
+        Ok(AppModel { name, graph })
+    };
+    model_names(spec)?.into_iter().map(model).collect()
+}
+
+/// The ends of all of them.
+pub(crate) fn interfaces(models: &[AppModel]) -> Result<Interfaces, Error> {
+    models.iter().map(|model| Ok((model.name.clone(), interface(&model.graph)?))).collect()
 }
 
 pub(crate) fn read_pipeline(bundle: &Bundle) -> Result<Spec, Error> {

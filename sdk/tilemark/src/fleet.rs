@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::error::Error;
 use crate::input::Input;
 use crate::output::{Milliseconds, Output};
-use crate::session::{finish, prepare_input};
+use crate::session::{finish, prepare};
 
 /// A compiled app that runs as many inputs at once as the device has threads, each on one of them: more inputs a second
 /// than a [`crate::Session`], each of them later.
@@ -29,17 +29,18 @@ impl Fleet {
     pub fn run_many(&mut self, inputs: Vec<Input>) -> Result<Vec<Output>, Error> {
         let count = inputs.len().max(1) as f64;
         let start = Instant::now();
-        let requests =
-            inputs.into_iter().map(|input| prepare_input(&self.app, input)).collect::<Result<Vec<_>, _>>()?;
+        let prepared = inputs.iter().map(|input| prepare(&self.app, input)).collect::<Result<Vec<_>, _>>()?;
+        let (requests, places): (Vec<_>, Vec<_>) =
+            prepared.into_iter().map(|prepared| (prepared.tensors, prepared.place)).unzip();
         requests.iter().try_for_each(|request| self.app.admit(request))?;
         let infer = Instant::now();
         let answers = self.engine.run_many(&requests)?;
         let post = Instant::now();
-        let results =
-            answers.iter().map(|outputs| finish(&self.app, outputs)).collect::<Result<Vec<_>, _>>()?;
+        let results = answers.iter().zip(&places).map(|(outputs, place)| finish(&self.app, outputs, place));
+        let results = results.collect::<Result<Vec<_>, _>>()?;
         let share = |from: Instant, to: Instant| (to - from).as_secs_f64() * 1e3 / count;
         let end = Instant::now();
         let ms = Milliseconds { pre: share(start, infer), infer: share(infer, post), post: share(post, end) };
-        Ok(results.into_iter().map(|(tensors, outcome)| Output { outcome, tensors, ms }).collect())
+        Ok(results.into_iter().map(|(tensors, outcome)| Output::new(outcome, tensors, ms)).collect())
     }
 }

@@ -1,24 +1,28 @@
-//! Golden vectors: inputs with the SHA-256 of every tensor that the reference interpreter computed from them. They are
-//! inside the signature, so a replay shows on the user's own device that it gives the bits the vendor recorded.
+//! Golden vectors: inputs with the SHA-256 of every tensor that the reference interpreter computed from them, model by model
+//! in the order in which the pipeline ran them, and of the result. They are inside the signature, so a replay shows on the user's own device that it gives the bits the vendor recorded.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use tilemark_bundle::{Bundle, Digest, codec, sha256};
 use tilemark_engine::Device;
-use tilemark_model::{Data, Graph, Tensor, reference};
+use tilemark_model::{Data, Tensor, ValueId, reference};
 use tilemark_pipeline::{Image, Outcome, Pipeline, npy};
 
 use crate::app::App;
-use crate::contents::{GOLDEN, declared};
+use crate::contents::{AppModel, GOLDEN, declared};
 use crate::error::Error;
 use crate::input::{Input, Kind};
+use crate::session::given_to;
 
 /// Version of a record; a reader refuses any other.
-const RECORD_SCHEMA: u16 = 1;
+const RECORD_SCHEMA: u16 = 2;
 /// Most golden vectors in a bundle: a replay must stay a matter of seconds.
 pub(crate) const MAX_VECTORS: usize = 64;
+/// Most runs of models in one vector, for the same reason: one for each line of a page of text.
+const MAX_RUNS: usize = 256;
 
 /// One golden vector of a bundle. Its input is decoded when it is used: few runs replay, and pictures are large.
 #[derive(Debug)]
@@ -34,12 +38,21 @@ struct Record {
     schema: u16,
     /// Names of the input tensors; empty where the input is a picture.
     tensors: Vec<String>,
-    /// The model's inputs, after pre-processing.
-    inputs: Vec<Digest>,
-    /// Every tensor of the graph by name, in execution order.
-    values: Vec<(String, Digest)>,
-    /// The pipeline's result as JSON.
+    /// What the models computed, run by run: one whose step cuts out crops runs once for each.
+    runs: Vec<ModelRun>,
+    /// The pipeline's result as JSON, and the pictures that it made.
     outcome: Digest,
+}
+
+/// One run of one model.
+#[derive(Debug, Deserialize, Serialize)]
+struct ModelRun {
+    /// Its position among the app's models.
+    model: u32,
+    /// Its inputs, after pre-processing.
+    inputs: Vec<Digest>,
+    /// Every tensor of its graph by name, in execution order.
+    values: Vec<(String, Digest)>,
 }
 
 /// What a replay found.
@@ -128,37 +141,46 @@ impl Golden {
     }
 }
 
-/// Runs the reference on `input` and returns the blobs of golden vector `index`.
+/// Runs the pipeline on `input` with the reference and returns the blobs of golden vector `index`.
 pub(crate) fn record(
     index: usize,
     input: &Input,
-    graph: &Graph,
+    models: &[AppModel],
     pipeline: &Pipeline,
 ) -> Result<Vec<(String, Vec<u8>)>, Error> {
     let folder = format!("{GOLDEN}{index}/");
     let mut blobs = Vec::new();
-    let (names, inputs) = match &input.0 {
+    let names = match &input.0 {
         Kind::Image(image) => {
             let shape = [image.height() as usize, image.width() as usize, 3];
-            blobs.push((
-                format!("{folder}image.npy"),
-                npy::write(&Tensor::u8(shape, image.pixels().to_vec())?),
-            ));
-            (Vec::new(), pipeline.pre_image(image)?)
+            let pixels = npy::write(&Tensor::u8(shape, image.pixels().to_vec())?);
+            blobs.push((format!("{folder}image.npy"), pixels));
+            Vec::new()
         }
         Kind::Tensors(tensors) => {
             let each = tensors.values().enumerate();
             blobs.extend(each.map(|(i, tensor)| (format!("{folder}input.{i}.npy"), npy::write(tensor))));
-            (tensors.keys().cloned().collect(), pipeline.interface().arrange(tensors.clone())?)
+            tensors.keys().cloned().collect()
         }
     };
-    let digests = inputs.iter().map(digest).collect();
-    let mut values = Vec::with_capacity(graph.values.len());
-    let outputs = reference::run_observed(graph, inputs, |id, tensor| {
-        values.push((graph.value(id).name.clone(), digest(tensor)));
+    let mut runs = Vec::new();
+    let done = pipeline.run(&given_to(pipeline, input)?, |name, inputs| {
+        let none = || Error::Contents { what: "graph", reason: format!("there is none of model {name}") };
+        let model = models.iter().position(|model| model.name == name).ok_or_else(none)?;
+        let (graph, inputs_seen) = (&models[model].graph, inputs.iter().map(digest).collect());
+        let mut values = Vec::with_capacity(graph.values.len());
+        let outputs = reference::run_observed(graph, inputs, |id, tensor| {
+            values.push((graph.value(id).name.clone(), digest(tensor)));
+        })?;
+        if runs.len() == MAX_RUNS {
+            let reason = format!("golden input {index} makes the models run more than {MAX_RUNS} times");
+            return Err(Error::Contents { what: "golden vectors", reason });
+        }
+        runs.push(ModelRun { model: model as u32, inputs: inputs_seen, values }); // at most a few
+        declared(graph, &outputs)
     })?;
-    let outcome = outcome_digest(&pipeline.post(declared(graph, &outputs)?)?)?;
-    let record = Record { schema: RECORD_SCHEMA, tensors: names, inputs: digests, values, outcome };
+    let outcome = outcome_digest(&done.outcome)?;
+    let record = Record { schema: RECORD_SCHEMA, tensors: names, runs, outcome };
     blobs.push((format!("{folder}record"), codec::encode(&record)?));
     Ok(blobs)
 }
@@ -193,7 +215,7 @@ pub(crate) fn replay(app: &App, device: &Device) -> Result<Replay, Error> {
     };
     for (vector, golden) in app.golden().iter().enumerate() {
         replay.vectors += 1;
-        replay.tensors_recorded += golden.record.values.len();
+        replay.tensors_recorded += golden.record.runs.iter().map(|run| run.values.len()).sum::<usize>();
         let found = replay_one(app, &mut session, golden, &mut replay.tensors_compared)?;
         replay.divergence = found.map(|(tensor, element)| Divergence { vector, tensor, element });
         if replay.divergence.is_some() {
@@ -206,39 +228,116 @@ pub(crate) fn replay(app: &App, device: &Device) -> Result<Replay, Error> {
 /// The first tensor that differs, and its first differing element.
 type Difference = Option<(String, Option<String>)>;
 
+/// Why a replay ended early.
+enum Stop {
+    Differs(String, Option<String>),
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 fn replay_one(
     app: &App,
     session: &mut crate::Session,
     golden: &Golden,
     compared: &mut usize,
 ) -> Result<Difference, Error> {
-    let graph = app.graph();
-    let record = &golden.record;
-    let inputs = session.prepare_input(golden.input(app.bundle())?)?;
-    if let Some(i) = (0..inputs.len()).find(|&i| record.inputs.get(i) != Some(&digest(&inputs[i]))) {
-        return Ok(Some((graph.inputs[i].name.clone(), None)));
-    }
-    let expected: BTreeMap<&str, &Digest> =
-        record.values.iter().map(|(name, hash)| (name.as_str(), hash)).collect();
-    let mut differs = None;
-    let outputs = session.run_observed(&inputs, |id, tensor| {
-        *compared += 1;
-        if differs.is_none() && expected.get(graph.value(id).name.as_str()) != Some(&&digest(tensor)) {
-            differs = Some((id, tensor.clone()));
-        }
-    })?;
-    if let Some((id, found)) = differs {
+    let input = golden.input(app.bundle())?;
+    let names: Vec<&str> = app.models().map(|(name, _)| name).collect();
+    let comparison = RefCell::new(Comparison::new(&golden.record));
+    let tensor_name = |model: usize, tensor: &str| match names.len() {
+        1 => tensor.to_owned(),
+        _ => format!("{}/{tensor}", names[model]),
+    };
+    let ran = session.replay(
+        &input,
+        |model, inputs| comparison.borrow_mut().begin(app, model, inputs, &tensor_name),
+        |model, id, tensor| {
+            *compared += 1;
+            comparison.borrow_mut().see(app, model, id, tensor);
+        },
+    );
+    // A difference shows at the end of the run in which it is, before anything else is made of it.
+    let mut comparison = comparison.into_inner();
+    if let Some((model, id, found)) = comparison.differs.take() {
+        let (_, graph) = app.models().nth(model).ok_or_else(no_model)?;
         let mut right = None;
-        reference::run_observed(graph, inputs, |at, tensor| {
+        reference::run_observed(graph, std::mem::take(&mut comparison.inputs), |at, tensor| {
             if at == id {
                 right = Some(tensor.clone());
             }
         })?;
         let element = right.and_then(|right| first_difference(&right, &found));
-        return Ok(Some((graph.value(id).name.clone(), element)));
+        return Ok(Some((tensor_name(model, &graph.value(id).name), element)));
     }
-    let outcome = outcome_digest(&app.pipeline().post(declared(graph, &outputs)?)?)?;
-    Ok((outcome != record.outcome).then(|| ("result".to_owned(), None)))
+    match ran {
+        Err(Stop::Differs(tensor, element)) => Ok(Some((tensor, element))),
+        Err(Stop::Failed(error)) => Err(error),
+        Ok(done) => {
+            let same = comparison.runs == golden.record.runs.len()
+                && outcome_digest(&done.outcome)? == golden.record.outcome;
+            Ok((!same).then(|| ("result".to_owned(), None)))
+        }
+    }
+}
+
+fn no_model() -> Error {
+    Error::Contents { what: "golden vectors", reason: "they name a model that is not there".to_owned() }
+}
+
+/// A replay, run of a model by run of a model.
+struct Comparison<'a> {
+    record: &'a Record,
+    /// How many have begun.
+    runs: usize,
+    /// The inputs of the latest, and what was recorded of it, by name.
+    inputs: Vec<Tensor>,
+    expected: HashMap<&'a str, &'a Digest>,
+    /// The first tensor that differs, its model, and what was found.
+    differs: Option<(usize, ValueId, Tensor)>,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(record: &'a Record) -> Self {
+        Self { record, runs: 0, inputs: Vec::new(), expected: HashMap::new(), differs: None }
+    }
+
+    /// Before a model runs: it is the recorded one, with the recorded inputs.
+    fn begin(
+        &mut self,
+        app: &App,
+        model: usize,
+        inputs: &[Tensor],
+        tensor_name: &dyn Fn(usize, &str) -> String,
+    ) -> Result<(), Stop> {
+        if self.differs.is_some() {
+            return Err(Stop::Differs(String::new(), None)); // told by what differs
+        }
+        let Some(recorded) = self.record.runs.get(self.runs).filter(|run| run.model as usize == model) else {
+            return Err(Stop::Differs("result".to_owned(), None));
+        };
+        self.runs += 1;
+        let (_, graph) = app.models().nth(model).ok_or_else(no_model)?;
+        if let Some(i) = (0..inputs.len()).find(|&i| recorded.inputs.get(i) != Some(&digest(&inputs[i]))) {
+            let name = graph.inputs.get(i).map(|port| port.name.as_str()).unwrap_or_default();
+            return Err(Stop::Differs(tensor_name(model, name), None));
+        }
+        self.inputs = inputs.to_vec();
+        self.expected = recorded.values.iter().map(|(name, hash)| (name.as_str(), hash)).collect();
+        Ok(())
+    }
+
+    /// A tensor of the run that began last.
+    fn see(&mut self, app: &App, model: usize, id: ValueId, tensor: &Tensor) {
+        let Some((_, graph)) = app.models().nth(model).filter(|_| self.differs.is_none()) else { return };
+        if self.expected.get(graph.value(id).name.as_str()) != Some(&&digest(tensor)) {
+            self.differs = Some((model, id, tensor.clone()));
+        }
+    }
 }
 
 fn first_difference(expected: &Tensor, found: &Tensor) -> Option<String> {
@@ -256,9 +355,16 @@ fn digest(tensor: &Tensor) -> Digest {
     sha256(&tensor.to_bytes())
 }
 
+/// Of the result as JSON, and of the name, size and samples of each picture, in order of names.
 fn outcome_digest(outcome: &Outcome) -> Result<Digest, Error> {
     let json = serde_json::to_vec(outcome);
-    Ok(sha256(&json.map_err(|source| Error::Contents { what: "result", reason: source.to_string() })?))
+    let mut bytes = json.map_err(|source| Error::Contents { what: "result", reason: source.to_string() })?;
+    for (name, picture) in &outcome.pictures {
+        bytes.extend(name.as_bytes());
+        bytes.extend([picture.width, picture.height, picture.channels].iter().flat_map(|n| n.to_le_bytes()));
+        bytes.extend(&picture.samples);
+    }
+    Ok(sha256(&bytes))
 }
 
 /// The picture in an array of bytes `[height, width, 3]`.

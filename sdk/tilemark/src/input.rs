@@ -43,6 +43,14 @@ impl Input {
         Self(Kind::Image(image))
     }
 
+    /// The picture, where it is one.
+    pub fn picture(&self) -> Option<&Image> {
+        match &self.0 {
+            Kind::Image(image) => Some(image),
+            Kind::Tensors(_) => None,
+        }
+    }
+
     /// No tensors yet; add them with [`Input::tensor`] or [`Input::array`].
     pub fn tensors() -> Self {
         Self(Kind::Tensors(BTreeMap::new()))

@@ -69,7 +69,7 @@ pub use tilemark_engine::{
     Tuning, all_kernels, known_answer, peak_macs_per_second, survey,
 };
 pub use tilemark_model::{DType, Data, Graph, Quant, Tensor};
-pub use tilemark_pipeline::{Image, Label, Outcome, npy};
+pub use tilemark_pipeline::{Detection, Image, Label, Line, Outcome, Picture, Quad, Region, StageTime, npy};
 
 /// Importing and examining models, for tools.
 pub mod model {

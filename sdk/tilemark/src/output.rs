@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::ArrayViewD;
 use serde::Serialize;
 use tilemark_model::Tensor;
-use tilemark_pipeline::{Label, Outcome};
+use tilemark_pipeline::{Detection, Label, Line, Outcome, StageTime, Times};
 
 /// The result for one input.
 #[derive(Clone, Debug)]
@@ -13,6 +13,7 @@ pub struct Output {
     pub(crate) outcome: Outcome,
     pub(crate) tensors: BTreeMap<String, Tensor>,
     pub(crate) ms: Milliseconds,
+    pub(crate) times: Times,
 }
 
 /// Wall-clock milliseconds of the three parts of a run.
@@ -35,9 +36,24 @@ impl std::ops::AddAssign for Milliseconds {
 }
 
 impl Output {
+    /// A result whose stages were not measured one by one.
+    pub(crate) fn new(outcome: Outcome, tensors: BTreeMap<String, Tensor>, ms: Milliseconds) -> Self {
+        Self { outcome, tensors, ms, times: Times::default() }
+    }
+
     /// The named classes, best first; empty if the app has no such stage.
     pub fn labels(&self) -> &[Label] {
         self.outcome.labels()
+    }
+
+    /// What was found, best first; empty if the app has no such stage.
+    pub fn detections(&self) -> &[Detection] {
+        self.outcome.detections.as_deref().unwrap_or_default()
+    }
+
+    /// What is written, in reading order; empty if the app has no such stage.
+    pub fn lines(&self) -> &[Line] {
+        self.outcome.lines.as_deref().unwrap_or_default()
     }
 
     /// Everything that the app's pipeline produced.
@@ -45,7 +61,12 @@ impl Output {
         &self.outcome
     }
 
-    /// The model's outputs by name, as the model declares them (f32 where it dequantizes), before post-processing.
+    /// How long each stage took, in order; empty for inputs that ran as one batch.
+    pub fn stages(&self) -> &[StageTime] {
+        &self.times.0
+    }
+
+    /// The model's outputs by name (`STEP.NAME` where there are several steps), as the model declares them (f32 where it dequantizes), before post-processing.
     pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
         &self.tensors
     }

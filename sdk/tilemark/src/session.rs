@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use tilemark_bundle::OutputLevel;
 use tilemark_engine::Plan;
-use tilemark_model::{Tensor, ValueId, shape};
-use tilemark_pipeline::{Label, Outcome};
+use tilemark_model::{Graph, Tensor, ValueId, shape};
+use tilemark_pipeline::{Done, Given, Label, Outcome, Pipeline, Place, Prepared};
 
 use crate::app::App;
 use crate::batch;
@@ -21,23 +21,55 @@ use crate::output::{Milliseconds, Output};
 #[derive(Debug)]
 pub struct Session {
     app: App,
-    engine: tilemark_engine::Session,
+    /// One for each of the app's models, in their order.
+    engines: Vec<tilemark_engine::Session>,
 }
 
 impl Session {
-    pub(crate) fn new(app: App, engine: tilemark_engine::Session) -> Self {
-        Self { app, engine }
+    pub(crate) fn new(app: App, engines: Vec<tilemark_engine::Session>) -> Self {
+        Self { app, engines }
     }
 
-    /// Runs the whole app on one input: pre-processing, model, post-processing.
+    /// Runs the whole app on one input: pre-processing, models, post-processing.
     ///
     /// # Errors
     /// [`Error::Pipeline`] if the input does not fit the app, [`Error::Unlicensed`] if its grant does not allow another
     /// inference, [`Error::Engine`] if the device fails.
     pub fn run(&mut self, input: Input) -> Result<Output, Error> {
-        let start = Instant::now();
-        let inputs = self.prepare_input(input)?;
-        self.run_prepared(&inputs, ms(start, Instant::now()))
+        let given = given(&self.app, &input)?;
+        let (app, engines) = (&self.app, &mut self.engines);
+        let mut counted = false;
+        let done = app.pipeline().run(&given, |model, inputs| {
+            if !std::mem::replace(&mut counted, true) {
+                app.admit(&inputs)?; // what does not fit the app does not count
+            }
+            let (graph, engine) = find(app, engines, model)?;
+            declared(graph, &engine.run(&inputs)?)
+        })?;
+        let [pre, infer, post] = done.times.parts().map(|time| time.as_secs_f64() * 1e3);
+        let (tensors, outcome) = entitled(app, done.tensors, done.outcome)?;
+        Ok(Output { outcome, tensors, ms: Milliseconds { pre, infer, post }, times: done.times })
+    }
+
+    /// Runs the whole pipeline for a replay: `observe` sees every tensor that exists in memory on the way, with the position
+    /// of its model. Nothing is counted.
+    pub(crate) fn replay<E: From<Error> + From<tilemark_pipeline::Error>>(
+        &mut self,
+        input: &Input,
+        mut begin: impl FnMut(usize, &[Tensor]) -> Result<(), E>,
+        mut observe: impl FnMut(usize, ValueId, &Tensor),
+    ) -> Result<Done, E> {
+        let given = given(&self.app, input)?;
+        let (app, engines) = (&self.app, &mut self.engines);
+        app.pipeline().run(&given, |model, inputs| {
+            let position = app.models().position(|(name, _)| name == model).unwrap_or_default();
+            begin(position, &inputs)?;
+            let (graph, engine) = find(app, engines, model)?;
+            let outputs = engine
+                .run_observed(&inputs, |id, tensor| observe(position, id, tensor))
+                .map_err(Error::from)?;
+            Ok(declared(graph, &outputs)?)
+        })
     }
 
     /// Runs the whole app on several inputs. Where the model's batch axis is dynamic and the inputs have one shape the
@@ -46,41 +78,41 @@ impl Session {
     /// # Errors
     /// Those of [`Session::run`].
     pub fn run_batch(&mut self, inputs: Vec<Input>) -> Result<Vec<Output>, Error> {
-        if inputs.len() < 2 || !batch::is_dynamic(self.app.graph()) {
+        if inputs.len() < 2 || !self.app.pipeline().is_single() || !batch::is_dynamic(self.app.graph()) {
             return inputs.into_iter().map(|input| self.run(input)).collect();
         }
         let count = inputs.len();
         let start = Instant::now();
-        let each =
-            inputs.into_iter().map(|input| self.prepare_input(input)).collect::<Result<Vec<_>, _>>()?;
+        let prepared = inputs.iter().map(|input| prepare(&self.app, input)).collect::<Result<Vec<_>, _>>()?;
         let share = |from: Instant, to: Instant| ms(from, to) / count as f64;
+        let (each, places): (Vec<_>, Vec<_>) =
+            prepared.into_iter().map(|prepared| (prepared.tensors, prepared.place)).unzip();
         if !batch::is_uniform(&each) {
-            let pre = share(start, Instant::now());
-            return each.iter().map(|inputs| self.run_prepared(inputs, pre)).collect();
+            return inputs.into_iter().map(|input| self.run(input)).collect();
         }
         let stacked = batch::stack(each)?;
         self.app.admit(&stacked)?;
         let infer = Instant::now();
-        let outputs = self.engine.run(&stacked)?;
+        let outputs = self.engine()?.run(&stacked)?;
         let post = Instant::now();
         let mut results = Vec::with_capacity(count);
-        for outputs in batch::split(&outputs, count)? {
-            results.push(finish(&self.app, &outputs)?);
+        for (outputs, place) in batch::split(&outputs, count)?.iter().zip(&places) {
+            results.push(finish(&self.app, outputs, place)?);
         }
         let end = Instant::now();
         let ms = Milliseconds { pre: share(start, infer), infer: share(infer, post), post: share(post, end) };
-        Ok(results.into_iter().map(|(tensors, outcome)| Output { outcome, tensors, ms }).collect())
+        Ok(results.into_iter().map(|(tensors, outcome)| Output::new(outcome, tensors, ms)).collect())
     }
 
-    /// The tensors that the model gets for an input: pre-processing alone.
+    /// The tensors that the model gets for an input: pre-processing alone. For apps of one step.
     ///
     /// # Errors
-    /// [`Error::Pipeline`] if the input does not fit the app.
+    /// [`Error::Pipeline`] if the input does not fit the app, or the app has several steps.
     pub fn prepare_input(&self, input: Input) -> Result<Vec<Tensor>, Error> {
-        prepare_input(&self.app, input)
+        Ok(prepare(&self.app, &input)?.tensors)
     }
 
-    /// Runs the model alone, for those who measure or have their own stages: tensors in the model's order; integers
+    /// Runs the model alone, of an app of several the first step's, for those who measure or have their own stages: tensors in the model's order; integers
     /// where the model is quantized.
     ///
     /// # Errors
@@ -88,7 +120,7 @@ impl Session {
     /// it.
     pub fn run_tensors(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
         self.app.admit_raw(inputs)?;
-        Ok(self.engine.run(inputs)?)
+        Ok(self.engine()?.run(inputs)?)
     }
 
     /// [`Session::run_tensors`], showing every tensor that exists in memory on the way.
@@ -101,7 +133,7 @@ impl Session {
         observe: impl FnMut(ValueId, &Tensor),
     ) -> Result<Vec<Tensor>, Error> {
         self.app.admit_raw(inputs)?;
-        Ok(self.engine.run_observed(inputs, observe)?)
+        Ok(self.engine()?.run_observed(inputs, observe)?)
     }
 
     /// [`Session::run_tensors`], and how long each step of the plan took. Steps run one by one, so their sum is a little
@@ -111,16 +143,16 @@ impl Session {
     /// Those of [`Session::run_tensors`].
     pub fn run_timed(&mut self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Duration>), Error> {
         self.app.admit_raw(inputs)?;
-        Ok(self.engine.run_timed(inputs)?)
+        Ok(self.engine()?.run_timed(inputs)?)
     }
 
-    /// The plan for one input of the declared shape (dynamic axes 1).
+    /// The plan of the first step's model for one input of the declared shape (dynamic axes 1).
     ///
     /// # Errors
     /// [`Error::Engine`] if it cannot be made.
     pub fn plan(&mut self) -> Result<Arc<Plan>, Error> {
         let shapes = shape::declared(self.app.graph(), 1);
-        Ok(self.engine.prepare(&shapes)?)
+        Ok(self.engine()?.prepare(&shapes)?)
     }
 
     /// The app.
@@ -128,33 +160,56 @@ impl Session {
         &self.app
     }
 
-    /// Model and post-processing; `pre` is the time that the inputs took already.
-    fn run_prepared(&mut self, inputs: &[Tensor], pre: f64) -> Result<Output, Error> {
-        self.app.admit(inputs)?;
-        let infer = Instant::now();
-        let outputs = self.engine.run(inputs)?;
-        let post = Instant::now();
-        let (tensors, outcome) = finish(&self.app, &outputs)?;
-        let ms = Milliseconds { pre, infer: ms(infer, post), post: ms(post, Instant::now()) };
-        Ok(Output { outcome, tensors, ms })
+    /// The first step's.
+    fn engine(&mut self) -> Result<&mut tilemark_engine::Session, Error> {
+        let none = || Error::Contents { what: "graph", reason: "there is none".to_owned() };
+        self.engines.first_mut().ok_or_else(none)
     }
 }
 
-/// Pre-processing: the tensors that the model gets for an input.
-pub(crate) fn prepare_input(app: &App, input: Input) -> Result<Vec<Tensor>, Error> {
-    Ok(match input.0 {
-        Kind::Image(image) => app.pipeline().pre_image(&image)?,
-        Kind::Tensors(tensors) => app.pipeline().interface().arrange(tensors)?,
+/// A model of the app and its engine.
+fn find<'a>(
+    app: &'a App,
+    engines: &'a mut [tilemark_engine::Session],
+    model: &str,
+) -> Result<(&'a Graph, &'a mut tilemark_engine::Session), Error> {
+    let mut models = app.models().zip(engines).filter(|((name, _), _)| *name == model);
+    let none = || Error::Contents { what: "graph", reason: format!("there is none of model {model}") };
+    models.next().map(|((_, graph), engine)| (&**graph, engine)).ok_or_else(none)
+}
+
+/// An input as the pipeline takes it.
+pub(crate) fn given<'a>(app: &App, input: &'a Input) -> Result<Given<'a>, Error> {
+    given_to(app.pipeline(), input)
+}
+
+/// The same for a pipeline that is in no app yet.
+pub(crate) fn given_to<'a>(pipeline: &Pipeline, input: &'a Input) -> Result<Given<'a>, Error> {
+    Ok(match &input.0 {
+        Kind::Image(image) => Given::Image(image),
+        Kind::Tensors(tensors) => Given::Tensors(pipeline.interface().arrange(tensors.clone())?),
     })
 }
 
-/// Post-processing: the model's outputs by name, and what the pipeline makes of them.
-pub(crate) fn finish(app: &App, outputs: &[Tensor]) -> Result<(BTreeMap<String, Tensor>, Outcome), Error> {
+/// Pre-processing: the tensors that the only model gets for an input, and where they lie on it.
+pub(crate) fn prepare(app: &App, input: &Input) -> Result<Prepared, Error> {
+    Ok(app.pipeline().prepare(&given(app, input)?)?)
+}
+
+/// The model's tensors by name, and what the pipeline made of them.
+type Results = (BTreeMap<String, Tensor>, Outcome);
+
+/// Post-processing of the only model's outputs.
+pub(crate) fn finish(app: &App, outputs: &[Tensor], place: &Place) -> Result<Results, Error> {
     let graph = app.graph();
     let declared = declared(graph, outputs)?;
     let names = graph.outputs.iter().map(|port| port.name.clone());
     let tensors = names.zip(declared.iter().cloned()).collect();
-    let outcome = app.pipeline().post(declared)?;
+    entitled(app, tensors, app.pipeline().finish(declared, place)?)
+}
+
+/// As much of a result as the app's grant gives out.
+fn entitled(app: &App, tensors: BTreeMap<String, Tensor>, outcome: Outcome) -> Result<Results, Error> {
     match app.license().map(|license| license.grant().output) {
         Some(OutputLevel::Label) => Ok((BTreeMap::new(), best_label(app, outcome)?)),
         _ => Ok((tensors, outcome)),

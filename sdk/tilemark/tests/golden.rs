@@ -89,8 +89,8 @@ fn a_changed_record_picture_or_pipeline_is_seen() {
     let other_digit = |digit: &mut u8| *digit = if *digit == b'0' { b'1' } else { b'0' };
     let app = changed("golden/0/record", |bytes| other_digit(bytes.last_mut().unwrap()));
     assert_eq!(replay(&app).divergence.unwrap().tensor, "result");
-    // The first input's digest lies behind schema, tensor count, input count and its own length.
-    let app = changed("golden/0/record", |bytes| other_digit(&mut bytes[2 + 8 + 8 + 8]));
+    // The first input's digest lies behind schema, tensor count, run count, the run's model, input count and its own length.
+    let app = changed("golden/0/record", |bytes| other_digit(&mut bytes[2 + 8 + 8 + 4 + 8 + 8]));
     assert_eq!(replay(&app).divergence.unwrap().tensor, "x");
 
     let app =

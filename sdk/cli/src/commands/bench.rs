@@ -3,7 +3,7 @@ mod layers;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tilemark::{App, Device, Fleet, Input, Output, Session, Tuning};
+use tilemark::{App, Device, Fleet, Input, Output, Session, StageTime, Tuning};
 
 use self::layers::Layers;
 
@@ -26,8 +26,22 @@ struct Report {
     /// The model alone.
     model_ms: Times,
     images_per_second: f64,
+    /// The stages of one input by themselves; absent where a batch runs at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stages: Vec<Stage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<Layers>,
+}
+
+/// One stage of one step.
+#[derive(Clone, Serialize)]
+struct Stage {
+    step: String,
+    stage: &'static str,
+    /// How often it runs for one input.
+    calls: u64,
+    /// The median of all calls for one input together, in milliseconds.
+    ms: f64,
 }
 
 #[derive(Serialize)]
@@ -45,7 +59,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     let sample = app.sample_input().ok_or(Failure::NothingToMeasure)?;
     let inputs: Vec<Input> = vec![sample; args.batch as usize];
     let progress = text::progress(u64::from(args.runs), "measuring");
-    let (mut whole, mut model) = (Vec::new(), Vec::new());
+    let (mut whole, mut model, mut stages) = (Vec::new(), Vec::new(), Vec::new());
     for run in 0..args.runs + warm_up(args.runs) {
         let call = inputs.clone();
         let start = Instant::now();
@@ -54,6 +68,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
         if run >= warm_up(args.runs) {
             whole.push(ms);
             model.push(outputs.iter().map(|output| output.ms().infer).sum());
+            stages.extend(outputs.iter().map(|output| output.stages().to_vec()));
             progress.inc(1);
         }
     }
@@ -68,8 +83,9 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
         ms,
         model_ms: Times::of(model),
         images_per_second,
+        stages: Stage::medians(&stages),
         layers: match &mut runner {
-            Runner::Session(session) if args.layers => {
+            Runner::Session(session) if args.layers && app.pipeline().is_single() => {
                 Some(Layers::measure(session, &inputs[0], args.runs, &device)?)
             }
             _ => None,
@@ -120,7 +136,36 @@ fn print(report: &Report, device: &str) -> Result<()> {
     let head = ["", "min", "median", "p99"].map(str::to_owned);
     text::table(&[head, row("whole app", &report.ms), row("model", &report.model_ms)], &[1, 2, 3])?;
     text::line(format_args!("{:.1} images/s", report.images_per_second))?;
+    if report.layers.is_some() || report.stages.iter().any(|stage| stage.step != report.stages[0].step) {
+        print_stages(&report.stages)?;
+    }
     report.layers.as_ref().map_or(Ok(()), Layers::print)
+}
+
+fn print_stages(stages: &[Stage]) -> Result<()> {
+    let mut rows = vec![["step", "stage", "calls", "time"].map(str::to_owned)];
+    let row =
+        |s: &Stage| [s.step.clone(), s.stage.to_owned(), s.calls.to_string(), format!("{:.3} ms", s.ms)];
+    rows.extend(stages.iter().map(row));
+    text::line("")?;
+    text::table(&rows, &[2, 3])
+}
+
+impl Stage {
+    /// Each stage of several runs of the same input.
+    fn medians(runs: &[Vec<StageTime>]) -> Vec<Self> {
+        let Some(first) = runs.first() else { return Vec::new() };
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        let median =
+            |i: usize| Times::of(runs.iter().filter_map(|run| Some(ms(run.get(i)?.time))).collect()).median;
+        let stage = |(i, of): (usize, &StageTime)| Self {
+            step: of.step.clone(),
+            stage: of.stage,
+            calls: of.calls,
+            ms: median(i),
+        };
+        first.iter().enumerate().map(stage).collect()
+    }
 }
 
 impl Times {

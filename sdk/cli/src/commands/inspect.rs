@@ -57,8 +57,12 @@ struct BundleReport<'a> {
     /// Absent where nobody said whom to trust: what is unverified is not parsed.
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<&'a Manifest>,
+    /// Of the only model.
     #[serde(skip_serializing_if = "Option::is_none")]
     graph: Option<GraphReport>,
+    /// Of each of several models.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    models: BTreeMap<String, GraphReport>,
 }
 
 /// Shows a bundle, or a model on its own.
@@ -79,7 +83,7 @@ fn inspect_bundle(args: &Inspect) -> Result<()> {
     let identity = untrusted.identity().to_string();
     let Some(trust) = &args.trust else {
         let signers = untrusted.signers().map(|id| format!("{id}, not verified")).collect();
-        let report = BundleReport { identity, signers, manifest: None, graph: None };
+        let report = BundleReport { identity, signers, manifest: None, graph: None, models: BTreeMap::new() };
         return if args.json { text::json(&report) } else { print_bundle(&report) };
     };
     let trust = files::trust(Some(trust))?;
@@ -87,12 +91,18 @@ fn inspect_bundle(args: &Inspect) -> Result<()> {
     let bundle = tilemark::verify_with(&args.file, &trust, &home)?;
     let (signers, manifest) = (signatures(bundle.verdict()), bundle.manifest().clone());
     // Without a grant the graph stays unread: it is encrypted.
-    let graph = match App::load(bundle, &trust, &home) {
-        Ok(app) => Some(graph(app.graph())?),
-        Err(denied) if denied.0.kind() == ErrorKind::NotEntitled => None,
+    let mut report =
+        BundleReport { identity, signers, manifest: Some(&manifest), graph: None, models: BTreeMap::new() };
+    match App::load(bundle, &trust, &home) {
+        Ok(app) if app.models().len() == 1 => report.graph = Some(graph(app.graph())?),
+        Ok(app) => {
+            for (name, of_model) in app.models() {
+                report.models.insert(name.to_owned(), graph(of_model)?);
+            }
+        }
+        Err(denied) if denied.0.kind() == ErrorKind::NotEntitled => {}
         Err(denied) => return Err(denied.0.into()),
-    };
-    let report = BundleReport { identity, signers, manifest: Some(&manifest), graph };
+    }
     if args.json { text::json(&report) } else { print_bundle(&report) }
 }
 
@@ -179,9 +189,14 @@ fn print_bundle(report: &BundleReport) -> Result<()> {
         .map(|blob| [format!("  {}", blob.name), text::bytes(blob.size), blob.sha256.to_string()])
         .collect();
     text::table(&rows, &[1])?;
+    for (name, graph) in &report.models {
+        text::line(format_args!("model     {name}"))?;
+        print_graph(graph)?;
+    }
     match &report.graph {
         Some(graph) => print_graph(graph),
-        None => text::line("graph     encrypted; a grant opens it"),
+        None if report.models.is_empty() => text::line("graph     encrypted; a grant opens it"),
+        None => Ok(()),
     }
 }
 

@@ -1,3 +1,5 @@
+mod draw;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -39,12 +41,21 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     for (index, given) in given.into_iter().enumerate() {
         let name = given.name();
         let input = given.read()?; // one at a time: decoded pictures are large
+        let canvas = args.draw.is_some().then(|| input.picture().cloned()).flatten();
         let output = session.run(input).map_err(|error| Failure::input(&name, error))?;
         ms += output.ms();
         let mut outcome = output.outcome().clone();
         if let Some(folder) = &args.tensors_out {
             let folder = if several { folder.join(index.to_string()) } else { folder.clone() };
             write_tensors(&folder, &output, &mut outcome)?;
+        }
+        if let Some(folder) = &args.files_out {
+            let folder = if several { folder.join(index.to_string()) } else { folder.clone() };
+            write_pictures(&folder, &mut outcome)?;
+        }
+        if let (Some(path), Some(canvas)) = (&args.draw, canvas) {
+            files::write(path, &draw::annotated(&canvas, &outcome).png().map_err(tilemark::Error::from)?)?;
+            outcome.files.insert("drawing".to_owned(), path.display().to_string());
         }
         if !args.json {
             print(&name, &outcome)?;
@@ -111,6 +122,17 @@ fn write_tensors(folder: &Path, output: &Output, outcome: &mut Outcome) -> Resul
     Ok(())
 }
 
+/// Writes the pictures that the app made, and notes the files in the outcome.
+fn write_pictures(folder: &Path, outcome: &mut Outcome) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|source| Failure::File { path: folder.to_owned(), source })?;
+    for (name, picture) in &outcome.pictures {
+        let path = folder.join(format!("{name}.png"));
+        files::write(&path, &picture.png().map_err(tilemark::Error::from)?)?;
+        outcome.files.insert(name.clone(), path.display().to_string());
+    }
+    Ok(())
+}
+
 /// Values printed of one output; `--json` and `--tensors-out` give all.
 const VALUES_SHOWN: usize = 8;
 
@@ -124,7 +146,29 @@ fn print(name: &str, outcome: &Outcome) -> Result<()> {
             false => text::line(format_args!("  {:5.1}%  {}", 100.0 * label.score, label.name))?,
         }
     }
-    let unnamed = outcome.outputs.iter().filter(|_| outcome.labels.is_none());
+    for found in outcome.detections.iter().flatten() {
+        let [left, top, right, bottom] = found.frame.map(f32::round);
+        let score = 100.0 * found.score;
+        text::line(format_args!("  {score:5.1}%  {}  {left}, {top} to {right}, {bottom}", found.label))?;
+    }
+    for region in outcome.regions.iter().flatten() {
+        let corners: Vec<String> =
+            region.quad.iter().map(|[x, y]| format!("{}, {}", x.round(), y.round())).collect();
+        text::line(format_args!("  {:5.1}%  {}", 100.0 * region.score, corners.join("; ")))?;
+    }
+    for line in outcome.lines.iter().flatten() {
+        text::line(format_args!("  {:5.1}%  {}", 100.0 * line.score, line.text))?;
+    }
+    for (name, picture) in outcome.pictures.iter().filter(|(name, _)| !outcome.files.contains_key(*name)) {
+        let (width, height) = (picture.width, picture.height);
+        text::line(format_args!("  {name}: {width} x {height} pixels, --files-out DIR writes it"))?;
+    }
+    if let Some(shares) = outcome.values.get("share") {
+        let shares: Vec<String> = shares.iter().map(|share| format!("{:.1}%", 100.0 * share)).collect();
+        text::line(format_args!("  share of the picture: {}", shares.join(", ")))?;
+    }
+    // Outputs of which something was made are seen above.
+    let unnamed = outcome.outputs.iter().filter(|_| !outcome.is_made());
     for (name, tensor) in unnamed {
         let values = outcome.values.get(name).map(Vec::as_slice).unwrap_or_default();
         let shown: Vec<String> = values.iter().take(VALUES_SHOWN).map(|&v| (v as f32).to_string()).collect();

@@ -37,6 +37,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0335", "a score stage needs f32 or quantized values"),
     ("TM0340", "the model returned another number of tensors than declared"),
     ("TM0341", "the model returned another tensor than declared"),
+    ("TM0342", "a picture cannot be written"),
     ("TM0350", "a tensor could not be made"),
     ("TM0360", "a step's name is not plain, or another step has it"),
     ("TM0361", "a step refers to a value or a model that does not exist"),
@@ -84,6 +85,7 @@ impl Error {
             Self::ScoreType { .. } => "TM0335",
             Self::OutputCount { .. } => "TM0340",
             Self::OutputMismatch { .. } => "TM0341",
+            Self::PictureSamples { .. } => "TM0342",
             Self::Tensor(_) => "TM0350",
             Self::StepName { .. } => "TM0360",
             Self::UnknownName { .. } => "TM0361",
@@ -139,6 +141,9 @@ impl Error {
             Self::LabelCount { .. } => "give one line per class, in the order of the model's output",
             Self::ScoreOutputs { .. } | Self::ScoreShape { .. } | Self::ScoreType { .. } => {
                 "leave softmax and top_k out, and the app returns raw tensors"
+            }
+            Self::PictureSamples { .. } => {
+                "give rows from top to bottom, one or three bytes a pixel, no gaps"
             }
             Self::StepName { .. } => "use small letters, digits and _, and a name of its own for each step",
             Self::UnknownName { .. } => {

@@ -412,6 +412,18 @@ pub enum Error {
         /// Returned.
         found: String,
     },
+    /// A picture cannot be written.
+    #[error("a picture of {width} x {height} pixels with {channels} channel(s) cannot be written: {message}")]
+    PictureSamples {
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+        /// Channels.
+        channels: u32,
+        /// What was found.
+        message: String,
+    },
     /// A tensor could not be made.
     #[error(transparent)]
     Tensor(#[from] tilemark_model::Error),

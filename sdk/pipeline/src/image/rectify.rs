@@ -36,10 +36,7 @@ impl Rectifier {
         let bottom = if parallelogram {
             [0.0; 2]
         } else {
-            [
-                (sum[0] * d2[1] - d2[0] * sum[1]) / determinant,
-                (d1[0] * sum[1] - sum[0] * d1[1]) / determinant,
-            ]
+            [(sum[0] * d2[1] - d2[0] * sum[1]) / determinant, (d1[0] * sum[1] - sum[0] * d1[1]) / determinant]
         };
         let row = |axis: usize| {
             let (o, a, b) = (p0[axis], p1[axis], p3[axis]);

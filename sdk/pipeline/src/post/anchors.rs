@@ -66,7 +66,11 @@ impl Stage for Anchors {
         let (score_shape, scores) = self.scores.real(interface, &state.outputs)?;
         let numbers = 4 + 2 * self.points;
         if boxes.len() != self.anchors.len() * numbers {
-            return Err(self.boxes.shape(interface, format!("{shape:?}"), format!("{numbers} numbers an anchor")));
+            return Err(self.boxes.shape(
+                interface,
+                format!("{shape:?}"),
+                format!("{numbers} numbers an anchor"),
+            ));
         }
         if scores.len() != self.anchors.len() {
             return Err(self.scores.shape(interface, format!("{score_shape:?}"), "one score an anchor"));
@@ -74,7 +78,8 @@ impl Stage for Anchors {
         let each = self.anchors.iter().zip(boxes.chunks_exact(numbers)).zip(scores.iter());
         // A score that is no number is no better than any.
         let good = each.filter(|(_, score)| **score >= self.min_score);
-        let found = good.filter_map(|((anchor, offsets), &score)| self.detection(*anchor, offsets, score, place));
+        let found =
+            good.filter_map(|((anchor, offsets), &score)| self.detection(*anchor, offsets, score, place));
         state.made = Some(Made::Detections(found.collect()));
         Ok(())
     }
@@ -87,7 +92,8 @@ impl Anchors {
         let middle = self.position(anchor, [x, y]);
         let half = [width / self.scale / 2.0, height / self.scale / 2.0];
         let corner = |sign: f32| {
-            let at = [0, 1].map(|axis| f64::from(middle[axis] + sign * half[axis]) * place.frame[axis] as f64);
+            let at =
+                [0, 1].map(|axis| f64::from(middle[axis] + sign * half[axis]) * place.frame[axis] as f64);
             (at[0].is_finite() && at[1].is_finite()).then(|| place.on_picture(at))
         };
         let ([left, top], [right, bottom]) = (corner(-1.0)?, corner(1.0)?);
@@ -112,7 +118,11 @@ impl Anchors {
 /// The middles of every level's cells.
 fn anchors(stage: &spec::Anchors, checks: &Checks) -> Result<Vec<[f32; 2]>> {
     if stage.levels.is_empty() || stage.levels.len() > MAX_LEVELS {
-        return Err(checks.wrong("levels", format!("{} levels", stage.levels.len()), format!("1 to {MAX_LEVELS}")));
+        return Err(checks.wrong(
+            "levels",
+            format!("{} levels", stage.levels.len()),
+            format!("1 to {MAX_LEVELS}"),
+        ));
     }
     let [width, height] = model_size(checks)?;
     let mut anchors = Vec::new();
@@ -122,7 +132,11 @@ fn anchors(stage: &spec::Anchors, checks: &Checks) -> Result<Vec<[f32; 2]>> {
         let more = columns.saturating_mul(rows).saturating_mul(per_cell);
         if level.stride == 0 || per_cell == 0 || more > MAX_ANCHORS - anchors.len() {
             let found = format!("stride {}, {} a cell", level.stride, level.per_cell);
-            return Err(checks.wrong("levels", found, format!("at least 1 each, and {MAX_ANCHORS} anchors in all")));
+            return Err(checks.wrong(
+                "levels",
+                found,
+                format!("at least 1 each, and {MAX_ANCHORS} anchors in all"),
+            ));
         }
         for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
             let middle = [(x as f32 + 0.5) / columns as f32, (y as f32 + 0.5) / rows as f32];
@@ -135,8 +149,11 @@ fn anchors(stage: &spec::Anchors, checks: &Checks) -> Result<Vec<[f32; 2]>> {
 /// Width and height of the model's picture, which the levels divide.
 fn model_size(checks: &Checks) -> Result<[usize; 2]> {
     let input = checks.interface.inputs.first();
-    let sides: Vec<usize> =
-        input.iter().flat_map(|input| input.shape.iter().skip(1).flatten().copied()).filter(|&n| n > 4).collect();
+    let sides: Vec<usize> = input
+        .iter()
+        .flat_map(|input| input.shape.iter().skip(1).flatten().copied())
+        .filter(|&n| n > 4)
+        .collect();
     match sides.as_slice() {
         [height, width] => Ok([*width, *height]),
         _ => {
@@ -192,9 +209,15 @@ mod tests {
         let (stage, interface) = face();
         let anchors = make(&stage, &interface).unwrap().anchors;
         assert_eq!(anchors.len(), 896);
-        assert_eq!((anchors[0], anchors[1], anchors[2]), ([1.0 / 32.0; 2], [1.0 / 32.0; 2], [3.0 / 32.0, 1.0 / 32.0]));
+        assert_eq!(
+            (anchors[0], anchors[1], anchors[2]),
+            ([1.0 / 32.0; 2], [1.0 / 32.0; 2], [3.0 / 32.0, 1.0 / 32.0])
+        );
         assert_eq!((anchors[32], anchors[511]), ([1.0 / 32.0, 3.0 / 32.0], [31.0 / 32.0; 2]));
-        assert_eq!((anchors[512], anchors[517], anchors[518]), ([1.0 / 16.0; 2], [1.0 / 16.0; 2], [3.0 / 16.0, 1.0 / 16.0]));
+        assert_eq!(
+            (anchors[512], anchors[517], anchors[518]),
+            ([1.0 / 16.0; 2], [1.0 / 16.0; 2], [3.0 / 16.0, 1.0 / 16.0])
+        );
         assert_eq!(anchors[895], [15.0 / 16.0; 2]);
     }
 

@@ -34,9 +34,8 @@ impl Mask {
         let info = mask.reads.info(checks.interface)?;
         if let Some(shape) = info.shape.iter().skip(1).copied().collect::<Option<Vec<usize>>>() {
             let shape = [vec![1], shape].concat();
-            mask.sizes(&shape).ok_or_else(|| {
-                mask.reads.shape(checks.interface, info.shape_text(), mask.expected())
-            })?;
+            mask.sizes(&shape)
+                .ok_or_else(|| mask.reads.shape(checks.interface, info.shape_text(), mask.expected()))?;
         }
         Ok(mask)
     }

@@ -130,12 +130,16 @@ fn follows(i: usize, stage: &PostStage, before: &[PostStage], made: Kind, on_pic
         return order(format!("post[{i}]"), "top_k must be the last stage that reads the model's outputs");
     }
     if made != Kind::Tensors {
-        return order(format!("post[{i}]"), "the stages before it made a value of the model's outputs already");
+        return order(
+            format!("post[{i}]"),
+            "the stages before it made a value of the model's outputs already",
+        );
     }
     if matches!(stage, PostStage::Softmax(_)) && before.iter().any(|s| matches!(s, PostStage::Softmax(_))) {
         return order(format!("post[{i}].softmax"), "there can be one only");
     }
-    if matches!(makes, Kind::Detections | Kind::Mask | Kind::Regions | Kind::Text | Kind::Turn) && !on_picture {
+    if matches!(makes, Kind::Detections | Kind::Mask | Kind::Regions | Kind::Text | Kind::Turn) && !on_picture
+    {
         let (at, found) = (format!("post[{i}].{}", stage.name()), "tensors".to_owned());
         return Err(Error::ValueKind { at, found, expected: "the outputs of a model of pictures" });
     }

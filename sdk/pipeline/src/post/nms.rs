@@ -117,7 +117,10 @@ mod tests {
     fn a_weighted_mean_leans_to_the_better_box() {
         let found = [detection(0.75, [0.0, 0.0, 8.0, 8.0]), detection(0.25, [4.0, 0.0, 12.0, 8.0])];
         let merged = merged(&found, &[0, 1]);
-        assert_eq!((merged.score, merged.frame, &merged.points[..]), (0.75, [1.0, 0.0, 9.0, 8.0], &[[1.0, 0.0]][..]));
+        assert_eq!(
+            (merged.score, merged.frame, &merged.points[..]),
+            (0.75, [1.0, 0.0, 9.0, 8.0], &[[1.0, 0.0]][..])
+        );
     }
 
     #[test]

@@ -164,8 +164,7 @@ fn each_group(set: &mut [bool], width: usize, mut found: impl FnMut(&[[usize; 3]
                 }
             }
         }
-        let rows: Vec<[usize; 3]> =
-            (first_row..=last_row).map(|y| [y, spans[y][0], spans[y][1]]).collect();
+        let rows: Vec<[usize; 3]> = (first_row..=last_row).map(|y| [y, spans[y][0], spans[y][1]]).collect();
         spans[first_row..=last_row].fill([usize::MAX, 0]);
         if !found(&rows) {
             return;
@@ -235,7 +234,8 @@ mod tests {
 
     #[test]
     fn regions_are_read_line_by_line() {
-        let region = |x: f32, y: f32| Region { score: x, quad: crate::value::corners([x, y, x + 1.0, y + 1.0]) };
+        let region =
+            |x: f32, y: f32| Region { score: x, quad: crate::value::corners([x, y, x + 1.0, y + 1.0]) };
         let mut regions = vec![region(50.0, 4.0), region(5.0, 40.0), region(9.0, 0.0), region(1.0, 8.0)];
         in_reading_order(&mut regions);
         assert_eq!(regions.iter().map(|r| r.score).collect::<Vec<_>>(), [1.0, 9.0, 50.0, 5.0]);

@@ -7,7 +7,8 @@ mod post;
 mod step;
 
 pub use post::{
-    Anchors, Ctc, Dequantize, Level, Mask, Nms, NmsKind, PostStage, Regions, Sigmoid, Softmax, Threshold, TopK, Turn,
+    Anchors, Ctc, Dequantize, Level, Mask, Nms, NmsKind, PostStage, Regions, Sigmoid, Softmax, Threshold,
+    TopK, Turn,
 };
 pub(crate) use step::INPUT;
 pub use step::StepSpec;
@@ -216,11 +217,18 @@ impl Spec {
     pub fn normalized(&self) -> Result<Vec<StepSpec>> {
         if self.steps.is_empty() {
             let (pre, post) = (self.pre.clone(), self.post.clone());
-            return Ok(vec![StepSpec { model: Some(ONLY_MODEL.to_owned()), pre, post, ..StepSpec::default() }]);
+            return Ok(vec![StepSpec {
+                model: Some(ONLY_MODEL.to_owned()),
+                pre,
+                post,
+                ..StepSpec::default()
+            }]);
         }
         let stray = [("[[pre]]", self.pre.is_empty()), ("[[post]]", self.post.is_empty())];
         match stray.into_iter().find(|(_, empty)| !empty) {
-            Some((at, _)) => Err(Error::StageOrder { at: at.to_owned(), why: "each [[step]] has stages of its own" }),
+            Some((at, _)) => {
+                Err(Error::StageOrder { at: at.to_owned(), why: "each [[step]] has stages of its own" })
+            }
             None => Ok(self.steps.clone()),
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{ImageInput, PostStage, PreStage};
 
 /// The name by which steps refer to what the user gives.
-pub const INPUT: &str = "input";
+pub(crate) const INPUT: &str = "input";
 
 /// One step: what it reads, what it does to it, and under which name later steps find the result.
 ///

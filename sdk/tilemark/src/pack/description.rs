@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 use tilemark_bundle::AppIdentity;
-use tilemark_pipeline::{InputSpec, PostStage, PreStage, Spec};
+use tilemark_pipeline::{InputSpec, ONLY_MODEL, PostStage, PreStage, Spec, StepSpec};
 
+use crate::contents;
 use crate::error::Error;
 
 /// The largest `app.toml` read.
@@ -29,6 +30,9 @@ pub struct Description {
     /// `[[post]]`: steps from the model's outputs to a result.
     #[serde(default)]
     pub post: Vec<PostStage>,
+    /// `[[step]]`: in an app of several models, each with stages of its own.
+    #[serde(default, rename = "step")]
+    pub steps: Vec<StepSpec>,
     /// `[golden]`: inputs to record.
     #[serde(default)]
     pub golden: GoldenSection,
@@ -84,27 +88,49 @@ impl Description {
         toml::from_str(&text).map_err(|error| invalid(error.to_string().trim_end().to_owned()))
     }
 
-    /// The one model.
+    /// The models by the names that the pipeline knows, in the order in which its steps use them.
     ///
     /// # Errors
-    /// [`Error::Description`] if there is none or there are several.
-    pub fn model(&self, path: &Path) -> Result<&ModelSection, Error> {
-        let mut models = self.models.values();
-        match (models.next(), models.next()) {
-            (Some(model), None) => Ok(model),
-            _ => Err(Error::Description {
-                path: path.to_owned(),
-                reason: format!(
-                    "{} models are declared; exactly one [models.NAME] is supported",
-                    self.models.len()
-                ),
-            }),
+    /// [`Error::Description`] if one is missing or not used, there are several but no steps, or a name is not plain.
+    pub fn models_of(&self, spec: &Spec, path: &Path) -> Result<Vec<(String, &ModelSection)>, Error> {
+        let invalid = |reason: String| Error::Description { path: path.to_owned(), reason };
+        let count = self.models.len();
+        if self.steps.is_empty() {
+            let mut models = self.models.values();
+            return match (models.next(), models.next()) {
+                (Some(model), None) => Ok(vec![(ONLY_MODEL.to_owned(), model)]),
+                _ => Err(invalid(format!(
+                    "{count} models are declared; without [[step]] exactly one is needed"
+                ))),
+            };
         }
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        // The name of the blobs of an app without steps is no model's.
+        let is_name =
+            |name: &str| (1..=64).contains(&name.len()) && name.chars().all(plain) && name != ONLY_MODEL;
+        if let Some(name) = self.models.keys().find(|name| !is_name(name)) {
+            let rule = "1 to 64 small letters, digits and _, other than \"model\", are expected";
+            return Err(invalid(format!("a model is named {name:?}; {rule}")));
+        }
+        let used = contents::model_names(spec)?;
+        if let Some(name) = self.models.keys().find(|name| !used.contains(name)) {
+            return Err(invalid(format!("no step uses the model {name:?}")));
+        }
+        let section = |name: String| match self.models.get(&name) {
+            Some(section) => Ok((name, section)),
+            None => Err(invalid(format!("a step uses the model {name:?}, which is not declared"))),
+        };
+        used.into_iter().map(section).collect()
     }
 
     /// The pipeline.
     pub fn pipeline(&self) -> Spec {
-        Spec { input: self.input.clone(), pre: self.pre.clone(), post: self.post.clone() }
+        Spec {
+            input: self.input.clone(),
+            pre: self.pre.clone(),
+            post: self.post.clone(),
+            steps: self.steps.clone(),
+        }
     }
 }
 

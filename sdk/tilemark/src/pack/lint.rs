@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
-use tilemark_model::{Op, shape};
+use tilemark_model::{Graph, Op, shape};
 
 use super::Package;
 
@@ -45,64 +45,20 @@ pub struct Finding {
 impl Package {
     /// What should be known before this app is shipped; nothing in it keeps the app from being packed.
     pub fn findings(&self) -> Vec<Finding> {
-        [self.float_work(), self.wrapping_bias(), self.golden_made_by_rule(), self.unspecified_license()]
-            .into_iter()
-            .flatten()
-            .collect()
+        let of_models = self.models.iter().flat_map(|(name, imported)| {
+            let found = [float_work(&imported.graph), wrapping_bias(&imported.graph)];
+            found.into_iter().flatten().map(move |finding| self.of_model(name, finding))
+        });
+        let of_app = [self.golden_made_by_rule(), self.unspecified_license()];
+        of_models.chain(of_app.into_iter().flatten()).collect()
     }
 
-    /// Float operations run on the host alone, and slowly.
-    fn float_work(&self) -> Option<Finding> {
-        let graph = &self.imported.graph;
-        let shapes = shape::infer(graph, &shape::declared(graph, 1)).ok()?;
-        let floats: Vec<_> = graph.nodes.iter().filter(|node| node.op.is_float()).collect();
-        let first = floats.first()?;
-        let work = |nodes: &mut dyn Iterator<Item = &tilemark_model::Node>| {
-            nodes.map(|node| shape::macs(node, &shapes)).sum::<u64>() as f64
-        };
-        let share = 100.0 * work(&mut floats.iter().copied()) / work(&mut graph.nodes.iter()).max(1.0);
-        let message = format!(
-            "{} of {} nodes run in f32 on the host ({share:.1}% of the multiply-accumulates), the first is `{}` ({})",
-            floats.len(),
-            graph.nodes.len(),
-            first.name,
-            first.op.name(),
-        );
-        Some(finding(
-            Severity::Warning,
-            "float-nodes",
-            message,
-            "quantize them if an accelerator should run them",
-        ))
-    }
-
-    /// A bias next to +-2^31 could wrap. Quantizers write such biases into dead channels, where it never happens.
-    fn wrapping_bias(&self) -> Option<Finding> {
-        let graph = &self.imported.graph;
-        let mut channels = 0;
-        let mut first = None;
-        for node in graph.nodes.iter().filter(|node| matches!(node.op, Op::Conv(..) | Op::FullyConnected(_)))
-        {
-            let weights = graph.constant(node.inputs[1])?.widened().ok()?;
-            let bias = graph.constant(node.inputs[2])?.widened().ok()?;
-            let rows = weights.chunks(weights.len() / bias.len().max(1));
-            let wraps = |(row, bias): (&[i32], &i32)| {
-                let products = 255 * row.iter().map(|w| u64::from(w.unsigned_abs())).sum::<u64>();
-                products + u64::from(bias.unsigned_abs()) > i32::MAX as u64
-            };
-            let found = rows.zip(&bias).filter(|&(row, bias)| wraps((row, bias))).count();
-            if found > 0 {
-                first.get_or_insert(&node.name);
-            }
-            channels += found;
+    /// The finding with the model's name, where there are several.
+    fn of_model(&self, name: &str, finding: Finding) -> Finding {
+        match self.models.len() {
+            1 => finding,
+            _ => Finding { message: format!("model {name}: {}", finding.message), ..finding },
         }
-        let message = format!(
-            "{channels} output channels have a bias so near +-2^31 that an extreme input could wrap the accumulator, the \
-             first in `{}`",
-            first?,
-        );
-        let help = "nothing where a channel is dead (weights next to zero), as quantizers leave it; else quantize it again";
-        Some(finding(Severity::Note, "bias-near-limit", message, help))
     }
 
     fn golden_made_by_rule(&self) -> Option<Finding> {
@@ -117,6 +73,57 @@ impl Package {
         let help = "name one as an SPDX expression; buyers and stores need it";
         unspecified.then(|| finding(Severity::Warning, "license", message, help))
     }
+}
+
+/// Float operations run on the host alone, and slowly.
+fn float_work(graph: &Graph) -> Option<Finding> {
+    let shapes = shape::infer(graph, &shape::declared(graph, 1)).ok()?;
+    let floats: Vec<_> = graph.nodes.iter().filter(|node| node.op.is_float()).collect();
+    let first = floats.first()?;
+    let work = |nodes: &mut dyn Iterator<Item = &tilemark_model::Node>| {
+        nodes.map(|node| shape::macs(node, &shapes)).sum::<u64>() as f64
+    };
+    let share = 100.0 * work(&mut floats.iter().copied()) / work(&mut graph.nodes.iter()).max(1.0);
+    let message = format!(
+        "{} of {} nodes run in f32 on the host ({share:.1}% of the multiply-accumulates), the first is `{}` ({})",
+        floats.len(),
+        graph.nodes.len(),
+        first.name,
+        first.op.name(),
+    );
+    Some(finding(
+        Severity::Warning,
+        "float-nodes",
+        message,
+        "quantize them if an accelerator should run them",
+    ))
+}
+
+/// A bias next to +-2^31 could wrap. Quantizers write such biases into dead channels, where it never happens.
+fn wrapping_bias(graph: &Graph) -> Option<Finding> {
+    let mut channels = 0;
+    let mut first = None;
+    for node in graph.nodes.iter().filter(|node| matches!(node.op, Op::Conv(..) | Op::FullyConnected(_))) {
+        let weights = graph.constant(node.inputs[1])?.widened().ok()?;
+        let bias = graph.constant(node.inputs[2])?.widened().ok()?;
+        let rows = weights.chunks(weights.len() / bias.len().max(1));
+        let wraps = |(row, bias): (&[i32], &i32)| {
+            let products = 255 * row.iter().map(|w| u64::from(w.unsigned_abs())).sum::<u64>();
+            products + u64::from(bias.unsigned_abs()) > i32::MAX as u64
+        };
+        let found = rows.zip(&bias).filter(|&(row, bias)| wraps((row, bias))).count();
+        if found > 0 {
+            first.get_or_insert(&node.name);
+        }
+        channels += found;
+    }
+    let message = format!(
+        "{channels} output channels have a bias so near +-2^31 that an extreme input could wrap the accumulator, the \
+         first in `{}`",
+        first?,
+    );
+    let help = "nothing where a channel is dead (weights next to zero), as quantizers leave it; else quantize it again";
+    Some(finding(Severity::Note, "bias-near-limit", message, help))
 }
 
 fn finding(severity: Severity, code: &'static str, message: String, help: &str) -> Finding {

@@ -6,6 +6,7 @@ mod description;
 mod lint;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tilemark_bundle::{
     AppIdentity, BundleWriter, Ceilings, KeyId, PublicKey, SigningKey, Trust, Untrusted, Vault, codec,
@@ -13,9 +14,9 @@ use tilemark_bundle::{
 use tilemark_model::import::{Imported, import_traced};
 use tilemark_model::numerics::narrow::{Number, collect};
 use tilemark_model::{DType, Data, Graph, Tensor, shape};
-use tilemark_pipeline::{Image, Pipeline, Spec};
+use tilemark_pipeline::{Image, ONLY_MODEL, Pipeline, Spec};
 
-use crate::contents::{self, GRAPH, PIPELINE, RESOURCES, WEIGHTS};
+use crate::contents::{self, AppModel, GRAPH, PIPELINE, RESOURCES, WEIGHTS};
 use crate::error::Error;
 use crate::golden;
 use crate::input::Input;
@@ -31,7 +32,8 @@ const MAX_FILE_BYTES: u64 = 1 << 31;
 pub struct Package {
     identity: AppIdentity,
     ceilings: Ceilings,
-    imported: Imported,
+    /// The models by name, as the steps use them; at least one.
+    models: Vec<(String, Imported)>,
     blobs: Vec<(String, Vec<u8>)>,
     vectors: usize,
     synthetic_golden: bool,
@@ -54,14 +56,16 @@ impl Package {
         let folder = path.parent().unwrap_or(Path::new("."));
         let files = Files { folder: folder.to_owned() };
         let identity = description.app.identity()?;
-        let model = files.read(&description.model(path)?.file)?;
         let spec = description.pipeline();
+        let models = description.models_of(&spec, path)?;
+        let models = models.into_iter().map(|(name, section)| Ok((name, files.read(&section.file)?)));
+        let models = models.collect::<Result<Vec<_>, Error>>()?;
         let resources = spec.resources()?.into_iter().map(|name| Ok((name.to_owned(), files.read(name)?)));
         let resources = resources.collect::<Result<Vec<_>, Error>>()?;
         let golden =
             description.golden.inputs.iter().map(|name| files.golden_input(name, spec.takes_image()));
         let golden = golden.collect::<Result<_, _>>()?;
-        Self::build(identity, &model, spec, resources, golden)
+        Self::build(identity, models, spec, resources, golden)
     }
 
     /// Builds an app of a model alone: raw tensors in and out.
@@ -69,39 +73,47 @@ impl Package {
     /// # Errors
     /// [`Error::Bundle`] for an impossible name or version, [`Error::Model`] if the model cannot be imported.
     pub fn from_model(model: &[u8], identity: AppIdentity) -> Result<Self, Error> {
-        Self::build(identity, model, Spec::default(), Vec::new(), Vec::new())
+        let models = vec![(ONLY_MODEL.to_owned(), model.to_vec())];
+        Self::build(identity, models, Spec::default(), Vec::new(), Vec::new())
     }
 
     fn build(
         identity: AppIdentity,
-        model: &[u8],
+        models: Vec<(String, Vec<u8>)>,
         spec: Spec,
         resources: Vec<(String, Vec<u8>)>,
         golden: Vec<Input>,
     ) -> Result<Self, Error> {
-        let imported = import_traced(model)?;
-        let graph = &imported.graph;
+        let models = models.into_iter().map(|(name, bytes)| Ok((name, import_traced(&bytes)?)));
+        let models = models.collect::<Result<Vec<(String, Imported)>, Error>>()?;
+        let graphs = |(name, imported): &(String, Imported)| {
+            let (name, graph) = (name.clone(), Arc::new(imported.graph.clone()));
+            AppModel { name, graph }
+        };
+        let graphs: Vec<AppModel> = models.iter().map(graphs).collect();
         let pipeline_json = contents::encode_pipeline(&spec)?;
-        let pipeline =
-            Pipeline::new(spec, contents::interface(graph)?, &resources.iter().cloned().collect())?;
-        let mut blobs = vec![
-            (GRAPH.to_owned(), codec::encode(graph)?),
-            (WEIGHTS.to_owned(), graph.weights().to_vec()),
-            (PIPELINE.to_owned(), pipeline_json),
-        ];
+        let files = resources.iter().cloned().collect();
+        let pipeline = Pipeline::new(spec, contents::interfaces(&graphs)?, &files)?;
+        let mut blobs = Vec::new();
+        for AppModel { name, graph } in &graphs {
+            blobs.push((contents::blob_of(GRAPH, name).into_owned(), codec::encode(&**graph)?));
+            blobs.push((contents::blob_of(WEIGHTS, name).into_owned(), graph.weights().to_vec()));
+        }
+        blobs.push((PIPELINE.to_owned(), pipeline_json));
         blobs.extend(resources.into_iter().map(|(name, bytes)| (format!("{RESOURCES}{name}"), bytes)));
         let synthetic_golden = golden.is_empty();
-        let golden = if synthetic_golden { vec![synthetic_input(graph, &pipeline)?] } else { golden };
+        let golden =
+            if synthetic_golden { vec![synthetic_input(&graphs[0].graph, &pipeline)?] } else { golden };
         for (index, input) in golden.iter().enumerate() {
-            blobs.extend(golden::record(index, input, graph, &pipeline)?);
+            blobs.extend(golden::record(index, input, &graphs, &pipeline)?);
         }
-        let ceilings = ceilings(graph)?;
-        Ok(Self { identity, ceilings, vectors: golden.len(), synthetic_golden, imported, blobs })
+        let ceilings = ceilings(&graphs)?;
+        Ok(Self { identity, ceilings, vectors: golden.len(), synthetic_golden, models, blobs })
     }
 
-    /// The imported model and what its passes did.
-    pub fn imported(&self) -> &Imported {
-        &self.imported
+    /// The imported models by name, and what the passes did to each.
+    pub fn models(&self) -> impl ExactSizeIterator<Item = (&str, &Imported)> {
+        self.models.iter().map(|(name, imported)| (name.as_str(), imported))
     }
 
     /// How many golden vectors were recorded.
@@ -176,17 +188,21 @@ impl Files {
     }
 }
 
-/// What the graph needs for one input: its exact work, and an amount of memory that any plan keeps within.
-fn ceilings(graph: &Graph) -> Result<Ceilings, Error> {
-    let shapes = shape::infer(graph, &shape::declared(graph, 1))?;
-    let bytes = |id: tilemark_model::ValueId| {
-        (shapes.of(id).iter().product::<usize>() * graph.value(id).dtype.size()) as u64
-    };
-    let activations: u64 = graph.inputs.iter().map(|port| bytes(port.value)).sum::<u64>()
-        + graph.nodes.iter().map(|node| bytes(node.output)).sum::<u64>();
-    let macs = graph.nodes.iter().map(|node| shape::macs(node, &shapes)).sum();
-    // Twice everything: room for halos and alignment even in a plan that reuses no memory.
-    Ok(Ceilings { max_arena_bytes: 2 * activations + (1 << 20), max_macs: macs })
+/// What the models need for one run of each: their exact work, and an amount of memory that any plan keeps within.
+fn ceilings(models: &[AppModel]) -> Result<Ceilings, Error> {
+    let mut ceilings = Ceilings { max_arena_bytes: 0, max_macs: 0 };
+    for AppModel { graph, .. } in models {
+        let shapes = shape::infer(graph, &shape::declared(graph, 1))?;
+        let bytes = |id: tilemark_model::ValueId| {
+            (shapes.of(id).iter().product::<usize>() * graph.value(id).dtype.size()) as u64
+        };
+        let activations: u64 = graph.inputs.iter().map(|port| bytes(port.value)).sum::<u64>()
+            + graph.nodes.iter().map(|node| bytes(node.output)).sum::<u64>();
+        // Twice everything: room for halos and alignment even in a plan that reuses no memory.
+        ceilings.max_arena_bytes += 2 * activations + (1 << 20);
+        ceilings.max_macs += graph.nodes.iter().map(|node| shape::macs(node, &shapes)).sum::<u64>();
+    }
+    Ok(ceilings)
 }
 
 /// An input made by rule, for apps that bring no golden input of their own: every byte value, scrambled by a linear

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use tilemark_model::graph::Dim;
 use tilemark_model::{Graph, Port};
-use tilemark_pipeline::{Channels, Fit, ImageInput, InputSpec, Mode, Normalize, PreStage, Resize, Spec};
+use tilemark_pipeline::{
+    Align, Channels, Fit, ImageInput, InputSpec, Mode, Normalize, PreStage, Resize, Spec,
+};
 
 use crate::error::Error;
 use crate::pack::Description;
@@ -43,12 +45,14 @@ impl Pixels {
             let reason = "the model's input is no picture of a fixed size: describe the steps in an app.toml";
             return Err(Error::Samples { path: graph.name.clone().into(), reason: reason.into() });
         };
-        let resize = Resize { width, height, mode: Mode::Bilinear, fit: self.fit, pad: None };
+        let resize =
+            Resize { width, height, mode: Mode::Bilinear, fit: self.fit, pad: None, align: Align::Centre };
         let normalize = Normalize { mean: self.mean.clone(), std: self.std.clone(), divide: self.divide };
         Ok(Spec {
             input: InputSpec { image: Some(ImageInput { channels: self.channels, layout: None }) },
             pre: vec![PreStage::Resize(resize), PreStage::Normalize(normalize)],
             post: Vec::new(),
+            steps: Vec::new(),
         })
     }
 }
