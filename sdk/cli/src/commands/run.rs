@@ -54,7 +54,8 @@ pub(crate) fn run(args: &Run) -> Result<()> {
             write_pictures(&folder, &mut outcome)?;
         }
         if let (Some(path), Some(canvas)) = (&args.draw, canvas) {
-            files::write(path, &draw::annotated(&canvas, &outcome).png().map_err(tilemark::Error::from)?)?;
+            let path = if several { path.with_extension(format!("{index}.png")) } else { path.clone() };
+            files::write(&path, &draw::annotated(&canvas, &outcome).png().map_err(tilemark::Error::from)?)?;
             outcome.files.insert("drawing".to_owned(), path.display().to_string());
         }
         if !args.json {

@@ -1,7 +1,8 @@
 //! A picture of which pixels show what: those above a threshold, or the best class of each.
 //!
-//! The model's map is cut to the part that shows the user's picture and stretched to its size: probabilities as bytes,
-//! `round(p * 255)`, by the bilinear filter of `resize`, then compared with the threshold; classes by the nearest pixel.
+//! The model's map is cut to the part that shows the user's picture and stretched to its size: classes by the nearest pixel;
+//! scores as bytes, how far each is above the threshold `t`, `127 + ceil((p - t) * (127 / max(t, 1 - t)))`, by the bilinear
+//! filter of `resize`, and bytes of 128 and more are set. Without a change of size that is `p > t`.
 
 use super::outputs::Reads;
 use super::scores::best_first;
@@ -63,7 +64,7 @@ impl Mask {
         ((2..=MAX_CLASSES).contains(&sizes[0]) && sizes[1] > 0 && sizes[2] > 0).then_some(sizes)
     }
 
-    /// The model's map as bytes: a probability, or the number of the best class.
+    /// The model's map as bytes: how far a score is above the threshold, or the number of the best class.
     fn map(&self, values: &[f32], [classes, height, width]: [usize; 3]) -> Raster {
         let plane = height * width;
         let class = |pixel: usize, c: usize| match self.channels_first {
@@ -76,7 +77,10 @@ impl Mask {
         };
         // A conversion saturates, and what is no number becomes 0.
         let samples = match self.threshold {
-            Some(_) => values.iter().map(|&p| (p * 255.0).round_ties_even() as u8).collect(),
+            Some(t) => {
+                let steps = 127.0 / t.max(1.0 - t);
+                values.iter().map(|&p| (127.0 + ((p - t) * steps).ceil()) as u8).collect()
+            }
             None => (0..plane).map(best).collect(),
         };
         Raster { width, height, channels: 1, samples }
@@ -95,9 +99,8 @@ impl Stage for Mask {
         let mut mask = onto_source(&map, place, mode);
         let pixels = mask.samples.len() as f64;
         let shares = match self.threshold {
-            Some(threshold) => {
-                let above = |sample: &u8| f32::from(*sample) > threshold * 255.0;
-                mask.samples.iter_mut().for_each(|s| *s = if above(s) { 255 } else { 0 });
+            Some(_) => {
+                mask.samples.iter_mut().for_each(|s| *s = if *s > 127 { 255 } else { 0 });
                 vec![mask.samples.iter().filter(|&&s| s == 255).count() as f64 / pixels]
             }
             None => {
@@ -154,6 +157,30 @@ mod tests {
         assert_eq!((mask.width, mask.height), (8, 4));
         assert_eq!(mask.samples[..8], [0, 0, 1, 1, 2, 2, 3, 3]);
         assert_eq!(mask.samples[24..], [9; 8]);
+    }
+
+    #[test]
+    fn scores_at_the_threshold_are_not_above_it() {
+        for t in [0.0f32, 0.1, 0.3, 0.5, 0.9, 1.0] {
+            let mask = mask_at(t);
+            let scores = [t, t.next_up(), t.next_down(), 0.0, 1.0, f32::NAN, -7.0, 7.0];
+            let set = mask.map(&scores, [1, 2, 4]).samples.iter().map(|&s| s > 127).collect::<Vec<_>>();
+            assert_eq!(set, scores.map(|p| p > t), "{t}");
+        }
+    }
+
+    fn mask_at(threshold: f32) -> Mask {
+        let port = |name: &str, shape: [usize; 4]| crate::interface::TensorInfo {
+            name: name.into(),
+            shape: shape.map(Some).into(),
+            dtype: tilemark_model::DType::F32,
+            quant: None,
+        };
+        let interface =
+            Interface { inputs: vec![port("x", [1, 2, 4, 3])], outputs: vec![port("y", [1, 2, 4, 1])] };
+        let resources = crate::pipeline::Resources::new();
+        let checks = Checks { at: "post[0].mask".into(), interface: &interface, resources: &resources };
+        Mask::new(&spec::Mask { output: None, threshold: Some(threshold) }, &checks).unwrap()
     }
 
     #[test]

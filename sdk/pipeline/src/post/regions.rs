@@ -142,7 +142,7 @@ fn dilated(set: &[bool], width: usize) -> Vec<bool> {
 /// Finds the groups of set pixels that touch, also at corners, in the order of their first pixels, until `found` says no.
 /// A group is given as `[row, first column, last column]` for each of its rows. Every pixel is visited once.
 fn each_group(set: &mut [bool], width: usize, mut found: impl FnMut(&[[usize; 3]]) -> bool) {
-    let height = if width == 0 { 0 } else { set.len() / width };
+    let height = set.len().checked_div(width).unwrap_or(0);
     let mut spans = vec![[usize::MAX, 0]; height];
     let mut stack = Vec::new();
     for start in 0..set.len() {
