@@ -381,7 +381,7 @@ pub(crate) struct Bench {
     /// Run the inputs of a call at once, each on one thread
     #[arg(long, conflicts_with = "layers")]
     pub(crate) throughput: bool,
-    /// Also measure every step of the model, one by one
+    /// Also measure every stage, and every step of an only model, one by one
     #[arg(long)]
     pub(crate) layers: bool,
     /// First time kernels for up to a minute, whatever TILEMARK_TUNE says

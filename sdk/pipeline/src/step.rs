@@ -368,8 +368,7 @@ fn check_join(from: &Step, model: &str, interface: &Interface) -> Result<()> {
     let join = |found: String, input: &TensorInfo| Error::Join {
         from: from.name.clone(),
         found,
-        model: model.to_owned(),
-        input: input.name.clone(),
+        input: format!("{model}.{}", input.name),
         expected: format!("{} {}", input.dtype, input.shape_text()),
     };
     for (i, input) in interface.inputs.iter().enumerate() {

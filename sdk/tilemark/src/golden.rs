@@ -230,13 +230,14 @@ type Difference = Option<(String, Option<String>)>;
 
 /// Why a replay ended early.
 enum Stop {
-    Differs(String, Option<String>),
-    Failed(Error),
+    /// At this tensor.
+    Differs(String),
+    Failed(Box<Error>),
 }
 
 impl<E: Into<Error>> From<E> for Stop {
     fn from(error: E) -> Self {
-        Self::Failed(error.into())
+        Self::Failed(Box::new(error.into()))
     }
 }
 
@@ -275,8 +276,8 @@ fn replay_one(
         return Ok(Some((tensor_name(model, &graph.value(id).name), element)));
     }
     match ran {
-        Err(Stop::Differs(tensor, element)) => Ok(Some((tensor, element))),
-        Err(Stop::Failed(error)) => Err(error),
+        Err(Stop::Differs(tensor)) => Ok(Some((tensor, None))),
+        Err(Stop::Failed(error)) => Err(*error),
         Ok(done) => {
             let same = comparison.runs == golden.record.runs.len()
                 && outcome_digest(&done.outcome)? == golden.record.outcome;
@@ -315,16 +316,16 @@ impl<'a> Comparison<'a> {
         tensor_name: &dyn Fn(usize, &str) -> String,
     ) -> Result<(), Stop> {
         if self.differs.is_some() {
-            return Err(Stop::Differs(String::new(), None)); // told by what differs
+            return Err(Stop::Differs(String::new())); // told by what differs
         }
         let Some(recorded) = self.record.runs.get(self.runs).filter(|run| run.model as usize == model) else {
-            return Err(Stop::Differs("result".to_owned(), None));
+            return Err(Stop::Differs("result".to_owned()));
         };
         self.runs += 1;
         let (_, graph) = app.models().nth(model).ok_or_else(no_model)?;
         if let Some(i) = (0..inputs.len()).find(|&i| recorded.inputs.get(i) != Some(&digest(&inputs[i]))) {
             let name = graph.inputs.get(i).map(|port| port.name.as_str()).unwrap_or_default();
-            return Err(Stop::Differs(tensor_name(model, name), None));
+            return Err(Stop::Differs(tensor_name(model, name)));
         }
         self.inputs = inputs.to_vec();
         self.expected = recorded.values.iter().map(|(name, hash)| (name.as_str(), hash)).collect();

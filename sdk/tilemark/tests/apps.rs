@@ -23,7 +23,7 @@ fn app(name: &str, form: &str) -> Option<App> {
         let network = from.join(&model.file);
         let network = if form.is_empty() { network } else { network.with_file_name(form) };
         let Ok(absolute) = network.canonicalize() else {
-            println!("skipped: {name} needs {}; `cargo xtask models` makes it", network.display());
+            eprintln!("skipped: {name} needs {}; `cargo xtask models` makes it", network.display());
             return None;
         };
         text = text.replace(&format!("{:?}", model.file), &format!("{absolute:?}"));
@@ -104,7 +104,9 @@ fn every_garment_gets_onnx_runtimes_class() {
         println!("skipped: {} is not there; `cargo xtask models garment` makes it", data.display());
         return;
     };
-    let Data::U8(pixels) = tilemark::npy::read(&images).unwrap().into_data() else { panic!("pixels are bytes") };
+    let Data::U8(pixels) = tilemark::npy::read(&images).unwrap().into_data() else {
+        panic!("pixels are bytes")
+    };
     let expected = include_str!("../../testkit/data/garment.txt").lines().last().unwrap();
     let mut session = app.session(Device::host()).unwrap();
     assert_eq!(pixels.len(), expected.len() * 28 * 28);

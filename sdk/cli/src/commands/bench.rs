@@ -26,7 +26,7 @@ struct Report {
     /// The model alone.
     model_ms: Times,
     images_per_second: f64,
-    /// The stages of one input by themselves; absent where a batch runs at once.
+    /// With `--layers`: the stages of one input by themselves.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     stages: Vec<Stage>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
         ms,
         model_ms: Times::of(model),
         images_per_second,
-        stages: Stage::medians(&stages),
+        stages: if args.layers { Stage::medians(&stages) } else { Vec::new() },
         layers: match &mut runner {
             Runner::Session(session) if args.layers && app.pipeline().is_single() => {
                 Some(Layers::measure(session, &inputs[0], args.runs, &device)?)
@@ -136,7 +136,7 @@ fn print(report: &Report, device: &str) -> Result<()> {
     let head = ["", "min", "median", "p99"].map(str::to_owned);
     text::table(&[head, row("whole app", &report.ms), row("model", &report.model_ms)], &[1, 2, 3])?;
     text::line(format_args!("{:.1} images/s", report.images_per_second))?;
-    if report.layers.is_some() || report.stages.iter().any(|stage| stage.step != report.stages[0].step) {
+    if !report.stages.is_empty() {
         print_stages(&report.stages)?;
     }
     report.layers.as_ref().map_or(Ok(()), Layers::print)

@@ -343,15 +343,13 @@ pub enum Error {
         expected: &'static str,
     },
     /// What one step makes does not fit the model of the next.
-    #[error("{from} makes {found}, input {input:?} of model {model:?} takes {expected}")]
+    #[error("{from} makes {found}, input {input:?} takes {expected}")]
     Join {
         /// The step before.
         from: String,
         /// Type and shape that it makes.
         found: String,
-        /// The model.
-        model: String,
-        /// Its input.
+        /// The model and its input.
         input: String,
         /// Type and shape that it takes.
         expected: String,
