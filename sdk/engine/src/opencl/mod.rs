@@ -20,10 +20,11 @@ mod store;
 mod survey;
 mod tune;
 
-pub use kernels::{OpenclKernel, opencl_kernels, opencl_sources};
+pub use kernels::{OpenclKernel, opencl_kernels};
 pub(crate) use launch::Launch;
 pub(crate) use opened::{Opened, condemn, open, outcome};
 pub(crate) use remote::Remote;
 pub use store::DeviceStore;
+pub(crate) use store::times;
 pub use survey::{Facts, PlatformReport, Survey, survey};
 pub(crate) use tune::{Rival, Trial};

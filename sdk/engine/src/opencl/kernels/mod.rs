@@ -17,8 +17,6 @@ mod reduce;
 mod table;
 mod walk;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use serde::Serialize;
 use tilemark_model::graph::GeneralOp;
 use tilemark_model::{Graph, Node, Op, Shapes, ValueId};
@@ -109,13 +107,6 @@ pub fn opencl_kernels() -> impl Iterator<Item = OpenclKernel> {
         operation: kernel.name.split('/').next().unwrap_or_default(),
         needs: kernel.needs,
     })
-}
-
-/// A number for the sources of all programs of this build: what was found out about others says nothing about them.
-pub fn opencl_sources() -> String {
-    let mut hasher = DefaultHasher::new();
-    (tilemark_kernels::PRELUDE, tilemark_kernels::ALL).hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
 }
 
 impl OpenclKernel {
