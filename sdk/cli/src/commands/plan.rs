@@ -86,7 +86,7 @@ impl Step {
     }
 }
 
-/// Why an operation's kernels take it, and what this one of them was chosen by.
+/// Why an operation's kernels take it, what this one of them was chosen by, and what goes between host and device.
 fn why(info: &StepInfo) -> String {
     use tilemark::Basis;
     let basis = match info.basis {
@@ -95,7 +95,11 @@ fn why(info: &StepInfo) -> String {
         Some(Basis::Forced) => "; asked for",
         _ => "",
     };
-    format!("{}{basis}", info.why)
+    let copies =
+        [(info.moved, "before"), (info.returned, "after")].into_iter().filter(|(bytes, _)| *bytes > 0);
+    let copies: String =
+        copies.map(|(bytes, when)| format!("; {} copied {when}", text::bytes(bytes))).collect();
+    format!("{}{basis}{copies}", info.why)
 }
 
 fn by(extents: &[usize]) -> String {
@@ -131,5 +135,20 @@ fn print(report: &Report) -> Result<()> {
         text::count(report.macs),
         report.predicted_ms,
         text::bytes(report.arena_bytes as u64),
+    ))?;
+    let infos = || report.steps.iter().map(|step| &step.info);
+    let copied = |bytes: fn(&StepInfo) -> u64| infos().map(bytes).sum::<u64>();
+    if copied(|info| info.moved + info.returned) == 0 {
+        return Ok(());
+    }
+    let (is_copied, ran) =
+        (|info: &&StepInfo| info.moved > 0, |info: &&StepInfo| info.kernel.ends_with("/opencl"));
+    text::line(format_args!(
+        "{} steps on the device; {} copied between host and device: {} before {} steps, {} at the end",
+        infos().filter(ran).count(),
+        text::bytes(copied(|info| info.moved + info.returned)),
+        text::bytes(copied(|info| info.moved)),
+        infos().filter(is_copied).count(),
+        text::bytes(copied(|info| info.returned)),
     ))
 }

@@ -19,6 +19,7 @@ mod remote;
 mod store;
 mod survey;
 mod tune;
+mod uploads;
 
 pub use kernels::{OpenclKernel, opencl_kernels};
 pub(crate) use launch::Launch;
