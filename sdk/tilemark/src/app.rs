@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tilemark_bundle::{
     Authentic, Bundle, Digest, Fact, FactKind, Manifest, Refused, Trust, Untrusted, Verdict,
 };
-use tilemark_engine::{Compiled, Device, survey};
+use tilemark_engine::{Compiled, Device};
 use tilemark_model::{Graph, Tensor, shape};
 use tilemark_pipeline::Pipeline;
 
@@ -180,38 +180,6 @@ impl App {
         Ok(CompiledApp { app: self.clone(), compiled })
     }
 
-    /// The best device of this machine that gives the golden vectors' bits: a graphics processor, or else the host. Loads the
-    /// drivers of this machine.
-    ///
-    /// # Errors
-    /// Those of [`App::choose_device_of`].
-    pub fn choose_device(&self, threads: Option<usize>) -> Result<Choice, Error> {
-        self.choose_device_of(Device::gpus(&survey()), threads)
-    }
-
-    /// The first of `preferred` that gives the golden vectors' bits, or else the host.
-    ///
-    /// # Errors
-    /// [`Error::GoldenMismatch`] or [`Error::Engine`] of the host, if it does not pass either.
-    pub fn choose_device_of(&self, preferred: Vec<Device>, threads: Option<usize>) -> Result<Choice, Error> {
-        let mut passed_over = String::new();
-        for device in preferred {
-            let device = limited(device, threads)?;
-            match self.replay(&device).and_then(|replay| replay.check().map(|()| replay)) {
-                Ok(replay) => {
-                    let why = format!("{}, preferred to the host; {replay}{passed_over}", device.name());
-                    return Ok(Choice { device, why });
-                }
-                Err(error) => passed_over += &format!("; not {}: {error}", device.id()),
-            }
-        }
-        let device = limited(Device::host(), threads)?;
-        let replay = self.replay(&device)?;
-        replay.check()?;
-        let reason = if passed_over.is_empty() { "no graphics processor here" } else { "no other passes" };
-        Ok(Choice { device, why: format!("{reason}; {replay}{passed_over}") })
-    }
-
     /// The app's first golden input: something to run it on.
     pub fn sample_input(&self) -> Option<Input> {
         self.parts.golden.first()?.input(&self.parts.bundle).ok()
@@ -256,7 +224,7 @@ impl App {
     }
 
     /// The SHA-256 of the encoded graph, which knows every shape and no weight.
-    fn graph_digest(&self) -> Digest {
+    pub(crate) fn graph_digest(&self) -> Digest {
         let blobs = &self.manifest().blobs;
         let graph = blobs.iter().find(|blob| blob.name == contents::GRAPH);
         graph.map_or(self.identity(), |blob| blob.sha256)
@@ -285,6 +253,10 @@ impl App {
         &self.parts.bundle
     }
 
+    pub(crate) fn tuning(&self) -> Option<&TuningCache> {
+        self.tuning.as_ref()
+    }
+
     pub(crate) fn golden(&self) -> &[Golden] {
         &self.parts.golden
     }
@@ -311,19 +283,6 @@ impl App {
         }
         Ok(())
     }
-}
-
-fn limited(device: Device, threads: Option<usize>) -> Result<Device, Error> {
-    threads.map_or(Ok(device.clone()), |threads| Ok(device.with_threads(threads)?))
-}
-
-/// A device chosen for an app.
-#[derive(Clone, Debug)]
-pub struct Choice {
-    /// The device.
-    pub device: Device,
-    /// Why this one.
-    pub why: String,
 }
 
 /// An app compiled for one device: packed weights and plans, shared by every session made from it.

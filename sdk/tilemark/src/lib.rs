@@ -29,6 +29,7 @@ pub mod quickstart {}
 
 mod app;
 mod batch;
+mod choice;
 mod contents;
 mod devices;
 mod error;
@@ -45,7 +46,8 @@ mod revocations;
 mod session;
 mod tuning;
 
-pub use app::{App, Choice, CompiledApp, open, open_with, verify_with};
+pub use app::{App, CompiledApp, open, open_with, verify_with};
+pub use choice::Choice;
 pub use devices::{DeviceCache, DeviceCacheState};
 pub use error::{CODES, Error, ErrorKind};
 pub use fleet::Fleet;

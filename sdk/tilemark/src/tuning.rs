@@ -93,6 +93,11 @@ impl TuningCache {
         TuningState { folder, is_writable, models, layers, unusable }
     }
 
+    /// Files of another kind in the same directory.
+    pub(crate) fn beside(&self, extension: &'static str) -> Kept {
+        Kept { extension, ..self.kept.clone() }
+    }
+
     /// The part of it that is about one graph on one device.
     pub(crate) fn store(&self, graph: Digest, device: &Device) -> Store {
         let subject = subject(graph, device);
