@@ -136,19 +136,25 @@ fn print(report: &Report) -> Result<()> {
         report.predicted_ms,
         text::bytes(report.arena_bytes as u64),
     ))?;
-    let infos = || report.steps.iter().map(|step| &step.info);
-    let copied = |bytes: fn(&StepInfo) -> u64| infos().map(bytes).sum::<u64>();
-    if copied(|info| info.moved + info.returned) == 0 {
+    print_copies(&report.steps)
+}
+
+/// What goes between host and device, where there is one.
+fn print_copies(steps: &[Step]) -> Result<()> {
+    let count = |holds: fn(&StepInfo) -> bool| {
+        text::plural(steps.iter().filter(|step| holds(&step.info)).count(), "step")
+    };
+    let bytes = |of: fn(&StepInfo) -> u64| steps.iter().map(|step| of(&step.info)).sum::<u64>();
+    let (moved, returned) = (bytes(|info| info.moved), bytes(|info| info.returned));
+    if moved + returned == 0 {
         return Ok(());
     }
-    let (is_copied, ran) =
-        (|info: &&StepInfo| info.moved > 0, |info: &&StepInfo| info.kernel.ends_with("/opencl"));
     text::line(format_args!(
-        "{} steps on the device; {} copied between host and device: {} before {} steps, {} at the end",
-        infos().filter(ran).count(),
-        text::bytes(copied(|info| info.moved + info.returned)),
-        text::bytes(copied(|info| info.moved)),
-        infos().filter(is_copied).count(),
-        text::bytes(copied(|info| info.returned)),
+        "{} on the device; {} copied between host and device: {} before {}, {} at the end",
+        count(|info| info.kernel.ends_with("/opencl")),
+        text::bytes(moved + returned),
+        text::bytes(moved),
+        count(|info| info.moved > 0),
+        text::bytes(returned),
     ))
 }
