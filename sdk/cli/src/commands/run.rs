@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tilemark::{Input, Milliseconds, Outcome, Output, npy};
+use tilemark::{Device, Input, Milliseconds, Outcome, Output, npy};
 
 use crate::args::Run;
 use crate::failure::{Failure, Result};
@@ -36,20 +36,27 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     let several = given.len() > 1;
     let mut ms = Milliseconds::default();
     let mut results = Vec::with_capacity(given.len());
-    for (index, given) in given.into_iter().enumerate() {
-        let name = given.name();
-        let input = given.read()?; // one at a time: decoded pictures are large
-        let output = session.run(input).map_err(|error| Failure::input(&name, error))?;
-        ms += output.ms();
-        let mut outcome = output.outcome().clone();
-        if let Some(folder) = &args.tensors_out {
-            let folder = if several { folder.join(index.to_string()) } else { folder.clone() };
-            write_tensors(&folder, &output, &mut outcome)?;
+    let mut given = given.into_iter();
+    loop {
+        let group: Vec<Given> = given.by_ref().take(group(&device)).collect();
+        if group.is_empty() {
+            break;
         }
-        if !args.json {
-            print(&name, &outcome)?;
+        let names: Vec<String> = group.iter().map(Given::name).collect();
+        let inputs = group.into_iter().map(Given::read).collect::<Result<Vec<_>>>()?;
+        let outputs = session.run_batch(inputs).map_err(|error| Failure::input(&names.join(", "), error))?;
+        for (name, output) in names.iter().zip(outputs) {
+            ms += output.ms();
+            let mut outcome = output.outcome().clone();
+            if let Some(folder) = &args.tensors_out {
+                let folder = if several { folder.join(results.len().to_string()) } else { folder.clone() };
+                write_tensors(&folder, &output, &mut outcome)?;
+            }
+            if !args.json {
+                print(name, &outcome)?;
+            }
+            results.push(outcome);
         }
-        results.push(outcome);
     }
     let (name, version) = (&app.manifest().app.name, &app.manifest().app.version);
     if args.json {
@@ -62,6 +69,12 @@ pub(crate) fn run(args: &Run) -> Result<()> {
         device.description()
     ));
     Ok(())
+}
+
+/// How many pictures are decoded at once. They are large, but a device with memory of its own can compute one while the next ones
+/// are on their way.
+fn group(device: &Device) -> usize {
+    if device.facts().is_some_and(|facts| facts.has_own_memory) { 8 } else { 1 }
 }
 
 fn given(args: &Run) -> Result<Vec<Given>> {

@@ -150,25 +150,28 @@ fn drivers_that_crash_together_alone_are_not_asked_again() {
     assert_eq!(ids(&run("", "devices --json --retest")), 2);
 }
 
-/// The binary where PoCL says that it is a graphics processor, and takes so many milliseconds more for a run. Nothing where there is
+/// The binary with a library between PoCL and the loader that does as `variables` say (`sdk/testkit/shim`). Nothing where there is
 /// no PoCL.
-fn pretending(shop: &Workshop, delay: u32, tune: &str) -> Option<Ran> {
+fn shimmed(shop: &Workshop, variables: &[(&str, &str)], line: &str) -> Option<Ran> {
     let pocl = Path::new("/etc/OpenCL/vendors/pocl.icd");
     let shim = std::env::current_exe().unwrap().with_file_name("libtilemark_shim.so");
     if !pocl.is_file() || cfg!(not(target_arch = "x86_64")) {
         return None;
     }
-    let line = format!("run tiny.tmk --trust vendor.pub {}", sample("coffee.png"));
-    let mut command = shop.command(&line);
-    command.env("OPENCL_DYLIB_PATH", shim).env("OCL_ICD_VENDORS", pocl).env("TILEMARK_TUNE", tune);
-    command.env("TILEMARK_SHIM_GPU", "1").env("TILEMARK_SHIM_DELAY", delay.to_string());
-    Some(Ran::new(&line, command.output().unwrap()).ok())
+    let mut command = shop.command(line);
+    command.env("OPENCL_DYLIB_PATH", shim).env("OCL_ICD_VENDORS", pocl).envs(variables.iter().copied());
+    Some(Ran::new(line, command.output().unwrap()).ok())
 }
 
 #[test]
 fn auto_times_a_graphics_processor_against_the_host_once() {
     let shop = Workshop::with_tiny();
-    let Some(slow) = pretending(&shop, 300, "1") else {
+    let line = format!("run tiny.tmk --trust vendor.pub {}", sample("coffee.png"));
+    let run = |delay, tune| {
+        let gpu = ("TILEMARK_SHIM_GPU", "1");
+        shimmed(&shop, &[gpu, ("TILEMARK_SHIM_DELAY", delay), ("TILEMARK_TUNE", tune)], &line)
+    };
+    let Some(slow) = run("300", "1") else {
         println!("skipped: no PoCL here; `cargo xtask test` installs it when root");
         return;
     };
@@ -178,8 +181,46 @@ fn auto_times_a_graphics_processor_against_the_host_once() {
         |ran: &Ran| ran.stderr.split("; not opencl:0:0: ").nth(1).unwrap().lines().next().unwrap().to_owned();
     assert!(told(&slow).contains(" ms a run there and "), "{}", slow.stderr);
     // What was measured is kept: with no delay it is the same.
-    assert_eq!(told(&pretending(&shop, 0, "1").unwrap()), told(&slow));
+    assert_eq!(told(&run("0", "1").unwrap()), told(&slow));
     // Told to time nothing, it takes the device that gives the golden vectors' bits.
-    let said = pretending(&shop, 0, "off").unwrap().says("device opencl:0:0: ").says("not timed");
+    let said = run("0", "off").unwrap().says("device opencl:0:0: ").says("not timed");
     assert!(said.stderr.contains("all bits as recorded"), "{}", said.stderr);
+}
+
+#[test]
+fn pictures_on_their_way_to_a_device_with_memory_of_its_own_keep_their_order() {
+    let shop = Workshop::with_tiny();
+    let samples = ["coffee.png", "chelsea.png"].map(sample).map(|path| path + " ").concat().repeat(6);
+    let line = format!("run tiny.tmk --trust vendor.pub --json {samples}--device");
+    let own = [("TILEMARK_SHIM_MEMORY", "1"), ("TILEMARK_TUNE", "off")];
+    let Some(device) = shimmed(&shop, &own, &format!("{line} opencl:0:0")) else {
+        println!("skipped: no PoCL here; `cargo xtask test` installs it when root");
+        return;
+    };
+    let (device, host) = (device.json(), shop.tilemark(&format!("{line} host")).ok().json());
+    assert_eq!((&device["device"], &device["results"]), (&"opencl:0:0".into(), &host["results"]));
+    assert_eq!(host["results"].as_array().unwrap().len(), 12);
+    assert_ne!(host["results"][0], host["results"][1]);
+}
+
+#[test]
+fn a_plan_tells_what_is_copied_between_host_and_device() {
+    let shop = Workshop::with_tiny();
+    let line = "plan tiny.tmk --trust vendor.pub --device opencl:0:0";
+    let Some(plan) = shimmed(&shop, &[("TILEMARK_TUNE", "off")], line) else {
+        println!("skipped: no PoCL here; `cargo xtask test` installs it when root");
+        return;
+    };
+    // 3 x 8 x 8 bytes up, 5 scores down.
+    let plan = plan.prints("; 192 B copied before").prints("; 5 B copied after");
+    let end = plan.stdout.lines().last().unwrap();
+    assert!(
+        end.ends_with("197 B copied between host and device: 192 B before 1 step, 5 B at the end"),
+        "{end}"
+    );
+    let json = shimmed(&shop, &[("TILEMARK_TUNE", "off")], &format!("{line} --json")).unwrap().json();
+    let sum = |field: &str| {
+        json["steps"].as_array().unwrap().iter().map(|step| step[field].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!((sum("moved"), sum("returned")), (192, 5));
 }
