@@ -299,6 +299,33 @@ pub enum Error {
         dtype: DType,
     },
 
+    /// A parameter's declaration means nothing, or does not fit the stage that takes it.
+    #[error("parameter {name:?}: {why}")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Something was set that the app does not let be set.
+    #[error("the app has no parameter {name:?}; {known}")]
+    UnknownParameter {
+        /// The name given.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// A parameter was set to something out of its range.
+    #[error("parameter {name:?} cannot be {found:?}, expected {expected}")]
+    ParameterValue {
+        /// Its name.
+        name: String,
+        /// The value given.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
+
     // What the engine returns.
     /// The model returned another number of tensors than it declares.
     #[error("the model returned {found} tensors, it declares {expected} outputs")]
@@ -355,6 +382,9 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0333", "a score stage needs a model with one output"),
     ("TM0334", "a score stage needs one score per class"),
     ("TM0335", "a score stage needs f32 or quantized values"),
+    ("TM0336", "a parameter's declaration is wrong"),
+    ("TM0337", "the app has no parameter of that name"),
+    ("TM0338", "a parameter is set out of its range"),
     ("TM0340", "the model returned another number of tensors than declared"),
     ("TM0341", "the model returned another tensor than declared"),
     ("TM0350", "a tensor could not be made"),
@@ -394,6 +424,9 @@ impl Error {
             Self::ScoreOutputs { .. } => "TM0333",
             Self::ScoreShape { .. } => "TM0334",
             Self::ScoreType { .. } => "TM0335",
+            Self::Parameter { .. } => "TM0336",
+            Self::UnknownParameter { .. } => "TM0337",
+            Self::ParameterValue { .. } => "TM0338",
             Self::OutputCount { .. } => "TM0340",
             Self::OutputMismatch { .. } => "TM0341",
             Self::Tensor(_) => "TM0350",
@@ -403,6 +436,11 @@ impl Error {
     /// Whether what the user brought is at fault (a picture, a tensor) rather than the app or the engine.
     pub fn is_input(&self) -> bool {
         self.code() < "TM0320"
+    }
+
+    /// Whether what an integrator set is at fault.
+    pub fn is_setting(&self) -> bool {
+        matches!(self, Self::UnknownParameter { .. } | Self::ParameterValue { .. })
     }
 
     /// What to do next.
@@ -432,8 +470,12 @@ impl Error {
             Self::TakesTensors { .. } => "give tensors: --tensor NAME=FILE.npy",
             Self::FileName { .. } => "use a relative path inside the app's folder, such as labels.txt",
             Self::MissingFile { .. } => "put the file beside app.toml, or correct its name there",
-            Self::Value { .. } | Self::StageOrder { .. } | Self::TooManyStages { .. } => {
-                "correct app.toml; docs/pipeline.md lists every stage and its fields"
+            Self::Value { .. }
+            | Self::StageOrder { .. }
+            | Self::TooManyStages { .. }
+            | Self::Parameter { .. } => "correct app.toml; docs/pipeline.md lists every stage and its fields",
+            Self::UnknownParameter { .. } | Self::ParameterValue { .. } => {
+                "`tilemark inspect APP.TMK --trust KEY` lists what may be set, and to what"
             }
             Self::ImageInputs { .. } => "leave [input] out, and the app takes raw tensors",
             Self::ImageShape { .. } => "set channels to what the model takes: rgb or bgr for 3, gray for 1",

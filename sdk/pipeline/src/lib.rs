@@ -51,6 +51,7 @@ mod labels;
 pub mod limits;
 pub mod npy;
 mod outcome;
+mod parameters;
 mod pipeline;
 mod post;
 mod pre;
@@ -61,8 +62,9 @@ pub use error::{CODES, Error, Result};
 pub use image::Image;
 pub use interface::{Interface, TensorInfo};
 pub use outcome::{Label, Outcome};
+pub use parameters::{Parameter, Reference, Region, Settable, Value};
 pub use pipeline::{Pipeline, Resources};
 pub use spec::{
     Channels, Crop, Dequantize, Fit, ImageInput, InputSpec, Layout, Mode, Normalize, PostStage, PreStage,
-    Resize, Softmax, Spec, TopK,
+    RegionOf, Resize, Softmax, Spec, TopK,
 };

@@ -29,3 +29,11 @@ pub const MAX_NPY_HEADER_BYTES: usize = 4096;
 pub const MAX_NPY_RANK: usize = 8;
 /// Most bytes of elements in a `.npy` file.
 pub const MAX_NPY_BYTES: usize = 1 << 30;
+/// Most parameters of a pipeline.
+pub const MAX_PARAMETERS: usize = 64;
+/// Longest name of a parameter, in bytes.
+pub const MAX_PARAMETER_NAME_BYTES: usize = 63;
+/// Longest description of a parameter, in bytes; of a value that is shown in an error, in characters.
+pub const MAX_PARAMETER_TEXT_BYTES: usize = 1024;
+/// Most words that a parameter is chosen from.
+pub const MAX_CHOICES: usize = 64;

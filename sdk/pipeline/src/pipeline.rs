@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::interface::{Interface, names};
 use crate::outcome::Outcome;
+use crate::parameters::{Parameter, Settings, Value};
 use crate::post::Post;
 use crate::pre::Pre;
 use crate::spec::Spec;
@@ -16,6 +17,8 @@ use crate::spec::Spec;
 #[derive(Debug)]
 pub struct Pipeline {
     spec: Spec,
+    settings: Settings,
+    resources: Resources,
     interface: Interface,
     pre: Option<Pre>,
     post: Post,
@@ -26,15 +29,40 @@ pub struct Pipeline {
 pub struct Resources(BTreeMap<String, Vec<u8>>);
 
 impl Pipeline {
-    /// Checks `spec` against a model and the files it names. What passes can later fail only because of the
-    /// picture or tensor that a user brings.
+    /// Checks `spec` against a model and the files it names, with every parameter at its default. What passes can later
+    /// fail only because of the picture or tensor that a user brings.
     ///
     /// # Errors
-    /// Every error from `TM0320` to `TM0335`; [`Error::ImageTooLarge`] for a declared size beyond the limits.
+    /// Every error from `TM0320` to `TM0336`; [`Error::ImageTooLarge`] for a declared size beyond the limits.
     pub fn new(spec: Spec, interface: Interface, resources: &Resources) -> Result<Self> {
-        let pre = Pre::new(&spec, &interface)?;
-        let post = Post::new(&spec, &interface, resources)?;
-        Ok(Self { spec, interface, pre, post })
+        let settings = Settings::new(&spec.parameters, &spec.references())?;
+        Self::made(spec, settings, interface, resources.clone())
+    }
+
+    /// The same pipeline with parameters set, beside those that are set already.
+    ///
+    /// # Errors
+    /// [`Error::UnknownParameter`], [`Error::ParameterValue`].
+    pub fn with(&self, values: &BTreeMap<String, Value>) -> Result<Self> {
+        let mut settings = self.settings.clone();
+        values.iter().try_for_each(|(name, value)| settings.set(name, value))?;
+        Self::made(self.spec.clone(), settings, self.interface.clone(), self.resources.clone())
+    }
+
+    fn made(spec: Spec, settings: Settings, interface: Interface, resources: Resources) -> Result<Self> {
+        let pre = Pre::new(&spec, &settings, &interface)?;
+        let post = Post::new(&spec, &settings, &interface, &resources)?;
+        Ok(Self { spec, settings, resources, interface, pre, post })
+    }
+
+    /// What may be set, by name.
+    pub fn parameters(&self) -> &BTreeMap<String, Parameter> {
+        &self.spec.parameters
+    }
+
+    /// What each parameter is set to.
+    pub fn values(&self) -> &BTreeMap<String, Value> {
+        self.settings.values()
     }
 
     /// The declaration.

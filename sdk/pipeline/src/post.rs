@@ -1,6 +1,6 @@
 //! The steps from the model's outputs to a result, checked against the model and ready to run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tilemark_model::numerics::narrow::number;
 use tilemark_model::numerics::{dequantize, softmax};
@@ -11,6 +11,7 @@ use crate::interface::{Interface, TensorInfo, names};
 use crate::labels::Labels;
 use crate::limits::{MAX_RESULT_VALUES, MAX_STAGES, MAX_TOP_K};
 use crate::outcome::{Label, Outcome};
+use crate::parameters::{Settable, Settings};
 use crate::pipeline::Resources;
 use crate::spec::{PostStage, Spec, TopK};
 
@@ -24,11 +25,26 @@ pub(crate) struct Post {
 enum Step {
     Dequantize,
     Softmax { at: String },
-    TopK { at: String, k: usize, file: String, labels: Labels },
+    TopK { at: String, best: Best, file: String },
+}
+
+/// Which labels are returned.
+#[derive(Debug)]
+struct Best {
+    k: usize,
+    threshold: Option<f64>,
+    /// Whether each class may be returned; all may where there is no list.
+    classes: Option<Vec<bool>>,
+    labels: Labels,
 }
 
 impl Post {
-    pub(crate) fn new(spec: &Spec, interface: &Interface, resources: &Resources) -> Result<Self> {
+    pub(crate) fn new(
+        spec: &Spec,
+        settings: &Settings,
+        interface: &Interface,
+        resources: &Resources,
+    ) -> Result<Self> {
         if spec.post.len() > MAX_STAGES {
             return Err(Error::TooManyStages { list: "post", found: spec.post.len(), limit: MAX_STAGES });
         }
@@ -37,6 +53,7 @@ impl Post {
             output.checked_quant()?;
         }
         let mut steps = Vec::new();
+        let before = |i: usize| spec.post.iter().take(i);
         for (i, stage) in spec.post.iter().enumerate() {
             let at = |name: &str| format!("post[{i}].{name}");
             if matches!(steps.last(), Some(Step::TopK { .. })) {
@@ -45,15 +62,16 @@ impl Post {
             }
             let step = match stage {
                 PostStage::Dequantize(_) => Step::Dequantize,
-                PostStage::Softmax(_) if steps.iter().any(|s| matches!(s, Step::Softmax { .. })) => {
+                PostStage::Softmax(_) if before(i).any(|stage| matches!(stage, PostStage::Softmax(_))) => {
                     return Err(Error::StageOrder { at: at("softmax"), why: "there can be one only" });
                 }
-                PostStage::Softmax(_) => {
+                PostStage::Softmax(softmax) => {
                     let at = at("softmax");
                     scores_of(&at, interface)?;
-                    Step::Softmax { at }
+                    let enabled = settings.get(&format!("{at}.enabled"), &softmax.enabled)?;
+                    if enabled { Step::Softmax { at } } else { Step::Dequantize }
                 }
-                PostStage::TopK(top_k) => check_top_k(at("top_k"), top_k, interface, resources)?,
+                PostStage::TopK(top_k) => check_top_k(at("top_k"), top_k, settings, interface, resources)?,
             };
             steps.push(step);
         }
@@ -83,11 +101,11 @@ impl Post {
                     softmax(&mut scores);
                     *tensor = Tensor::f32(tensor.shape(), scores)?;
                 }
-                Step::TopK { at, k, file, labels: names } => {
+                Step::TopK { at, best, file } => {
                     let (info, tensor) = only(at, interface, &mut outputs)?;
                     let scores = scores(at, info, tensor)?;
-                    check_label_count(file, names, info, scores.len())?;
-                    labels = Some(top_k(&scores, *k, names));
+                    check_label_count(file, &best.labels, info, scores.len())?;
+                    labels = Some(best.of(&scores));
                 }
             }
         }
@@ -98,34 +116,77 @@ impl Post {
     }
 }
 
-/// The best `k` scores, best first. Equal scores in the order of the classes; NaN after everything else.
-fn top_k(scores: &[f32], k: usize, labels: &Labels) -> Vec<Label> {
-    let rank = |i: usize| if scores[i].is_nan() { f32::NEG_INFINITY } else { scores[i] };
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    // `+ 0.0` makes -0 equal to 0, which `total_cmp` would tell apart.
-    order.sort_by(|&a, &b| {
-        (scores[a].is_nan().cmp(&scores[b].is_nan()))
-            .then((rank(b) + 0.0).total_cmp(&(rank(a) + 0.0)))
-            .then(a.cmp(&b))
-    });
-    let label = |index: usize| Label { name: labels.name(index).to_owned(), index, score: scores[index] };
-    order.into_iter().take(k).map(label).collect()
+impl Best {
+    /// The best `k` scores, best first. Equal scores in the order of the classes; NaN after everything else.
+    fn of(&self, scores: &[f32]) -> Vec<Label> {
+        let rank = |i: usize| if scores[i].is_nan() { f32::NEG_INFINITY } else { scores[i] };
+        let asked = |i: usize| self.classes.as_ref().is_none_or(|classes| classes.get(i) == Some(&true));
+        let enough = |i: usize| self.threshold.is_none_or(|least| f64::from(scores[i]) >= least);
+        let mut order: Vec<usize> = (0..scores.len()).filter(|&i| asked(i) && enough(i)).collect();
+        // `+ 0.0` makes -0 equal to 0, which `total_cmp` would tell apart.
+        order.sort_by(|&a, &b| {
+            (scores[a].is_nan().cmp(&scores[b].is_nan()))
+                .then((rank(b) + 0.0).total_cmp(&(rank(a) + 0.0)))
+                .then(a.cmp(&b))
+        });
+        let label = |index: usize| {
+            let name = self.labels.name(index).to_owned();
+            Label { name, index, score: scores[index] }
+        };
+        order.into_iter().take(self.k).map(label).collect()
+    }
 }
 
-fn check_top_k(at: String, top_k: &TopK, interface: &Interface, resources: &Resources) -> Result<Step> {
-    let TopK { k, labels: file } = top_k;
-    let (info, classes) = scores_of(&at, interface)?;
+fn check_top_k(
+    at: String,
+    top_k: &TopK,
+    settings: &Settings,
+    interface: &Interface,
+    resources: &Resources,
+) -> Result<Step> {
+    let TopK { k, labels: file, threshold, classes } = top_k;
+    let (info, count) = scores_of(&at, interface)?;
     let bytes = resources.get(file).ok_or_else(|| Error::MissingFile { name: file.clone() })?;
     let labels = Labels::parse(file, bytes)?;
-    if let Some(classes) = classes {
+    if let Some(classes) = count {
         check_label_count(file, &labels, info, classes)?;
     }
     let most = MAX_TOP_K.min(u32::try_from(labels.len()).unwrap_or(u32::MAX));
-    if *k == 0 || *k > most {
+    let at_k = format!("{at}.k");
+    if let Some(bad) = settings.extremes(&at_k, k)?.into_iter().find(|k| !(1..=most).contains(k)) {
         let expected = format!("1 to {most}, for {} labels", labels.len());
-        return Err(Error::Value { at: format!("{at}.k"), found: k.to_string(), expected });
+        return Err(Error::Value { at: at_k, found: bad.to_string(), expected });
     }
-    Ok(Step::TopK { at, k: *k as usize, file: file.clone(), labels })
+    let threshold = threshold.as_ref().map(|field| settings.get(&format!("{at}.threshold"), field));
+    let best = Best {
+        k: settings.get(&at_k, k)? as usize,
+        threshold: threshold.transpose()?,
+        classes: classes.as_ref().map(|field| chosen(&at, field, settings, &labels)).transpose()?.flatten(),
+        labels,
+    };
+    Ok(Step::TopK { at, best, file: file.clone() })
+}
+
+/// Which classes have one of the names; `None` where no name is given.
+fn chosen(
+    at: &str,
+    field: &Settable<Vec<String>>,
+    settings: &Settings,
+    labels: &Labels,
+) -> Result<Option<Vec<bool>>> {
+    let at = format!("{at}.classes");
+    let names = settings.get(&at, field)?;
+    let known: BTreeSet<&str> = (0..labels.len()).map(|index| labels.name(index)).collect();
+    if let Some(found) = names.iter().find(|name| !known.contains(name.as_str())) {
+        let (found, expected) = (found.clone(), "labels of the app".to_owned());
+        return Err(match field.parameter() {
+            Some(name) => Error::ParameterValue { name: name.to_owned(), found, expected },
+            None => Error::Value { at, found, expected },
+        });
+    }
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let chosen = || (0..labels.len()).map(|index| names.contains(labels.name(index))).collect();
+    Ok((!names.is_empty()).then(chosen))
 }
 
 fn check_label_count(file: &str, labels: &Labels, info: &TensorInfo, classes: usize) -> Result<()> {
@@ -236,8 +297,14 @@ mod tests {
     fn ties_go_to_the_first_class_and_nan_to_the_end() {
         let labels = Labels::parse("l", b"a\nb\nc\nd\ne\nf").unwrap();
         let scores = [0.0, f32::NAN, 2.0, -0.0, 2.0, f32::NEG_INFINITY];
-        let order: Vec<usize> = top_k(&scores, 6, &labels).iter().map(|l| l.index).collect();
-        assert_eq!(order, [2, 4, 0, 3, 5, 1]);
-        assert_eq!(top_k(&scores, 1, &labels)[0].name, "c");
+        let best = Best { k: 6, threshold: None, classes: None, labels };
+        let order = |best: &Best| best.of(&scores).iter().map(|l| l.index).collect::<Vec<usize>>();
+        assert_eq!(order(&best), [2, 4, 0, 3, 5, 1]);
+        let best = Best { k: 1, ..best };
+        assert_eq!(best.of(&scores)[0].name, "c");
+        let best = Best { k: 6, threshold: Some(0.0), ..best };
+        assert_eq!(order(&best), [2, 4, 0, 3]);
+        let best = Best { classes: Some(vec![true, true, false, true, true, true]), ..best };
+        assert_eq!(order(&best), [4, 0, 3]);
     }
 }

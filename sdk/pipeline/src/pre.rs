@@ -3,10 +3,11 @@
 use tilemark_model::Tensor;
 
 use crate::error::{Error, Result};
-use crate::image::{Image, Raster, centre_crop, check_size, fit};
+use crate::image::{Image, Raster, centre_crop, check_size, fit, fraction};
 use crate::interface::{Interface, TensorInfo, names};
 use crate::limits::{MAX_IMAGE_SIDE, MAX_STAGES};
-use crate::spec::{Channels, Crop, Fit, ImageInput, Layout, Normalize, PreStage, Resize, Spec};
+use crate::parameters::{Region, Settings, is_region};
+use crate::spec::{Channels, Crop, Fit, ImageInput, Layout, Mode, Normalize, PreStage, Resize, Spec};
 use crate::table::Table;
 
 /// A picture's way into the model.
@@ -27,7 +28,8 @@ struct Step {
 
 #[derive(Debug)]
 enum Geometry {
-    Resize(Resize),
+    Region(Region),
+    Resize(Resize, Mode),
     Crop(Crop),
 }
 
@@ -41,7 +43,7 @@ enum Size {
 
 impl Pre {
     /// The declared steps; `None` for a pipeline of raw tensors.
-    pub(crate) fn new(spec: &Spec, interface: &Interface) -> Result<Option<Self>> {
+    pub(crate) fn new(spec: &Spec, settings: &Settings, interface: &Interface) -> Result<Option<Self>> {
         if spec.pre.len() > MAX_STAGES {
             return Err(Error::TooManyStages { list: "pre", found: spec.pre.len(), limit: MAX_STAGES });
         }
@@ -56,7 +58,7 @@ impl Pre {
         };
         let channels = image.channels.count();
         let layout = layout(image, input)?;
-        let (steps, size, normalize) = check_stages(&spec.pre, channels)?;
+        let (steps, size, normalize) = check_stages(&spec.pre, settings, channels)?;
         check_model_size(input, layout, size)?;
         let table = Table::new(normalize, channels, input)?;
         Ok(Some(Self { channels: image.channels, layout, steps, table }))
@@ -85,14 +87,15 @@ impl Step {
     fn run(&self, source: &Raster) -> Result<Raster> {
         let from = (source.width, source.height);
         match &self.what {
-            Geometry::Resize(resize) => {
+            Geometry::Region(region) => Ok(source.cropped(fraction(from, region))),
+            Geometry::Resize(resize, mode) => {
                 let placed = fit(resize.fit, from, (resize.width as usize, resize.height as usize));
                 // Only `shortest` can be too large here: a very long picture. The others have a declared size.
                 check_size(&format!("what pre[{}].resize makes", self.at), placed.size.0, placed.size.1)?;
                 let (width, height) = (placed.size.0 as usize, placed.size.1 as usize);
                 let whole = placed.source.width == from.0 && placed.source.height == from.1;
                 let part = (!whole).then(|| source.cropped(placed.source));
-                let resized = part.as_ref().unwrap_or(source).resized(width, height, resize.mode);
+                let resized = part.as_ref().unwrap_or(source).resized(width, height, *mode);
                 if placed.canvas == placed.size {
                     return Ok(resized);
                 }
@@ -113,16 +116,33 @@ impl Step {
 }
 
 /// Checks every stage by itself and in its place; the steps, the size they make, and the normalization.
-fn check_stages(stages: &[PreStage], channels: usize) -> Result<(Vec<Step>, Size, Option<&Normalize>)> {
+fn check_stages<'a>(
+    stages: &'a [PreStage],
+    settings: &Settings,
+    channels: usize,
+) -> Result<(Vec<Step>, Size, Option<&'a Normalize>)> {
     let (mut steps, mut size, mut normalize) = (Vec::new(), Size::Any, None);
     for (at, stage) in stages.iter().enumerate() {
         if normalize.is_some() {
             return Err(order(at, stage, "normalize must be the last stage, and there can be one only"));
         }
         match stage {
+            PreStage::Region(region) => {
+                let place = format!("pre[{at}].region.area");
+                let area = settings.get(&place, &region.area)?;
+                if !is_region(&area) {
+                    let expected = "left < right and top < bottom, from 0 to 1".to_owned();
+                    return Err(Error::Value { at: place, found: format!("{area:?}"), expected });
+                }
+                size = Size::Any;
+                steps.push(Step { at, what: Geometry::Region(area) });
+            }
             PreStage::Resize(resize) => {
                 size = check_resize(at, resize)?;
-                steps.push(Step { at, what: Geometry::Resize(resize.clone()) });
+                let place = format!("pre[{at}].resize.mode");
+                settings.extremes(&place, &resize.mode)?;
+                let mode = settings.get(&place, &resize.mode)?;
+                steps.push(Step { at, what: Geometry::Resize(resize.clone(), mode) });
             }
             PreStage::Crop(crop) => {
                 size = check_crop(at, crop, size)?;
@@ -207,6 +227,7 @@ fn check_normalize(at: usize, n: &Normalize, channels: usize) -> Result<()> {
 
 fn order(at: usize, stage: &PreStage, why: &'static str) -> Error {
     let name = match stage {
+        PreStage::Region(_) => "region",
         PreStage::Resize(_) => "resize",
         PreStage::Crop(_) => "crop",
         PreStage::Normalize(_) => "normalize",

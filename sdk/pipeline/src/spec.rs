@@ -3,10 +3,13 @@
 //! Closed and bounded: no stage runs code, and each costs at most a constant per pixel or class. Unknown keys are
 //! errors, so that a misspelt option is never ignored.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::limits::MAX_FILE_NAME_BYTES;
+use crate::parameters::{Parameter, Region, Settable};
 
 /// All of a pipeline. The default one takes and returns raw tensors.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -18,6 +21,9 @@ pub struct Spec {
     pub pre: Vec<PreStage>,
     /// Steps from the model's outputs to a result, in order.
     pub post: Vec<PostStage>,
+    /// What an integrator may set, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Parameter>,
 }
 
 /// `[input]`: what a user gives; raw tensors where nothing is declared.
@@ -77,12 +83,22 @@ pub enum Layout {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PreStage {
+    /// A part of the picture.
+    Region(RegionOf),
     /// Another size.
     Resize(Resize),
     /// The middle of the picture.
     Crop(Crop),
     /// Pixels to the model's numbers; the last stage.
     Normalize(Normalize),
+}
+
+/// `region = { area = [0.1, 0.0, 0.9, 1.0] }`: the part of the picture that counts, in fractions of it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegionOf {
+    /// Left, top, right, bottom, from 0 to 1.
+    pub area: Settable<Region>,
 }
 
 /// `resize = { width = 224, height = 224, mode = "bilinear", fit = "crop" }`.
@@ -95,7 +111,7 @@ pub struct Resize {
     pub height: u32,
     /// How new pixels are made.
     #[serde(default)]
-    pub mode: Mode,
+    pub mode: Settable<Mode>,
     /// What happens to pictures of another shape.
     #[serde(default)]
     pub fit: Fit,
@@ -115,6 +131,17 @@ pub enum Mode {
     Area,
     /// The source pixel under the centre of the new one.
     Nearest,
+}
+
+impl Mode {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bilinear => "bilinear",
+            Self::Area => "area",
+            Self::Nearest => "nearest",
+        }
+    }
 }
 
 /// How a picture of another shape fits the declared width and height.
@@ -175,24 +202,65 @@ pub enum PostStage {
 pub struct Dequantize {}
 
 /// `softmax = {}`: probabilities from the model's only output, dequantized first where it is quantized.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Softmax {}
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Softmax {
+    /// Whether it is done; else the scores stay as the model gives them, dequantized.
+    #[serde(skip_serializing_if = "is_true")]
+    pub enabled: Settable<bool>,
+}
+
+impl Default for Softmax {
+    fn default() -> Self {
+        Self { enabled: Settable::Fixed(true) }
+    }
+}
 
 /// `top_k = { k = 5, labels = "labels.txt" }`: the best scores with their names.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopK {
-    /// Labels returned.
-    pub k: u32,
+    /// Labels returned, at most.
+    pub k: Settable<u32>,
     /// Text file, one label a line, in the order of the classes.
     pub labels: String,
+    /// Scores below are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Settable<f64>>,
+    /// Only these labels; none stands for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Settable<Vec<String>>>,
+}
+
+impl TopK {
+    /// The best `k` of all labels, whatever their scores.
+    pub fn new(k: u32, labels: &str) -> Self {
+        Self { k: k.into(), labels: labels.into(), threshold: None, classes: None }
+    }
 }
 
 impl Spec {
     /// Whether a picture goes in; otherwise tensors do.
     pub fn takes_image(&self) -> bool {
         self.input.image.is_some()
+    }
+
+    /// Names of the parameters that stages take, in order.
+    pub fn references(&self) -> Vec<&str> {
+        let pre = self.pre.iter().filter_map(|stage| match stage {
+            PreStage::Region(region) => region.area.parameter(),
+            PreStage::Resize(resize) => resize.mode.parameter(),
+            PreStage::Crop(_) | PreStage::Normalize(_) => None,
+        });
+        let post = self.post.iter().flat_map(|stage| match stage {
+            PostStage::Dequantize(_) => vec![],
+            PostStage::Softmax(softmax) => vec![softmax.enabled.parameter()],
+            PostStage::TopK(TopK { k, threshold, classes, .. }) => {
+                let threshold = threshold.as_ref().and_then(Settable::parameter);
+                vec![k.parameter(), threshold, classes.as_ref().and_then(Settable::parameter)]
+            }
+        });
+        pre.chain(post.flatten()).collect()
     }
 
     /// Names of the files that the pipeline refers to, in order, each checked to be a plain relative path.
@@ -228,6 +296,10 @@ fn check_file_name(name: &str, at: impl Fn() -> String) -> Result<()> {
 
 fn one() -> f32 {
     1.0
+}
+
+fn is_true(value: &Settable<bool>) -> bool {
+    *value == Settable::Fixed(true)
 }
 
 fn is_one(value: &f32) -> bool {

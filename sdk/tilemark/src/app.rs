@@ -1,5 +1,6 @@
 //! A verified app.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use tilemark_bundle::{
 };
 use tilemark_engine::{Compiled, Device};
 use tilemark_model::{Graph, Tensor, shape};
-use tilemark_pipeline::Pipeline;
+use tilemark_pipeline::{Parameter, Pipeline, Value};
 
 use crate::batch;
 use crate::contents;
@@ -47,8 +48,10 @@ pub fn open_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result<A
 /// [`Error::Refused`] with the whole verdict.
 pub fn verify_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result<Bundle, Error> {
     let untrusted = Untrusted::from_path(path).map_err(Refused::from).map_err(Error::refused)?;
-    let (floors, lists) = (home.floors()?, home.revocations().all(trust)?);
-    let known = lists.iter().fold(trust.clone(), Trust::without);
+    let floors = home.floors()?;
+    let trust = home.lineages().apply(trust)?;
+    let lists = home.revocations().all(&trust)?;
+    let known = lists.iter().fold(trust, Trust::without);
     let mut bundle = untrusted.authenticate(&known).map_err(Error::refused)?;
     let publisher = bundle.manifest().app.name.publisher().to_owned();
     if let Some(list) = lists.iter().find(|list| list.list().publisher == publisher) {
@@ -71,6 +74,8 @@ pub fn verify_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result
 #[derive(Clone, Debug)]
 pub struct App {
     parts: Arc<Parts>,
+    /// The pipeline with what was set.
+    pipeline: Arc<Pipeline>,
     tuning: Option<TuningCache>,
     license: Option<Arc<License>>,
     devices: Option<DeviceCache>,
@@ -80,7 +85,8 @@ pub struct App {
 pub(crate) struct Parts {
     bundle: Bundle,
     graph: Arc<Graph>,
-    pipeline: Pipeline,
+    /// The pipeline as the vendor has it: every parameter at its default. Golden vectors are of this one.
+    pipeline: Arc<Pipeline>,
     golden: Vec<Golden>,
 }
 
@@ -97,7 +103,11 @@ impl App {
             let app = Self::from_bundle(bundle).map_err(|error| Box::new((error, verdict)))?;
             return Ok(app.with_tuning(home.tuning()).with_devices(home.devices()));
         }
-        let entitled = home.licenses().entitle(&mut bundle, trust);
+        let trust = match home.lineages().apply(trust) {
+            Ok(trust) => trust,
+            Err(error) => return Err(Box::new((error, bundle.verdict().clone()))),
+        };
+        let entitled = home.licenses().entitle(&mut bundle, &trust);
         let mut verdict = bundle.verdict().clone();
         let (license, key) = match entitled {
             Ok(found) => found,
@@ -122,15 +132,30 @@ impl App {
     /// [`Error::Bundle`], [`Error::Model`] or [`Error::Pipeline`] if a blob is missing or invalid, and
     /// [`Error::CeilingExceeded`] if the graph does more than its manifest declares.
     pub fn from_bundle(bundle: Bundle) -> Result<Self, Error> {
+        let mut bundle = bundle;
         let graph = contents::read_graph(&bundle)?;
         let interface = contents::interface(&graph)?;
         let spec = contents::read_pipeline(&bundle)?;
         let pipeline = Pipeline::new(spec, interface, &contents::read_resources(&bundle))?;
         let golden = golden::read(&bundle)?;
-        let parts = Parts { bundle, graph: Arc::new(graph), pipeline, golden };
-        let app = Self { parts: Arc::new(parts), tuning: None, devices: None, license: None };
+        if let Some(evidence) = describe_parameters(&pipeline) {
+            bundle.verdict_mut().set(FactKind::ParametersSigned, true, evidence);
+        }
+        let pipeline = Arc::new(pipeline);
+        let parts = Parts { bundle, graph: Arc::new(graph), pipeline: pipeline.clone(), golden };
+        let app = Self { parts: Arc::new(parts), pipeline, tuning: None, devices: None, license: None };
         app.check_macs()?;
         Ok(app)
+    }
+
+    /// The same app with one of its parameters set: a threshold, the labels asked for, a region. `value` is of the parameter's
+    /// type, or text that spells it.
+    ///
+    /// # Errors
+    /// [`Error::Pipeline`] if the vendor did not declare it, or it is out of the range that the vendor signed.
+    pub fn with_parameter(self, name: &str, value: impl Into<Value>) -> Result<Self, Error> {
+        let values = BTreeMap::from([(name.to_owned(), value.into())]);
+        Ok(Self { pipeline: Arc::new(self.pipeline.with(&values)?), ..self })
     }
 
     /// The same app, whose kernels are timed on this machine once and chosen by what `cache` has from then on. Without it, as
@@ -218,9 +243,9 @@ impl App {
         &self.parts.graph
     }
 
-    /// The declared stages around it.
+    /// The declared stages around it, and the parameters with what they are set to.
     pub fn pipeline(&self) -> &Pipeline {
-        &self.parts.pipeline
+        &self.pipeline
     }
 
     /// The SHA-256 of the encoded graph, which knows every shape and no weight.
@@ -230,9 +255,10 @@ impl App {
         graph.map_or(self.identity(), |blob| blob.sha256)
     }
 
-    /// The same app for replays of golden vectors, which show nothing that is not in the bundle already: they do not count.
+    /// The same app for replays of golden vectors, which show nothing that is not in the bundle already: they do not count, and
+    /// nothing is set.
     pub(crate) fn unmetered(&self) -> Self {
-        Self { license: None, ..self.clone() }
+        Self { license: None, pipeline: self.parts.pipeline.clone(), ..self.clone() }
     }
 
     /// Counts the inferences that a run on these inputs makes, one for each row of a batch, or refuses them.
@@ -283,6 +309,15 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// What an integrator may set, for the verdict; nothing where there is nothing.
+fn describe_parameters(pipeline: &Pipeline) -> Option<String> {
+    let one = |(name, parameter): (&String, &Parameter)| {
+        format!("{name}: {}, {} by default", parameter.allowed(), parameter.default())
+    };
+    let all: Vec<String> = pipeline.parameters().iter().map(one).collect();
+    (!all.is_empty()).then(|| all.join(". "))
 }
 
 /// An app compiled for one device: packed weights and plans, shared by every session made from it.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tilemark::model::{Applied, PASSES, Port, explain, graph::Dim, import_traced, shape};
-use tilemark::{App, ErrorKind, FactKind, Graph, Home, Manifest, Untrusted, Verdict};
+use tilemark::{App, ErrorKind, FactKind, Graph, Home, Manifest, Parameter, Untrusted, Verdict};
 
 use crate::args::Inspect;
 use crate::failure::Result;
@@ -59,6 +59,9 @@ struct BundleReport<'a> {
     manifest: Option<&'a Manifest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     graph: Option<GraphReport>,
+    /// What an integrator may set.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    parameters: BTreeMap<String, Parameter>,
 }
 
 /// Shows a bundle, or a model on its own.
@@ -79,7 +82,8 @@ fn inspect_bundle(args: &Inspect) -> Result<()> {
     let identity = untrusted.identity().to_string();
     let Some(trust) = &args.trust else {
         let signers = untrusted.signers().map(|id| format!("{id}, not verified")).collect();
-        let report = BundleReport { identity, signers, manifest: None, graph: None };
+        let report =
+            BundleReport { identity, signers, manifest: None, graph: None, parameters: BTreeMap::new() };
         return if args.json { text::json(&report) } else { print_bundle(&report) };
     };
     let trust = files::trust(Some(trust))?;
@@ -87,12 +91,12 @@ fn inspect_bundle(args: &Inspect) -> Result<()> {
     let bundle = tilemark::verify_with(&args.file, &trust, &home)?;
     let (signers, manifest) = (signatures(bundle.verdict()), bundle.manifest().clone());
     // Without a grant the graph stays unread: it is encrypted.
-    let graph = match App::load(bundle, &trust, &home) {
-        Ok(app) => Some(graph(app.graph())?),
-        Err(denied) if denied.0.kind() == ErrorKind::NotEntitled => None,
+    let (graph, parameters) = match App::load(bundle, &trust, &home) {
+        Ok(app) => (Some(graph(app.graph())?), app.pipeline().parameters().clone()),
+        Err(denied) if denied.0.kind() == ErrorKind::NotEntitled => (None, BTreeMap::new()),
         Err(denied) => return Err(denied.0.into()),
     };
-    let report = BundleReport { identity, signers, manifest: Some(&manifest), graph };
+    let report = BundleReport { identity, signers, manifest: Some(&manifest), graph, parameters };
     if args.json { text::json(&report) } else { print_bundle(&report) }
 }
 
@@ -179,6 +183,13 @@ fn print_bundle(report: &BundleReport) -> Result<()> {
         .map(|blob| [format!("  {}", blob.name), text::bytes(blob.size), blob.sha256.to_string()])
         .collect();
     text::table(&rows, &[1])?;
+    for (name, parameter) in &report.parameters {
+        let (allowed, default) = (parameter.allowed(), parameter.default());
+        text::line(format_args!(
+            "parameter {name}: {allowed}; {default} by default. {}",
+            parameter.description()
+        ))?;
+    }
     match &report.graph {
         Some(graph) => print_graph(graph),
         None => text::line("graph     encrypted; a grant opens it"),

@@ -4,7 +4,7 @@ mod decode;
 mod fit;
 mod resize;
 
-pub(crate) use fit::{Frame, centre_crop, fit};
+pub(crate) use fit::{Frame, centre_crop, fit, fraction};
 
 use crate::error::{Error, Result};
 use crate::limits::{MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE};

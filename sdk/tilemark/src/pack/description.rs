@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use tilemark_bundle::AppIdentity;
-use tilemark_pipeline::{InputSpec, PostStage, PreStage, Spec};
+use tilemark_pipeline::{InputSpec, Parameter, PostStage, PreStage, Spec};
 
 use crate::error::Error;
 
@@ -29,6 +29,9 @@ pub struct Description {
     /// `[[post]]`: steps from the model's outputs to a result.
     #[serde(default)]
     pub post: Vec<PostStage>,
+    /// `[parameters.NAME]`: what an integrator may set.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Parameter>,
     /// `[golden]`: inputs to record.
     #[serde(default)]
     pub golden: GoldenSection,
@@ -104,7 +107,12 @@ impl Description {
 
     /// The pipeline.
     pub fn pipeline(&self) -> Spec {
-        Spec { input: self.input.clone(), pre: self.pre.clone(), post: self.post.clone() }
+        Spec {
+            input: self.input.clone(),
+            pre: self.pre.clone(),
+            post: self.post.clone(),
+            parameters: self.parameters.clone(),
+        }
     }
 }
 
