@@ -70,8 +70,8 @@ fn post(criterion: &mut Criterion) {
         quant: None,
     };
     let interface = Interface { inputs: vec![port("x", &[1])], outputs: vec![port("y", &[1, CLASSES])] };
-    let top_k = TopK { k: 5, labels: "labels.txt".into() };
-    let stages = vec![PostStage::Softmax(Softmax {}), PostStage::TopK(top_k)];
+    let top_k = TopK::new(5, "labels.txt");
+    let stages = vec![PostStage::Softmax(Softmax::default()), PostStage::TopK(top_k)];
     let labels: String = (0..CLASSES).map(|class| format!("class {class}\n")).collect();
     let resources = Resources::from_iter([("labels.txt".to_owned(), labels.into_bytes())]);
     let spec = Spec { post: stages, ..Spec::default() };

@@ -41,10 +41,16 @@ sources! {
     MATMUL = "matmul";
     /// Sums and products of two activations.
     PAIRWISE = "pairwise";
-    /// Means of windows and of images.
+    /// Indices of the largest or smallest.
+    ARG_EXTREME = "arg_extreme";
+    /// Means of windows.
     AVERAGE_POOL = "average_pool";
     /// Largest bytes of windows.
     MAX_POOL = "max_pool";
+    /// Means over any axes.
+    REDUCE = "reduce";
+    /// The first in order.
+    TOP_K = "top_k";
     /// Joining.
     CONCAT = "concat";
     /// Movements by tables of places.

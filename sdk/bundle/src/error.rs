@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use crate::json::JsonDefect;
-use crate::{Digest, KeyId, LicenseError};
+use crate::{Digest, KeyId, LicenseError, Role};
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -52,9 +52,9 @@ pub enum Error {
     #[error("the policy lets none of its signers ({signers}) sign apps of the publisher {publisher:?}")]
     PublisherNotAllowed { publisher: String, signers: String },
     #[error(
-        "apps of {publisher:?} need {needed} signatures by different keys of their publisher, found {found}"
+        "apps of {publisher:?} need {needed} signatures by different keys of the role {role}, found {found}"
     )]
-    ThresholdNotMet { publisher: String, needed: usize, found: usize },
+    ThresholdNotMet { publisher: String, role: Role, needed: usize, found: usize },
     #[error(
         "release {release} of {app} is older than release {floor}, which this machine has accepted before"
     )]
@@ -110,6 +110,8 @@ pub enum Error {
     NotAFile { path: PathBuf, found: &'static str, expected: &'static str },
     #[error("not enough memory for {bytes} bytes")]
     OutOfMemory { bytes: u64 },
+    #[error("model signature: {reason}")]
+    ModelSignature { reason: String },
     #[error("codec: {reason}")]
     Codec { reason: String },
     #[error(transparent)]
@@ -184,6 +186,7 @@ impl Error {
             Self::NotAFile { .. } => "TM0181",
             Self::OutOfMemory { .. } => "TM0182",
             Self::Codec { .. } => "TM0190",
+            Self::ModelSignature { .. } => "TM0191",
             Self::License(error) => error.code(),
         }
     }
@@ -206,6 +209,7 @@ impl Error {
             | Self::InvalidSignature { .. }
             | Self::Layout { .. }
             | Self::GapNotZero { .. }
+            | Self::ModelSignature { .. }
             | Self::BlobDamaged { .. } => ErrorKind::NotAuthentic,
             Self::Json { document: what, .. } | Self::TooLarge { what, .. } | Self::TooMany { what, .. }
                 if UNVOUCHED.contains(what) =>
@@ -254,6 +258,7 @@ impl Error {
             | Self::SignatureOrder { .. }
             | Self::Layout { .. }
             | Self::GapNotZero { .. }
+            | Self::ModelSignature { .. }
             | Self::BlobDamaged { .. } => {
                 "the file was changed after signing, or damaged: fetch it again from the publisher"
             }
@@ -273,7 +278,9 @@ impl Error {
             Self::PublisherNotAllowed { .. } => {
                 "if this key may sign for this publisher, say so under \"publishers\" in the trust policy"
             }
-            Self::ThresholdNotMet { .. } => "ask the publisher for the missing signatures (`tilemark sign`)",
+            Self::ThresholdNotMet { .. } => {
+                "ask vendor, store or evaluator for the missing signatures (`tilemark sign`)"
+            }
             Self::RolledBack { .. } => {
                 "use the newest release. To go back on purpose, remove the app's rollback floor (docs/trust.md)"
             }
@@ -340,7 +347,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0132", "the signing key is revoked"),
     ("TM0133", "the bundle is revoked"),
     ("TM0134", "the signers may not sign apps of this publisher"),
-    ("TM0135", "too few signatures by keys of the publisher"),
+    ("TM0135", "too few signatures by keys of a role"),
     ("TM0136", "an older release than one accepted before"),
     ("TM0137", "a release number that was accepted before for another bundle"),
     ("TM0138", "a release below the oldest that its publisher still lets run"),
@@ -385,7 +392,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0184", "a chain of receipts is broken"),
     ("TM0185", "two histories of one grant: a device went back to an older state"),
     ("TM0186", "an older revocation list than one that is known"),
+    ("TM0187", "a second successor of one key"),
+    ("TM0188", "a lease that its grant does not allow"),
     ("TM0190", "a record does not fit the codec"),
+    ("TM0191", "a model signature and its files do not agree"),
 ];
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::limits::{MAX_GRANT_BYTES, MAX_GRANTED_BUNDLES, MAX_SHORT_TEXT_BYTES};
 use crate::manifest::{check_integer, invalid};
 use crate::reader::signers;
 use crate::{
-    AppName, ContentKey, DeviceId, DeviceKey, Digest, Envelope, Error, KeyId, LicenseError, Manifest,
+    AppName, ContentKey, DeviceId, DeviceKey, Digest, Envelope, Error, KeyId, Lease, LicenseError, Manifest,
     PayloadType, Result, SigningKey, Trust, Verdict, WrappedKey, json, sha256,
 };
 
@@ -127,6 +127,8 @@ pub struct SignedGrant {
     grant: Grant,
     digest: Digest,
     signers: Vec<KeyId>,
+    /// Where it is a leased seat: the grant that it is of.
+    lender: Option<Digest>,
 }
 
 impl Grant {
@@ -201,18 +203,38 @@ impl Grant {
 }
 
 impl SignedGrant {
-    /// Checks that a key which the policy lets sign for the app's publisher signed, and only then reads the grant.
+    /// Checks that a key which the policy lets sign for the app's publisher signed, and only then reads the grant. Of a
+    /// [lease](crate::Lease), it is the grant that this one amounts to.
     ///
     /// # Errors
     /// As [`Envelope::parse`]; [`Error::InvalidSignature`], [`Error::UnknownSigners`], [`Error::RevokedKey`],
-    /// [`Error::PublisherNotAllowed`]; [`Error::Json`] or [`Error::InvalidValue`] for what is signed but no grant.
+    /// [`Error::PublisherNotAllowed`]; [`Error::Json`] or [`Error::InvalidValue`] for what is signed but no grant; for a lease also
+    /// [`LicenseError::NotSignedByDevice`], [`LicenseError::OtherDevice`], [`LicenseError::Lease`].
     pub fn verify(bytes: &[u8], trust: &Trust) -> Result<Self> {
+        if Lease::is(bytes) { Lease::verify(bytes, trust) } else { Self::verify_issued(bytes, trust) }
+    }
+
+    /// The same for what a vendor issued, and nothing else.
+    pub(crate) fn verify_issued(bytes: &[u8], trust: &Trust) -> Result<Self> {
         let envelope = Envelope::parse(bytes.trim_ascii(), Grant::PAYLOAD_TYPE)?;
         let signers = signers::trusted(&envelope, trust, &mut Verdict::default())?;
         let grant: Grant = json::from_slice("grant", envelope.payload(), MAX_GRANT_BYTES)?;
         grant.check()?;
         let signers = signers::allowed(signers, grant.app.publisher(), trust)?;
-        Ok(Self { grant, digest: sha256(envelope.payload()), signers })
+        Ok(Self { grant, digest: sha256(envelope.payload()), signers, lender: None })
+    }
+
+    /// A grant that nobody vouches for but its reader.
+    pub(crate) fn unverified(bytes: &[u8]) -> Result<Self> {
+        let envelope = Envelope::parse(bytes.trim_ascii(), Grant::PAYLOAD_TYPE)?;
+        let grant: Grant = json::from_slice("grant", envelope.payload(), MAX_GRANT_BYTES)?;
+        grant.check()?;
+        Ok(Self { grant, digest: sha256(envelope.payload()), signers: Vec::new(), lender: None })
+    }
+
+    /// A seat of the grant `held`.
+    pub(crate) fn leased(grant: Grant, digest: Digest, held: &Self) -> Self {
+        Self { grant, digest, signers: held.signers.clone(), lender: Some(held.grant.id) }
     }
 
     /// Reads a grant that was verified when it was recorded under this digest. It has no signers, so it opens nothing.
@@ -220,13 +242,20 @@ impl SignedGrant {
     /// # Errors
     /// As [`Envelope::parse`]; [`Error::BlobDamaged`] if it is another one.
     pub fn recorded(bytes: &[u8], digest: Digest) -> Result<Self> {
-        let envelope = Envelope::parse(bytes.trim_ascii(), Grant::PAYLOAD_TYPE)?;
-        let found = sha256(envelope.payload());
-        if found != digest {
-            return Err(Error::BlobDamaged { name: "grant".into(), expected: digest, found });
+        if Lease::is(bytes) {
+            return Lease::recorded(bytes, digest);
         }
-        let grant: Grant = json::from_slice("grant", envelope.payload(), MAX_GRANT_BYTES)?;
-        Ok(Self { grant, digest, signers: Vec::new() })
+        let grant = Self::unverified(bytes)?;
+        if grant.digest != digest {
+            return Err(Error::BlobDamaged { name: "grant".into(), expected: digest, found: grant.digest });
+        }
+        Ok(grant)
+    }
+
+    /// Where it is a leased seat: the id of the grant that it is of.
+    #[must_use]
+    pub fn lender(&self) -> Option<Digest> {
+        self.lender
     }
 
     /// The claims.

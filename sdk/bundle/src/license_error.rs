@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{DeviceId, Digest, ErrorKind};
+use crate::{DeviceId, Digest, ErrorKind, KeyId};
 
 /// Why an encrypted bundle, a device key or a grant was refused; part of [`Error`](crate::Error).
 #[non_exhaustive]
@@ -45,6 +45,10 @@ pub enum LicenseError {
     Fork { grant: Digest, seq: u64 },
     #[error("revocation list {found} of {publisher}; number {known} is known here already")]
     OlderList { publisher: String, found: u64, known: u64 },
+    #[error("the key {old} names the successor {found}; it has named {known} before")]
+    OtherSuccessor { old: KeyId, known: KeyId, found: KeyId },
+    #[error("no seat of the grant {grant} can be leased so: {reason}")]
+    Lease { grant: Digest, reason: &'static str },
 }
 
 impl LicenseError {
@@ -70,6 +74,8 @@ impl LicenseError {
             Self::BrokenChain { .. } => "TM0184",
             Self::Fork { .. } => "TM0185",
             Self::OlderList { .. } => "TM0186",
+            Self::OtherSuccessor { .. } => "TM0187",
+            Self::Lease { .. } => "TM0188",
         }
     }
 
@@ -78,9 +84,10 @@ impl LicenseError {
             Self::Locked { .. }
             | Self::OtherDevice { .. }
             | Self::OtherBundle { .. }
+            | Self::Lease { .. }
             | Self::IssuerNotNamed { .. }
             | Self::WrappedKey { .. } => ErrorKind::NotEntitled,
-            Self::OlderList { .. } => ErrorKind::NotTrusted,
+            Self::OlderList { .. } | Self::OtherSuccessor { .. } => ErrorKind::NotTrusted,
             Self::NotSignedByDevice { .. }
             | Self::BrokenChain { .. }
             | Self::Fork { .. }
@@ -126,6 +133,10 @@ impl LicenseError {
             }
             Self::BrokenChain { .. } => "receipts were changed, or made by a changed SDK: ask the buyer",
             Self::OlderList { .. } => "get the publisher's newest list; an older one never replaces it",
+            Self::Lease { .. } => "ask the vendor for a floating grant, or for more time",
+            Self::OtherSuccessor { .. } => {
+                "ask the publisher which is genuine: somebody else may have its old key"
+            }
             Self::Fork { .. } => {
                 "the device went back to an older state, or there are two of it: ask the buyer, and count both histories"
             }

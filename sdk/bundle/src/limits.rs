@@ -72,6 +72,9 @@ pub const MAX_GRANT_BYTES: usize = 1 << 20;
 /// Bundles that one grant has keys for.
 pub const MAX_GRANTED_BUNDLES: usize = 1024;
 
+/// A lease, decoded: a grant in base64, and its keys again.
+pub const MAX_LEASE_BYTES: usize = 2 << 20;
+
 /// One receipt; ours have about 600.
 pub const MAX_RECEIPT_BYTES: usize = 4096;
 
@@ -80,6 +83,12 @@ pub const MAX_STATEMENT_BYTES: usize = 1 << 30;
 
 /// A revocation list, decoded.
 pub const MAX_REVOCATION_BYTES: usize = 2 << 20;
+
+/// Bytes of a lineage.
+pub const MAX_LINEAGE_BYTES: usize = 4096;
+
+/// Lineages that a machine has: each costs a signature check when a bundle is opened.
+pub const MAX_LINEAGES: usize = 256;
 
 /// What one list revokes, all together.
 pub const MAX_REVOCATIONS: usize = 8192;

@@ -390,6 +390,12 @@ impl Bundle {
         Error::NoSuchBlob { name: crate::name::excerpt(name), available: shown.join(", ") + more }
     }
 
+    /// The signed manifest with its signatures: the JSON of the DSSE envelope, as it is in the file.
+    #[must_use]
+    pub fn envelope(&self) -> Vec<u8> {
+        self.envelope.to_json()
+    }
+
     /// The whole file.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

@@ -1,13 +1,15 @@
 //! Receipts: what a device says about its use of a grant. Each is signed by the device and refers to the one before, so
 //! nothing can be taken out, and a device whose state was restored says two different things sooner or later.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::grant::SignedGrant;
 use crate::limits::{MAX_RECEIPT_BYTES, MAX_STATEMENT_BYTES};
 use crate::{
-    Bytes64, DeviceId, DeviceKey, DevicePublic, Digest, Error, LicenseError, PayloadType, Result, Trust,
-    cipher, json, sha256,
+    Bytes64, DeviceId, DeviceKey, DevicePublic, Digest, Error, Lent, LicenseError, PayloadType, Result,
+    Trust, cipher, json, sha256,
 };
 
 /// One step in the use of a grant.
@@ -30,6 +32,9 @@ pub struct Receipt {
     /// For [`ReceiptKind::Return`]: the receipt that reserved them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<u64>,
+    /// For [`ReceiptKind::Lease`]: the lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lent: Option<Lent>,
     /// Inferences that count as used after this receipt: reserved and not returned.
     pub used: u64,
     /// The device's clock, in seconds since 1970; never before that of an earlier receipt.
@@ -49,6 +54,8 @@ pub enum ReceiptKind {
     Return,
     /// Nothing but the time: the app was opened.
     Open,
+    /// A seat was lent to another device.
+    Lease,
 }
 
 /// What a chain of receipts comes to.
@@ -82,10 +89,11 @@ impl Receipt {
         time: u64,
         device: &DeviceKey,
     ) -> Result<(Vec<u8>, Usage)> {
-        let (kind, units, of) = match step {
-            Step::Reserve(units) => (ReceiptKind::Reserve, units, None),
-            Step::Return { units, of } => (ReceiptKind::Return, units, Some(of)),
-            Step::Open => (ReceiptKind::Open, 0, None),
+        let (kind, units, of, lent) = match step {
+            Step::Reserve(units) => (ReceiptKind::Reserve, units, None, None),
+            Step::Return { units, of } => (ReceiptKind::Return, units, Some(of), None),
+            Step::Open => (ReceiptKind::Open, 0, None, None),
+            Step::Lease(lent) => (ReceiptKind::Lease, 0, None, Some(lent)),
         };
         let used = match kind {
             ReceiptKind::Return => before.used.saturating_sub(units),
@@ -102,6 +110,7 @@ impl Receipt {
             kind,
             units,
             of,
+            lent,
             used,
             time: time.max(before.time),
             nonce,
@@ -139,6 +148,8 @@ pub enum Step {
     },
     /// See [`ReceiptKind::Open`].
     Open,
+    /// See [`ReceiptKind::Lease`].
+    Lease(Lent),
 }
 
 impl Usage {
@@ -166,13 +177,19 @@ impl Usage {
         let used = match receipt.kind {
             ReceiptKind::Reserve => self.used.checked_add(receipt.units),
             ReceiptKind::Return => self.used.checked_sub(receipt.units),
-            ReceiptKind::Open => Some(self.used),
+            ReceiptKind::Open | ReceiptKind::Lease => Some(self.used),
         };
         if used != Some(receipt.used) {
             return broken("its sum is wrong");
         }
         if claims.inferences.is_some_and(|budget| receipt.used > budget) {
             return broken("more is used than was granted");
+        }
+        if receipt.lent.is_some() != (receipt.kind == ReceiptKind::Lease) {
+            return broken("it lends a seat and does not, at once");
+        }
+        if receipt.lent.is_some_and(|lent| claims.seats.is_none_or(|seats| lent.seat >= seats)) {
+            return broken("it lends a seat that was not granted");
         }
         if receipt.time < self.time {
             return broken("its time is before that of the one before");
@@ -218,18 +235,24 @@ impl Statement {
         }
         let mut usage = Usage::none(&grant);
         let mut receipts = Vec::new();
-        let mut reserved = std::collections::BTreeMap::new();
+        let mut reserved = BTreeMap::new();
+        let mut lent = BTreeMap::new();
         for line in lines {
             let (receipt, digest) = Receipt::read(line, &device)?;
             usage = usage.follow(&grant, &receipt, digest)?;
             match (receipt.kind, receipt.of) {
                 (ReceiptKind::Reserve, None) => drop(reserved.insert(receipt.seq, receipt.units)),
                 (ReceiptKind::Open, None) => {}
+                // A seat is lent again when it has come back.
+                (ReceiptKind::Lease, None)
+                    if receipt.lent.is_some_and(|new| {
+                        lent.insert(new.seat, new.until).is_none_or(|until| until < receipt.time)
+                    }) => {}
                 // What one receipt reserved can be given back once.
                 (ReceiptKind::Return, Some(of))
                     if reserved.remove(&of).is_some_and(|units| receipt.units <= units) => {}
                 _ => {
-                    let reason = "it gives back what was not reserved".into();
+                    let reason = "it gives back what was not reserved, or lends what is lent".into();
                     return Err(LicenseError::BrokenChain { seq: receipt.seq, reason }.into());
                 }
             }

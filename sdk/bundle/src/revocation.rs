@@ -224,7 +224,7 @@ impl Trust {
         let rule = self.rule(&list.0.publisher).cloned();
         for key in &list.0.keys {
             // A publisher speaks for its own keys only, lest it take another's out of use.
-            if rule.as_ref().is_some_and(|rule| rule.keys.contains(&key.keyid)) {
+            if rule.as_ref().is_some_and(|rule| rule.vendor.has(key.keyid)) {
                 self.revoke(
                     key.keyid,
                     format!("list {} of {}: {}", list.0.number, list.0.publisher, key.note),

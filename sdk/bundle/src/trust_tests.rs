@@ -27,9 +27,12 @@ fn a_policy_file() {
     let (a, b) = (key(Algorithm::Ed25519), key(Algorithm::EcdsaP256));
     let trust = Trust::parse(&policy_text(&a, &b)).unwrap();
     assert_eq!(trust.find_key(b.id()), Some(&b));
-    assert_eq!(trust.rule("acme").unwrap().threshold, 2);
-    assert_eq!(trust.rule("acme").unwrap().keys, BTreeSet::from([a.id(), b.id()]));
-    assert_eq!(trust.rule("someone").unwrap().keys, BTreeSet::from([a.id()]));
+    let keys =
+        |publisher: &str| trust.rule(publisher).unwrap().vendor.keys.keys().copied().collect::<BTreeSet<_>>();
+    assert_eq!(trust.rule("acme").unwrap().vendor.threshold, 2);
+    assert_eq!(keys("acme"), BTreeSet::from([a.id(), b.id()]));
+    assert_eq!(keys("someone"), BTreeSet::from([a.id()]));
+    assert_eq!(trust.name(a.id()), "acme release");
     assert_eq!(trust.revoked_bundle(sha256(b"bad")), Some("wrong labels"));
     assert_eq!(trust.revoked_key(sha256(b"old key").to_string().parse().unwrap()), Some("lost"));
 }
@@ -38,7 +41,7 @@ fn a_policy_file() {
 fn a_single_key() {
     let a = key(Algorithm::EcdsaP256);
     let trust = Trust::parse(&a.to_pem()).unwrap();
-    assert_eq!(trust.rule("whoever").unwrap().keys, BTreeSet::from([a.id()]));
+    assert!(trust.rule("whoever").unwrap().vendor.has(a.id()));
     assert!(trust.find_key(key(Algorithm::Ed25519).id()).is_none());
 }
 
@@ -82,6 +85,24 @@ fn policies_that_mean_nothing_or_two_things() {
     assert!(
         matches!(Trust::builder().key(a).build(), Err(Error::Policy { reason }) if reason.contains("no publisher"))
     );
+}
+
+#[test]
+fn roles_that_one_signature_could_meet_twice() {
+    let (a, b) = (key(Algorithm::Ed25519), key(Algorithm::Ed25519));
+    let builder = || Trust::builder().key(a.clone()).key(b.clone()).publisher("acme", &[a.id()], 1);
+    builder().role("acme", Role::Store, &[b.id()], 1).build().unwrap();
+    let refused = |builder: TrustBuilder, wanted: &str| {
+        let error = builder.build().unwrap_err();
+        assert!(matches!(&error, Error::Policy { reason } if reason.contains(wanted)), "{error}");
+    };
+    refused(builder().role("acme", Role::Store, &[a.id()], 1), "be vendor and store");
+    let store = builder().role("acme", Role::Store, &[b.id()], 1);
+    refused(store.clone().role("acme", Role::Store, &[b.id()], 1), "role store twice");
+    refused(store.role("acme", Role::Evaluator, &[b.id()], 1), "be store and evaluator");
+    refused(builder().role("other", Role::Store, &[b.id()], 1), "no keys of its own");
+    refused(builder().role("acme", Role::Vendor, &[b.id()], 1), "role vendor twice");
+    refused(builder().role("acme", Role::Store, &[b.id()], 2), "expected 1 to 1");
 }
 
 #[test]

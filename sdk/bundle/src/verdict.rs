@@ -37,6 +37,8 @@ pub enum FactKind {
     Fresh,
     /// Every decrypted blob equals the SHA-256 of its plaintext.
     PlaintextIntact,
+    /// What an integrator may set, and within which range, is under the signature; only where there is something.
+    ParametersSigned,
     /// The golden vectors gave the recorded outputs on this device.
     GoldenReplayed,
 }
@@ -59,6 +61,7 @@ impl fmt::Display for FactKind {
             Self::StateContinuous => "state-continuous",
             Self::Fresh => "fresh",
             Self::PlaintextIntact => "plaintext-intact",
+            Self::ParametersSigned => "parameters-signed",
             Self::GoldenReplayed => "golden-replayed",
         })
     }

@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Vendor: make a key pair, NAME.key and NAME.pub
     Keygen(Keygen),
+    /// Vendor: let a key name the one that follows it
+    Rotate(Rotate),
     /// Vendor: make a signed bundle from an app.toml, or from a model alone
     Pack(Pack),
     /// Vendor: add a signature to a bundle
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Check(Check),
     /// Show what is in a bundle or a model
     Inspect(Inspect),
+    /// Write a bundle's contents as files, signed for the tools of others
+    Export(Export),
     /// Check who made a bundle and that nothing in it was changed
     Verify(Verify),
     /// Run an app on pictures or tensors
@@ -59,7 +63,13 @@ impl Command {
     /// Whether the caller asked for JSON.
     pub(crate) fn wants_json(&self) -> bool {
         match self {
-            Self::Demo(_) | Self::Keygen(_) | Self::Pack(_) | Self::Sign(_) | Self::Drivers(_) => false,
+            Self::Demo(_)
+            | Self::Keygen(_)
+            | Self::Rotate(_)
+            | Self::Pack(_)
+            | Self::Sign(_)
+            | Self::Export(_)
+            | Self::Drivers(_) => false,
             Self::Check(Check { json, .. })
             | Self::Inspect(Inspect { json, .. })
             | Self::Quantize(Quantize { json, .. })
@@ -92,6 +102,22 @@ pub(crate) struct Keygen {
     /// ed25519, or ecdsa-p256 for hardware that has no other
     #[arg(long, default_value = "ed25519", value_name = "NAME")]
     pub(crate) algorithm: Algorithm,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Rotate {
+    /// The publisher, as in the names of its apps
+    #[arg(long, value_name = "NAME")]
+    pub(crate) publisher: String,
+    /// The key that is followed; it signs
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// The public key that follows
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new: PathBuf,
+    /// Where to write the lineage; integrators `tilemark license install` it
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
 }
 
 #[derive(Debug, Group)]
@@ -283,8 +309,23 @@ pub(crate) struct Inspect {
 }
 
 #[derive(Debug, Group)]
-pub(crate) struct Verify {
+pub(crate) struct Export {
     /// The bundle
+    pub(crate) bundle: PathBuf,
+    /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    /// Write the files into this new folder, with an OpenSSF Model Signing signature (model.sig)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) oms: PathBuf,
+    /// Sign with this key, an ECDSA P-256 one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Verify {
+    /// The bundle; with --oms, a folder of files
     pub(crate) bundle: PathBuf,
     /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
     #[arg(long, value_name = "FILE")]
@@ -292,6 +333,9 @@ pub(crate) struct Verify {
     /// Also replay the golden vectors on the host
     #[arg(long)]
     pub(crate) replay: bool,
+    /// Check a folder by this model signature and the key in --trust
+    #[arg(long, value_name = "MODEL.SIG", conflicts_with = "replay", requires = "trust")]
+    pub(crate) oms: Option<PathBuf>,
     /// Print the verdict as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -311,6 +355,9 @@ pub(crate) struct OnDevice {
     /// Threads on the host [default: the cores this process may use]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
+    /// Set a parameter of the app; repeatable. `inspect` lists them
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) set: Vec<String>,
 }
 
 #[derive(Debug, Group)]

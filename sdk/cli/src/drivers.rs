@@ -2,7 +2,10 @@
 //!
 //! A driver may crash or hang when it is asked for its devices, or in the known-answer test, and takes the process with it. So this
 //! process loads drivers only after another one has come through: `tilemark drivers` lists devices, `--test` tests one. If the
-//! first dies, every driver is asked alone, and this program starts itself again with those that live.
+//! first dies, every driver is asked alone, and this program starts itself again with those that live; which they are is
+//! remembered.
+
+mod crash;
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,6 +18,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tilemark::{Device, DeviceCache, Home, Survey, survey};
 
+use self::crash::{Crash, VENDORS};
 use crate::failure::Result;
 use crate::text;
 
@@ -26,9 +30,6 @@ const TESTING: Duration = Duration::from_secs(180);
 const MAX_OUTPUT: u64 = 4 * 1024 * 1024;
 /// What stands before the answer: drivers print to stdout too.
 const MARK: &str = "tilemark-drivers: ";
-/// The variable by which Debian's and Khronos' loaders find drivers: a folder of `.icd` files, or one file.
-const VENDORS: &str = "OCL_ICD_VENDORS";
-const VENDORS_FOLDER: &str = "/etc/OpenCL/vendors";
 /// Set where this program was started again with the drivers that live.
 const AGAIN: &str = "TILEMARK_DRIVERS_AGAIN";
 /// For tests: milliseconds in place of the limits above.
@@ -122,10 +123,14 @@ fn reason(error: &tilemark::EngineError) -> String {
 impl Listing {
     /// Asks every driver for its devices, in another process.
     pub(crate) fn ask() -> Self {
+        let again = std::env::var_os(AGAIN).is_some();
+        if let Some(crash) = if again { None } else { Crash::remembered() } {
+            return crash.listing();
+        }
         match ask(&[], None, LISTING) {
             Ok(listing) => listing,
-            Err(end) if std::env::var_os(AGAIN).is_some() => Self::failed(&end),
-            Err(end) => Self::of_the_living(&end),
+            Err(end) if again => Self::failed(&end),
+            Err(end) => Crash::find(&end).listing(),
         }
     }
 
@@ -134,28 +139,6 @@ impl Listing {
             problems: vec![format!("the OpenCL drivers {end} when they were asked for devices")],
             ..Self::default()
         }
-    }
-
-    /// Asks each driver alone, and then those together that came through.
-    fn of_the_living(end: &str) -> Self {
-        let (mut living, mut problems) = (Vec::new(), Vec::new());
-        for icd in icds() {
-            match ask(&[], Some(&icd), LISTING / 2) {
-                Ok(_) => living.push(icd),
-                Err(end) => {
-                    problems
-                        .push(format!("driver {}: it {end} when it was asked for devices", icd.display()));
-                }
-            }
-        }
-        let Some(folder) = (if problems.is_empty() { None } else { gather(&living) }) else {
-            let mut failed = Self::failed(end);
-            failed.problems.extend(problems);
-            return failed;
-        };
-        let mut listing = ask(&[], Some(&folder), LISTING).unwrap_or_else(|end| Self::failed(&end));
-        problems.append(&mut listing.problems);
-        Self { devices: listing.devices, problems, vendors: Some(folder) }
     }
 
     /// Tests the devices that were not tested yet, in other processes.
@@ -182,6 +165,12 @@ impl Listing {
     fn complain(&self) {
         self.problems.iter().for_each(|problem| text::note(format_args!("OpenCL: {problem}")));
     }
+}
+
+/// Forgets what became of drivers and devices: all are asked and tested again.
+pub(crate) fn forget() {
+    Crash::forget();
+    cache().iter().for_each(DeviceCache::clear);
 }
 
 /// Where what is learned of devices is kept, if there is a place.
@@ -309,17 +298,6 @@ fn ended(status: ExitStatus) -> String {
         return format!("crashed (signal {signal})");
     }
     format!("ended the process ({status})")
-}
-
-/// The drivers that the loader would load, if it is one that reads a folder.
-fn icds() -> Vec<PathBuf> {
-    let folder = std::env::var_os(VENDORS).filter(|folder| !folder.is_empty());
-    let folder = folder.map_or_else(|| PathBuf::from(VENDORS_FOLDER), PathBuf::from);
-    let Ok(entries) = fs::read_dir(&folder) else { return Vec::new() };
-    let is_icd = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "icd");
-    let mut icds: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_icd).collect();
-    icds.sort();
-    icds
 }
 
 /// A folder with these drivers alone, named after them; `None` if there are none, or no place for it.

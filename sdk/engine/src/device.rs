@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::limits::MAX_THREADS;
-use crate::opencl::{DeviceStore, Facts, Opened, Survey, condemn, open, outcome, survey};
-use crate::tuning::Tuning;
+use crate::opencl::{DeviceStore, Facts, Opened, Survey, condemn, open, outcome, survey, times};
+use crate::tuning::{TUNING_REVISION, Tuning};
 
 /// A class of devices.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -79,8 +79,9 @@ impl PartialEq for Store {
 impl Eq for Store {}
 
 impl Device {
-    /// The best device of this machine: the first of [`Device::gpus`] that gives the known answers, or else the host. Loads the
-    /// drivers of this machine, and tests a graphics processor if there is one.
+    /// The device that is likely the best of this machine: the first of [`Device::gpus`] that gives the known answers, or else the
+    /// host. Loads the drivers of this machine, and tests a graphics processor if there is one; times nothing, since what is
+    /// faster depends on what is run.
     pub fn best() -> Self {
         let passes = |device: &Self| device.open().is_ok();
         Self::gpus(&survey()).into_iter().find(passes).unwrap_or_else(Self::host)
@@ -258,6 +259,17 @@ impl Device {
         let levels: Vec<_> =
             CpuLevel::ALL.iter().filter(|level| level.is_supported()).map(|level| level.flavour()).collect();
         format!("{} ({numbers}; {})", self.name(), levels.join(" "))
+    }
+
+    /// All that the time of a kernel on it depends on, as text of some ten kilobytes: what was measured under one text says
+    /// nothing about another.
+    pub fn measured_as(&self) -> String {
+        let revision = format!("tilemark {} kernels {TUNING_REVISION}", env!("CARGO_PKG_VERSION"));
+        let Some(facts) = self.facts() else {
+            let level = self.level().map_or_else(|error| error.to_string(), |level| level.to_string());
+            return format!("cpu {}\nlevel {level}\nthreads {}\n{revision}", self.cpu(), self.threads());
+        };
+        format!("{}\n{revision}", times(facts))
     }
 
     /// What drives it, with version.

@@ -91,6 +91,31 @@ impl Session {
         self.finish(&plan, outputs, |_, _| ())
     }
 
+    /// Runs one inference after another, as [`Session::run`] does. While a device with memory of its own computes one, the inputs
+    /// of the next are stored and sent to it.
+    ///
+    /// # Errors
+    /// Those of [`Session::run`] for the first request that has one.
+    pub fn run_many(&mut self, requests: &[Vec<Tensor>]) -> Result<Vec<Vec<Tensor>>, Error> {
+        let shapes = |request: &[Tensor]| -> Vec<Vec<usize>> {
+            request.iter().map(|tensor| tensor.shape().to_vec()).collect()
+        };
+        let are_alike =
+            requests.len() > 1 && requests.windows(2).all(|pair| shapes(&pair[0]) == shapes(&pair[1]));
+        // Where memory is the host's, the way round by the device's queue costs what it spares: of BlazeFace, MobileNetV2 and
+        // selfie segmentation each run took 1.04, 1.22 and 1.04 times as long on PoCL, and 0.95, 1.00 and 1.04 on Intel's driver.
+        let has_own_memory = self.compiled.opened().is_some_and(|opened| opened.facts().has_own_memory);
+        if let Some(first) = requests.first().filter(|_| are_alike && has_own_memory) {
+            let plan = self.plan_for(first)?;
+            if plan.streams() {
+                self.attach(&plan, false)?;
+                let run = self.stream(&plan, requests);
+                return self.settle(run);
+            }
+        }
+        requests.iter().map(|request| self.run(request)).collect()
+    }
+
     /// Like [`Session::run`], and shows `observe` every value that exists in memory, inputs first, as soon as it is
     /// computed. Values that fusion removed are not among them; the plan's steps name those nodes.
     ///
@@ -119,18 +144,19 @@ impl Session {
         Ok(outputs)
     }
 
-    /// Like [`Session::run`], and says how long each step of [`Session::plan`] took. Steps run one by one, so their sum is
-    /// a little more than a run takes.
+    /// Like [`Session::run`], and says how long each step of [`Session::plan`] took, with the copies before it and, for the
+    /// last one, after it. Steps run one by one, so their sum is a little more than a run takes.
     ///
     /// # Errors
     /// Those of [`Session::run`].
     pub fn run_timed(&mut self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Duration>), Error> {
         let plan = self.load(inputs)?;
         let mut times = Vec::with_capacity(plan.all_steps().len());
-        self.each_step(&plan, true, |_, _, time| {
+        let copying = self.each_step(&plan, true, |_, _, time| {
             times.push(time);
             Ok(())
         })?;
+        times.last_mut().into_iter().for_each(|last| *last += copying);
         let mut start = Instant::now();
         let mut outputs = Vec::new();
         self.finish(&plan, &mut outputs, |_, _| {
@@ -167,20 +193,63 @@ impl Session {
         remote.finish()
     }
 
-    /// Runs step by step, each with the copies before it. Tells `visit` of the steps in order and of their times.
+    /// Runs whose inputs are sent while the run before computes.
+    fn stream(&mut self, plan: &Arc<Plan>, requests: &[Vec<Tensor>]) -> Result<Vec<Vec<Tensor>>, Error> {
+        let detached = || Error::internal("a session", "has nothing on its device");
+        let mut answers = Vec::with_capacity(requests.len());
+        let mut next = requests.iter();
+        self.send(plan, next.next())?;
+        while answers.len() < requests.len() {
+            let remote = self.remote.as_mut().ok_or_else(detached)?;
+            remote.place()?;
+            for leg in plan.route() {
+                if let Leg::Device(steps) = leg {
+                    remote.launch(steps.clone())?;
+                }
+            }
+            self.send(plan, next.next())?;
+            let remote = self.remote.as_ref().ok_or_else(detached)?;
+            for leg in plan.route() {
+                if let Leg::Download(slot) = leg {
+                    remote.download(&mut self.memory, slot)?;
+                }
+            }
+            remote.finish()?; // an answer may need no copy
+            let mut outputs = Vec::new();
+            self.finish(plan, &mut outputs, |_, _| ())?;
+            answers.push(outputs);
+        }
+        Ok(answers)
+    }
+
+    /// Stores a request and sends it to the device, if there is one.
+    fn send(&mut self, plan: &Plan, request: Option<&Vec<Tensor>>) -> Result<(), Error> {
+        let (Some(request), Some(remote)) = (request, &mut self.remote) else { return Ok(()) };
+        let graph = self.compiled.graph();
+        let missing = || Error::internal("an input", "has no place in memory");
+        let slots = graph.inputs.iter().map(|port| plan.slot(port.value).cloned());
+        let slots: Vec<_> = slots.collect::<Option<_>>().ok_or_else(missing)?;
+        let vectorizer = Vectorizer::new(self.compiled.level());
+        remote.send(&slots, |i, slot, bytes| {
+            ports::store(graph, &graph.inputs[i], &request[i], slot, bytes, vectorizer)
+        })
+    }
+
+    /// Runs step by step, each with the copies before it. Tells `visit` of the steps in order and of their times; returns that of
+    /// the copies at the end.
     fn each_step(
         &mut self,
         plan: &Arc<Plan>,
         timed: bool,
         mut visit: impl FnMut(&mut Self, usize, Duration) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<Duration, Error> {
         if plan.route().is_empty() {
             for i in 0..plan.all_steps().len() {
                 let start = Instant::now();
                 self.executor.run(plan, i..i + 1, &mut self.memory)?;
                 visit(self, i, start.elapsed())?;
             }
-            return Ok(());
+            return Ok(Duration::ZERO);
         }
         self.attach(plan, timed)?;
         let run = self.each_leg(plan, visit);
@@ -191,7 +260,7 @@ impl Session {
         &mut self,
         plan: &Plan,
         mut visit: impl FnMut(&mut Self, usize, Duration) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    ) -> Result<Duration, Error> {
         let detached = || Error::internal("a session", "has nothing on its device");
         let mut copying = Duration::ZERO;
         for leg in plan.route() {
@@ -217,7 +286,7 @@ impl Session {
                 visit(self, i, time + std::mem::take(&mut copying))?;
             }
         }
-        Ok(())
+        Ok(copying)
     }
 
     fn one_step(&mut self, plan: &Plan, i: usize, on_device: bool) -> Result<Duration, Error> {
@@ -243,7 +312,7 @@ impl Session {
     }
 
     /// After a fault nothing of the session stays on the device.
-    fn settle(&mut self, run: Result<(), Error>) -> Result<(), Error> {
+    fn settle<T>(&mut self, run: Result<T, Error>) -> Result<T, Error> {
         if run.is_err()
             && let Some(remote) = self.remote.take()
         {
@@ -252,16 +321,21 @@ impl Session {
         run
     }
 
-    /// Makes the plan and memory for the inputs' shapes current, and stores the inputs.
-    fn load(&mut self, inputs: &[Tensor]) -> Result<Arc<Plan>, Error> {
+    /// Makes the plan and memory for the inputs' shapes current.
+    fn plan_for(&mut self, inputs: &[Tensor]) -> Result<Arc<Plan>, Error> {
         let current = self.plan.as_ref().filter(|plan| {
             let shapes = plan.input_shapes();
             shapes.len() == inputs.len() && shapes.iter().zip(inputs).all(|(shape, t)| shape == t.shape())
         });
-        let plan = match current {
-            Some(plan) => Arc::clone(plan),
-            None => self.prepare(&inputs.iter().map(|tensor| tensor.shape().to_vec()).collect::<Vec<_>>())?,
-        };
+        match current {
+            Some(plan) => Ok(Arc::clone(plan)),
+            None => self.prepare(&inputs.iter().map(|tensor| tensor.shape().to_vec()).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Makes the plan and memory for the inputs' shapes current, and stores the inputs.
+    fn load(&mut self, inputs: &[Tensor]) -> Result<Arc<Plan>, Error> {
+        let plan = self.plan_for(inputs)?;
         let graph = self.compiled.graph();
         let vectorizer = Vectorizer::new(self.compiled.level());
         for (port, tensor) in graph.inputs.iter().zip(inputs) {

@@ -14,7 +14,7 @@ use crate::limits::MAX_TUNED_LAYERS;
 pub const TUNE_VARIABLE: &str = "TILEMARK_TUNE";
 /// Version of [`TuningRecord`], and of what its numbers mean: raised when kernels change so much that old measurements no
 /// longer say which is the fastest.
-pub const TUNING_REVISION: u16 = 1;
+pub(crate) const TUNING_REVISION: u16 = 1;
 /// Milliseconds that timing may take for one compiled graph, all its shapes together.
 const USUAL_BUDGET: Duration = Duration::from_millis(150);
 /// Longest budget that can be asked for.

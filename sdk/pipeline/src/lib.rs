@@ -51,6 +51,7 @@ mod labels;
 pub mod limits;
 pub mod npy;
 mod outcome;
+mod parameters;
 mod pipeline;
 mod place;
 mod post;
@@ -66,12 +67,13 @@ pub use error::{CODES, Error, Result};
 pub use image::Image;
 pub use interface::{Interface, TensorInfo};
 pub use outcome::{Label, Outcome};
+pub use parameters::{Parameter, Reference, Region, Settable, Value};
 pub use pipeline::{Interfaces, Pipeline, Resources};
 pub use place::Place;
 pub use run::{Done, Given, Prepared, StageTime, Times};
 pub use spec::{
     Align, Anchors, Channels, Crop, Ctc, Dequantize, Fit, ImageInput, InputSpec, Layout, Level, Mask, Mode,
-    Nms, NmsKind, Normalize, ONLY_MODEL, PostStage, PreStage, Regions, Resize, Sigmoid, Softmax, Spec,
-    StepSpec, Threshold, TopK, Turn,
+    Nms, NmsKind, Normalize, ONLY_MODEL, PostStage, PreStage, RegionOf, Regions, Resize, Sigmoid, Softmax,
+    Spec, StepSpec, Threshold, TopK, Turn,
 };
-pub use value::{Detection, Line, Picture, Quad, Region};
+pub use value::{Detection, FoundRegion, Line, Picture, Quad};

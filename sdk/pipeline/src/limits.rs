@@ -37,3 +37,11 @@ pub const MAX_FOUND: u32 = 1000;
 pub const MAX_CROP_SIDE: usize = 1024;
 /// Longest name of a step, in bytes.
 pub const MAX_STEP_NAME_BYTES: usize = 64;
+/// Most parameters of a pipeline.
+pub const MAX_PARAMETERS: usize = 64;
+/// Longest name of a parameter, in bytes.
+pub const MAX_PARAMETER_NAME_BYTES: usize = 63;
+/// Longest description of a parameter, in bytes; of a value that is shown in an error, in characters.
+pub const MAX_PARAMETER_TEXT_BYTES: usize = 1024;
+/// Most words that a parameter is chosen from.
+pub const MAX_CHOICES: usize = 64;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tilemark_model::Tensor;
 
-use crate::value::{Detection, Line, Picture, Region};
+use crate::value::{Detection, FoundRegion, Line, Picture};
 
 /// The result for one input. Positions are in pixels of the user's picture. As JSON it has the keys that the pipeline produces, and no others.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -18,7 +18,7 @@ pub struct Outcome {
     pub detections: Option<Vec<Detection>>,
     /// Regions found, in reading order.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub regions: Option<Vec<Region>>,
+    pub regions: Option<Vec<FoundRegion>>,
     /// Lines of text, in reading order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<Vec<Line>>,

@@ -10,16 +10,20 @@ use crate::image::Image;
 use crate::interface::Interface;
 use crate::limits::{MAX_RESULT_VALUES, MAX_STEPS};
 use crate::outcome::Outcome;
+use crate::parameters::{Parameter, Settings, Value};
 use crate::place::Place;
 use crate::run::{Clock, Done, Given, Prepared, Times};
 use crate::spec::{ONLY_MODEL, Spec};
-use crate::step::{Step, Value, wrong_input};
+use crate::step::{Means, Step, StepValue, wrong_input};
 use crate::value::{Kind, Made};
 
 /// A declared pipeline, checked against its models. Immutable, so that many threads can share it.
 #[derive(Debug)]
 pub struct Pipeline {
     spec: Spec,
+    settings: Settings,
+    resources: Resources,
+    models: Interfaces,
     steps: Vec<Step>,
 }
 
@@ -32,21 +36,37 @@ pub struct Interfaces(BTreeMap<String, Interface>);
 pub struct Resources(BTreeMap<String, Vec<u8>>);
 
 impl Pipeline {
-    /// Checks `spec` against its models, or its only one, and the files it names. What passes can later fail only because of
-    /// the picture or tensor that a user brings.
+    /// Checks `spec` against its models, or its only one, and the files it names, with every parameter at its default. What
+    /// passes can later fail only because of the picture or tensor that a user brings.
     ///
     /// # Errors
-    /// Every error from `TM0320` to `TM0335` and from `TM0360` on; [`Error::ImageTooLarge`] for a declared size beyond the
+    /// Every error from `TM0320` to `TM0336` and from `TM0360` on; [`Error::ImageTooLarge`] for a declared size beyond the
     /// limits. What is wrong in one of several steps is an [`Error::Step`].
     pub fn new(spec: Spec, models: impl Into<Interfaces>, resources: &Resources) -> Result<Self> {
         spec.resources()?; // checks the names
-        let (models, declared) = (models.into(), spec.normalized()?);
+        let settings = Settings::new(&spec.parameters, &spec.references())?;
+        Self::made(spec, settings, models.into(), resources.clone())
+    }
+
+    /// The same pipeline with parameters set, beside those that are set already.
+    ///
+    /// # Errors
+    /// [`Error::UnknownParameter`], [`Error::ParameterValue`].
+    pub fn with(&self, values: &BTreeMap<String, Value>) -> Result<Self> {
+        let mut settings = self.settings.clone();
+        values.iter().try_for_each(|(name, value)| settings.set(name, value))?;
+        Self::made(self.spec.clone(), settings, self.models.clone(), self.resources.clone())
+    }
+
+    fn made(spec: Spec, settings: Settings, models: Interfaces, resources: Resources) -> Result<Self> {
+        let declared = spec.normalized()?;
         if declared.len() > MAX_STEPS {
             return Err(Error::TooManyStages { list: "step", found: declared.len(), limit: MAX_STEPS });
         }
         let mut steps: Vec<Step> = Vec::new();
         for step in &declared {
-            let made = Step::new(step, &spec.input, &models, resources, &steps);
+            let means = Means { models: &models, settings: &settings, resources: &resources };
+            let made = Step::new(step, &spec.input, &means, &steps);
             let named = |error: Error| if spec.steps.is_empty() { error } else { error.in_step(&step.name) };
             steps.push(made.map_err(named)?);
         }
@@ -55,9 +75,19 @@ impl Pipeline {
             let expected = declared.iter().filter_map(|step| step.model.clone()).collect();
             return Err(Error::UnknownName { at: "[models]", name: name.clone(), expected });
         }
-        let pipeline = Self { spec, steps };
+        let pipeline = Self { spec, settings, resources, models, steps };
         pipeline.check_results()?;
         Ok(pipeline)
+    }
+
+    /// What may be set, by name.
+    pub fn parameters(&self) -> &BTreeMap<String, Parameter> {
+        &self.spec.parameters
+    }
+
+    /// What each parameter is set to.
+    pub fn values(&self) -> &BTreeMap<String, Value> {
+        self.settings.values()
     }
 
     /// The declaration.
@@ -199,7 +229,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn outcome(&self, values: Vec<Value>) -> Outcome {
+    fn outcome(&self, values: Vec<StepValue>) -> Outcome {
         let mut outcome = Outcome::default();
         for (i, value) in values.into_iter().enumerate() {
             if !self.is_result(i) {

@@ -3,12 +3,13 @@
 use tilemark_model::Tensor;
 
 use crate::error::{Error, Result};
-use crate::image::{Raster, centre_crop, check_size, fit};
+use crate::image::{Raster, centre_crop, check_size, fit, fraction};
 use crate::interface::{Interface, TensorInfo, names};
 use crate::limits::{MAX_IMAGE_SIDE, MAX_STAGES};
+use crate::parameters::{Region, Settings, is_region};
 use crate::place::Place;
 use crate::run::Clock;
-use crate::spec::{Align, Channels, Crop, Fit, ImageInput, Layout, Normalize, PreStage, Resize};
+use crate::spec::{Align, Channels, Crop, Fit, ImageInput, Layout, Mode, Normalize, PreStage, Resize};
 use crate::table::Table;
 
 /// A picture's way into the model.
@@ -29,7 +30,8 @@ struct Step {
 
 #[derive(Debug)]
 enum Geometry {
-    Resize(Resize),
+    Region(Region),
+    Resize(Resize, Mode),
     Crop(Crop),
 }
 
@@ -45,6 +47,7 @@ impl Pre {
     /// The declared stages; `None` where tensors go in, `image` being how the model wants a picture's channels.
     pub(crate) fn new(
         stages: &[PreStage],
+        settings: &Settings,
         image: Option<&ImageInput>,
         interface: &Interface,
     ) -> Result<Option<Self>> {
@@ -62,7 +65,7 @@ impl Pre {
         };
         let channels = image.channels.count();
         let layout = layout(image, input)?;
-        let (steps, size, normalize) = check_stages(stages, channels)?;
+        let (steps, size, normalize) = check_stages(stages, settings, channels)?;
         check_model_size(input, layout, size)?;
         let table = Table::new(normalize, channels, input)?;
         Ok(Some(Self { channels: image.channels, layout, steps, table }))
@@ -112,7 +115,8 @@ impl Pre {
 impl Geometry {
     fn name(&self) -> &'static str {
         match self {
-            Self::Resize(_) => "pre.resize",
+            Self::Region(_) => "pre.region",
+            Self::Resize(..) => "pre.resize",
             Self::Crop(_) => "pre.crop",
         }
     }
@@ -122,7 +126,13 @@ impl Step {
     fn run(&self, source: &Raster, place: Place) -> Result<(Raster, Place)> {
         let from = (source.width, source.height);
         match &self.what {
-            Geometry::Resize(resize) => {
+            Geometry::Region(area) => {
+                let frame = fraction(from, area);
+                let size = [frame.width, frame.height];
+                let place = place.then([frame.x, frame.y], size, size, [0, 0], size);
+                Ok((source.cropped(frame), place))
+            }
+            Geometry::Resize(resize, mode) => {
                 let placed =
                     fit(resize.fit, resize.align, from, (resize.width as usize, resize.height as usize));
                 // Only `shortest` can be too large here: a very long picture. The others have a declared size.
@@ -130,7 +140,7 @@ impl Step {
                 let (width, height) = (placed.size.0 as usize, placed.size.1 as usize);
                 let whole = placed.source.width == from.0 && placed.source.height == from.1;
                 let part = (!whole).then(|| source.cropped(placed.source));
-                let resized = part.as_ref().unwrap_or(source).resized(width, height, resize.mode);
+                let resized = part.as_ref().unwrap_or(source).resized(width, height, *mode);
                 let (canvas, (x, y)) = ((placed.canvas.0 as usize, placed.canvas.1 as usize), placed.corner);
                 let frame = placed.source;
                 let corner = [frame.x, frame.y];
@@ -157,16 +167,33 @@ impl Step {
 }
 
 /// Checks every stage by itself and in its place; the steps, the size they make, and the normalization.
-fn check_stages(stages: &[PreStage], channels: usize) -> Result<(Vec<Step>, Size, Option<&Normalize>)> {
+fn check_stages<'a>(
+    stages: &'a [PreStage],
+    settings: &Settings,
+    channels: usize,
+) -> Result<(Vec<Step>, Size, Option<&'a Normalize>)> {
     let (mut steps, mut size, mut normalize) = (Vec::new(), Size::Any, None);
     for (at, stage) in stages.iter().enumerate() {
         if normalize.is_some() {
             return Err(order(at, stage, "normalize must be the last stage, and there can be one only"));
         }
         match stage {
+            PreStage::Region(region) => {
+                let place = format!("pre[{at}].region.area");
+                let area = settings.get(&place, &region.area)?;
+                if !is_region(&area) {
+                    let expected = "left < right and top < bottom, from 0 to 1".to_owned();
+                    return Err(Error::Value { at: place, found: format!("{area:?}"), expected });
+                }
+                size = Size::Any;
+                steps.push(Step { at, what: Geometry::Region(area) });
+            }
             PreStage::Resize(resize) => {
                 size = check_resize(at, resize)?;
-                steps.push(Step { at, what: Geometry::Resize(resize.clone()) });
+                let place = format!("pre[{at}].resize.mode");
+                settings.extremes(&place, &resize.mode)?;
+                let mode = settings.get(&place, &resize.mode)?;
+                steps.push(Step { at, what: Geometry::Resize(resize.clone(), mode) });
             }
             PreStage::Crop(crop) => {
                 size = check_crop(at, crop, size)?;

@@ -6,13 +6,14 @@ use crate::error::{Error, Result};
 use crate::image::Rectifier;
 use crate::interface::{Interface, TensorInfo};
 use crate::limits::MAX_STEP_NAME_BYTES;
+use crate::parameters::Settings;
 use crate::pipeline::{Interfaces, Resources};
 use crate::place::Place;
 use crate::post::Post;
 use crate::pre::Pre;
 use crate::run::{CROP, Clock, Given, MODEL, Times};
 use crate::spec::{INPUT, InputSpec, StepSpec};
-use crate::value::{Detection, Kind, Line, Made, Quad, Region, around, corners};
+use crate::value::{Detection, FoundRegion, Kind, Line, Made, Quad, around, corners};
 
 /// What runs a model, by its name, on its inputs in order: the outputs in its order.
 pub(crate) type Models<'a, E> = &'a mut dyn FnMut(&str, Vec<Tensor>) -> std::result::Result<Vec<Tensor>, E>;
@@ -32,6 +33,13 @@ pub(crate) struct Step {
     pub(crate) makes: Kind,
 }
 
+/// What steps are made with.
+pub(crate) struct Means<'a> {
+    pub(crate) models: &'a Interfaces,
+    pub(crate) settings: &'a Settings,
+    pub(crate) resources: &'a Resources,
+}
+
 /// Where a step's input comes from.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Source {
@@ -42,7 +50,7 @@ enum Source {
 
 /// What a step made.
 #[derive(Debug)]
-pub(crate) struct Value {
+pub(crate) struct StepValue {
     /// The outputs of a model that ran once, by name, as the post stages leave them.
     pub(crate) outputs: Vec<(String, Tensor)>,
     /// The same before the stages.
@@ -52,13 +60,8 @@ pub(crate) struct Value {
 
 impl Step {
     /// Checks a declaration against the models, the files, and the steps above it.
-    pub(crate) fn new(
-        spec: &StepSpec,
-        input: &InputSpec,
-        models: &Interfaces,
-        resources: &Resources,
-        before: &[Self],
-    ) -> Result<Self> {
+    pub(crate) fn new(spec: &StepSpec, input: &InputSpec, means: &Means, before: &[Self]) -> Result<Self> {
+        let Means { models, settings, resources } = *means;
         check_name(&spec.name, before)?;
         let of = source(&spec.of, before)?;
         let each = spec.for_each.as_deref().map(|name| boxes_of(name, before)).transpose()?;
@@ -77,7 +80,7 @@ impl Step {
             Source::Input => spec.image.as_ref().or(input.image.as_ref()).filter(|_| input.image.is_some()),
             Source::Step(_) => None,
         };
-        let pre = Pre::new(&spec.pre, image, &interface)?;
+        let pre = Pre::new(&spec.pre, settings, image, &interface)?;
         if let Source::Step(i) = of {
             check_join(&before[i], &model, &interface)?;
         }
@@ -86,7 +89,7 @@ impl Step {
             let (at, found) = ("for_each".to_owned(), found.to_owned());
             return Err(Error::ValueKind { at, found, expected: "a picture to cut out of" });
         }
-        let post = Post::new(&spec.post, &interface, resources, pre.is_some())?;
+        let post = Post::new(&spec.post, &interface, settings, resources, pre.is_some())?;
         let makes = makes(post.makes(), each.map(|i| before[i].makes))?;
         Ok(Self { name: spec.name.clone(), of, each, turn_tall, model, interface, pre, post, makes })
     }
@@ -109,10 +112,10 @@ impl Step {
     pub(crate) fn run<E: From<Error>>(
         &self,
         given: &Given,
-        values: &[Value],
+        values: &[StepValue],
         models: Models<E>,
         times: &mut Times,
-    ) -> std::result::Result<Value, E> {
+    ) -> std::result::Result<StepValue, E> {
         let mut clock = Clock { times, step: &self.name };
         let Some(each) = self.each else {
             let (tensors, place) = self.inputs(given, values, &mut clock)?;
@@ -135,20 +138,20 @@ impl Step {
             let (_, made) = self.post.run(&self.interface, outputs, Some(&place), &mut clock)?;
             gathered.add(&Item { quad, ..item }, made);
         }
-        Ok(Value { outputs: Vec::new(), raw: Vec::new(), made: Some(gathered.0) })
+        Ok(StepValue { outputs: Vec::new(), raw: Vec::new(), made: Some(gathered.0) })
     }
 
     /// The rest of the step for the outputs of a model that ran once.
-    pub(crate) fn finish(&self, outputs: Vec<Tensor>, place: &Place, times: &mut Times) -> Result<Value> {
+    pub(crate) fn finish(&self, outputs: Vec<Tensor>, place: &Place, times: &mut Times) -> Result<StepValue> {
         let place = self.pre.is_some().then_some(place);
         self.value(outputs, place, &mut Clock { times, step: &self.name })
     }
 
-    fn value(&self, outputs: Vec<Tensor>, place: Option<&Place>, clock: &mut Clock) -> Result<Value> {
+    fn value(&self, outputs: Vec<Tensor>, place: Option<&Place>, clock: &mut Clock) -> Result<StepValue> {
         let raw = named(&self.interface.outputs, outputs.clone());
         let (outputs, made) = self.post.run(&self.interface, outputs, place, clock)?;
         let made = made.map(|made| whole(made, place));
-        Ok(Value { outputs: named(&self.interface.outputs, outputs), raw, made })
+        Ok(StepValue { outputs: named(&self.interface.outputs, outputs), raw, made })
     }
 
     /// The place of a picture that is the model's input as it is; of sides of 1 where the model leaves them open.
@@ -160,7 +163,7 @@ impl Step {
     pub(crate) fn inputs(
         &self,
         given: &Given,
-        values: &[Value],
+        values: &[StepValue],
         clock: &mut Clock,
     ) -> Result<(Vec<Tensor>, Option<Place>)> {
         if let Source::Step(i) = self.of {
@@ -183,7 +186,7 @@ impl Step {
     }
 
     /// The outputs of an earlier step in the order of this model's inputs, which fit as [`check_join`] has seen.
-    fn joined(&self, value: Option<&Value>) -> Result<Vec<Tensor>> {
+    fn joined(&self, value: Option<&StepValue>) -> Result<Vec<Tensor>> {
         let found = value.map_or(0, |value| value.outputs.len());
         let outputs =
             value.into_iter().flat_map(|value| value.outputs.iter().map(|(_, tensor)| tensor.clone()));
@@ -215,7 +218,7 @@ struct Item {
     detection: Option<Detection>,
 }
 
-fn items(value: Option<&Value>) -> Vec<Item> {
+fn items(value: Option<&StepValue>) -> Vec<Item> {
     match value.and_then(|value| value.made.as_ref()) {
         Some(Made::Detections(found)) => {
             let item =
@@ -250,7 +253,7 @@ impl Gathered {
             (Made::Regions(regions), Some(Made::Turn(turned))) => {
                 let [a, b, c, d] = quad;
                 let quad = if turned { [c, d, a, b] } else { quad };
-                regions.push(Region { score: item.score, quad });
+                regions.push(FoundRegion { score: item.score, quad });
             }
             (Made::Detections(found), Some(Made::Labels(labels))) => {
                 if let Some(best) = labels.into_iter().next() {

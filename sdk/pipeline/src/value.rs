@@ -24,7 +24,7 @@ pub struct Detection {
 
 /// A region of a picture, not necessarily upright.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Region {
+pub struct FoundRegion {
     /// The model's score for it.
     pub score: f32,
     /// Its corners (x, y) in pixels of the user's picture: top left, top right, bottom right, bottom left, as its content is
@@ -45,7 +45,7 @@ pub struct Line {
     /// The upright box around it: left, top, right and bottom.
     #[serde(rename = "box")]
     pub frame: [f32; 4],
-    /// Its corners, as in [`Region::quad`].
+    /// Its corners, as in [`FoundRegion::quad`].
     pub quad: Quad,
 }
 
@@ -91,7 +91,7 @@ impl Picture {
 pub(crate) enum Made {
     Labels(Vec<Label>),
     Detections(Vec<Detection>),
-    Regions(Vec<Region>),
+    Regions(Vec<FoundRegion>),
     Lines(Vec<Line>),
     /// Of one crop; `None` where nothing can be read.
     Text(Option<(String, f32)>),

@@ -28,7 +28,7 @@ fn toml_means_what_it_says() {
     else {
         panic!("{spec:?}")
     };
-    assert_eq!((resize.width, resize.height, resize.mode), (256, 192, Mode::Area));
+    assert_eq!((resize.width, resize.height, &resize.mode), (256, 192, &Mode::Area.into()));
     assert_eq!((resize.fit, resize.pad), (Fit::Letterbox, Some([114, 0, 255])));
     assert_eq!((crop.width, crop.height), (224, 160));
     assert_eq!((&normalize.mean[..], &normalize.std[..]), (&[0.485, 0.456, 0.406][..], &[0.229][..]));
@@ -51,7 +51,7 @@ fn json_carries_the_same_declaration() {
     assert_eq!(serde_json::to_string(&Spec::default()).unwrap(), r#"{"input":{},"pre":[],"post":[]}"#);
     let spec: Spec = toml::from_str(defaults).unwrap();
     let PreStage::Resize(resize) = &spec.pre[0] else { panic!() };
-    assert_eq!((resize.mode, resize.fit, resize.pad), (Mode::Bilinear, Fit::Stretch, None));
+    assert_eq!((&resize.mode, resize.fit, resize.pad), (&Mode::Bilinear.into(), Fit::Stretch, None));
     assert_eq!(spec.input.image.unwrap().channels, Channels::Rgb);
 }
 

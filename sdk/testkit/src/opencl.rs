@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Compiles `data/opencl/fake.rs` into a folder; what the library does says the variable `FAKE_OPENCL`:
-/// `crash-`, `hang-` or `exit-` with `platforms`, `devices`, `info` or `test`; `error-platforms`, `error-devices`, `error-info`,
+/// `crash-`, `hang-` or `exit-` with `platforms`, `devices`, `info` or `test`; `crash-load` and `crash-together` below a loader;
+/// `error-platforms`, `error-devices`, `error-info`,
 /// `no-devices`, `no-rounding`, `lost`.
 ///
 /// # Panics

@@ -40,7 +40,14 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     // `docs/errors.md` is compared with every crate's list of codes.
     (
         "tilemark-cli",
-        &["tilemark-testkit", "tilemark-bundle", "tilemark-model", "tilemark-pipeline", "tilemark-engine"],
+        &[
+            "tilemark-testkit",
+            "tilemark-shim",
+            "tilemark-bundle",
+            "tilemark-model",
+            "tilemark-pipeline",
+            "tilemark-engine",
+        ],
     ),
     ("tilemark-testkit", &["tilemark"]),
 ];

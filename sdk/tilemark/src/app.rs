@@ -1,14 +1,15 @@
 //! A verified app.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use tilemark_bundle::{
     Authentic, Bundle, Digest, Fact, FactKind, Manifest, Refused, Trust, Untrusted, Verdict,
 };
-use tilemark_engine::{Compiled, Device, survey};
+use tilemark_engine::{Compiled, Device};
 use tilemark_model::{Graph, Tensor, shape};
-use tilemark_pipeline::Pipeline;
+use tilemark_pipeline::{Parameter, Pipeline, Value};
 
 use crate::batch;
 use crate::contents::{self, AppModel};
@@ -47,8 +48,10 @@ pub fn open_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result<A
 /// [`Error::Refused`] with the whole verdict.
 pub fn verify_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result<Bundle, Error> {
     let untrusted = Untrusted::from_path(path).map_err(Refused::from).map_err(Error::refused)?;
-    let (floors, lists) = (home.floors()?, home.revocations().all(trust)?);
-    let known = lists.iter().fold(trust.clone(), Trust::without);
+    let floors = home.floors()?;
+    let trust = home.lineages().apply(trust)?;
+    let lists = home.revocations().all(&trust)?;
+    let known = lists.iter().fold(trust, Trust::without);
     let mut bundle = untrusted.authenticate(&known).map_err(Error::refused)?;
     let publisher = bundle.manifest().app.name.publisher().to_owned();
     if let Some(list) = lists.iter().find(|list| list.list().publisher == publisher) {
@@ -71,6 +74,8 @@ pub fn verify_with(path: impl AsRef<Path>, trust: &Trust, home: &Home) -> Result
 #[derive(Clone, Debug)]
 pub struct App {
     parts: Arc<Parts>,
+    /// The pipeline with what was set.
+    pipeline: Arc<Pipeline>,
     tuning: Option<TuningCache>,
     license: Option<Arc<License>>,
     devices: Option<DeviceCache>,
@@ -81,7 +86,8 @@ pub(crate) struct Parts {
     bundle: Bundle,
     /// At least one, in the order in which the steps use them.
     models: Vec<AppModel>,
-    pipeline: Pipeline,
+    /// The pipeline as the vendor has it: every parameter at its default. Golden vectors are of this one.
+    pipeline: Arc<Pipeline>,
     golden: Vec<Golden>,
 }
 
@@ -98,7 +104,11 @@ impl App {
             let app = Self::from_bundle(bundle).map_err(|error| Box::new((error, verdict)))?;
             return Ok(app.with_tuning(home.tuning()).with_devices(home.devices()));
         }
-        let entitled = home.licenses().entitle(&mut bundle, trust);
+        let trust = match home.lineages().apply(trust) {
+            Ok(trust) => trust,
+            Err(error) => return Err(Box::new((error, bundle.verdict().clone()))),
+        };
+        let entitled = home.licenses().entitle(&mut bundle, &trust);
         let mut verdict = bundle.verdict().clone();
         let (license, key) = match entitled {
             Ok(found) => found,
@@ -128,10 +138,25 @@ impl App {
         let interfaces = contents::interfaces(&models)?;
         let pipeline = Pipeline::new(spec, interfaces, &contents::read_resources(&bundle))?;
         let golden = golden::read(&bundle)?;
-        let parts = Parts { bundle, models, pipeline, golden };
-        let app = Self { parts: Arc::new(parts), tuning: None, devices: None, license: None };
+        let mut bundle = bundle;
+        if let Some(evidence) = describe_parameters(&pipeline) {
+            bundle.verdict_mut().set(FactKind::ParametersSigned, true, evidence);
+        }
+        let pipeline = Arc::new(pipeline);
+        let parts = Parts { bundle, models, pipeline: pipeline.clone(), golden };
+        let app = Self { parts: Arc::new(parts), pipeline, tuning: None, devices: None, license: None };
         app.check_macs()?;
         Ok(app)
+    }
+
+    /// The same app with one of its parameters set: a threshold, the labels asked for, a region. `value` is of the parameter's
+    /// type, or text that spells it.
+    ///
+    /// # Errors
+    /// [`Error::Pipeline`] if the vendor did not declare it, or it is out of the range that the vendor signed.
+    pub fn with_parameter(self, name: &str, value: impl Into<Value>) -> Result<Self, Error> {
+        let values = BTreeMap::from([(name.to_owned(), value.into())]);
+        Ok(Self { pipeline: Arc::new(self.pipeline.with(&values)?), ..self })
     }
 
     /// The same app, whose kernels are timed on this machine once and chosen by what `cache` has from then on. Without it, as
@@ -194,38 +219,6 @@ impl App {
         })
     }
 
-    /// The best device of this machine that gives the golden vectors' bits: a graphics processor, or else the host. Loads the
-    /// drivers of this machine.
-    ///
-    /// # Errors
-    /// Those of [`App::choose_device_of`].
-    pub fn choose_device(&self, threads: Option<usize>) -> Result<Choice, Error> {
-        self.choose_device_of(Device::gpus(&survey()), threads)
-    }
-
-    /// The first of `preferred` that gives the golden vectors' bits, or else the host.
-    ///
-    /// # Errors
-    /// [`Error::GoldenMismatch`] or [`Error::Engine`] of the host, if it does not pass either.
-    pub fn choose_device_of(&self, preferred: Vec<Device>, threads: Option<usize>) -> Result<Choice, Error> {
-        let mut passed_over = String::new();
-        for device in preferred {
-            let device = limited(device, threads)?;
-            match self.replay(&device).and_then(|replay| replay.check().map(|()| replay)) {
-                Ok(replay) => {
-                    let why = format!("{}, preferred to the host; {replay}{passed_over}", device.name());
-                    return Ok(Choice { device, why });
-                }
-                Err(error) => passed_over += &format!("; not {}: {error}", device.id()),
-            }
-        }
-        let device = limited(Device::host(), threads)?;
-        let replay = self.replay(&device)?;
-        replay.check()?;
-        let reason = if passed_over.is_empty() { "no graphics processor here" } else { "no other passes" };
-        Ok(Choice { device, why: format!("{reason}; {replay}{passed_over}") })
-    }
-
     /// The app's first golden input: something to run it on.
     pub fn sample_input(&self) -> Option<Input> {
         self.parts.golden.first()?.input(&self.parts.bundle).ok()
@@ -269,21 +262,22 @@ impl App {
         self.parts.models.iter().map(|model| (model.name.as_str(), &model.graph))
     }
 
-    /// The declared stages around it.
+    /// The declared stages around it, and the parameters with what they are set to.
     pub fn pipeline(&self) -> &Pipeline {
-        &self.parts.pipeline
+        &self.pipeline
     }
 
     /// The SHA-256 of a model's encoded graph, which knows every shape and no weight.
-    fn graph_digest(&self, model: &str) -> Digest {
+    pub(crate) fn graph_digest(&self, model: &str) -> Digest {
         let (blobs, name) = (&self.manifest().blobs, contents::blob_of(contents::GRAPH, model));
         let graph = blobs.iter().find(|blob| blob.name == name);
         graph.map_or(self.identity(), |blob| blob.sha256)
     }
 
-    /// The same app for replays of golden vectors, which show nothing that is not in the bundle already: they do not count.
+    /// The same app for replays of golden vectors, which show nothing that is not in the bundle already: they do not count, and
+    /// nothing is set.
     pub(crate) fn unmetered(&self) -> Self {
-        Self { license: None, ..self.clone() }
+        Self { license: None, pipeline: self.parts.pipeline.clone(), ..self.clone() }
     }
 
     /// Counts the inferences that a run on these inputs of the first model makes, one for each row of a batch, or refuses them.
@@ -303,6 +297,10 @@ impl App {
 
     pub(crate) fn bundle(&self) -> &Bundle {
         &self.parts.bundle
+    }
+
+    pub(crate) fn tuning(&self) -> Option<&TuningCache> {
+        self.tuning.as_ref()
     }
 
     pub(crate) fn golden(&self) -> &[Golden] {
@@ -335,17 +333,13 @@ impl App {
     }
 }
 
-fn limited(device: Device, threads: Option<usize>) -> Result<Device, Error> {
-    threads.map_or(Ok(device.clone()), |threads| Ok(device.with_threads(threads)?))
-}
-
-/// A device chosen for an app.
-#[derive(Clone, Debug)]
-pub struct Choice {
-    /// The device.
-    pub device: Device,
-    /// Why this one.
-    pub why: String,
+/// What an integrator may set, for the verdict; nothing where there is nothing.
+fn describe_parameters(pipeline: &Pipeline) -> Option<String> {
+    let one = |(name, parameter): (&String, &Parameter)| {
+        format!("{name}: {}, {} by default", parameter.allowed(), parameter.default())
+    };
+    let all: Vec<String> = pipeline.parameters().iter().map(one).collect();
+    (!all.is_empty()).then(|| all.join(". "))
 }
 
 /// An app compiled for one device: packed weights and plans, shared by every session made from it.

@@ -223,6 +223,7 @@ impl Error {
             Error::Refused(refused) => bundle_kind(refused.error()),
             Error::Bundle(error) => bundle_kind(error),
             Error::Pipeline(error) if error.is_input() => ErrorKind::BadInput,
+            Error::Pipeline(error) if error.is_setting() => ErrorKind::Usage,
             Error::Engine(error) => engine_kind(error),
             Error::Unlicensed(_) => ErrorKind::NotEntitled,
             Error::InputTooLarge { .. } | Error::Samples { .. } => ErrorKind::BadInput,

@@ -205,7 +205,8 @@ pub(crate) fn read(bundle: &Bundle) -> Result<Vec<Golden>, Error> {
 
 /// Replays every vector, up to the first difference.
 pub(crate) fn replay(app: &App, device: &Device) -> Result<Replay, Error> {
-    let mut session = app.unmetered().session(device.clone())?;
+    let app = &app.unmetered();
+    let mut session = app.session(device.clone())?;
     let mut replay = Replay {
         device: device.id(),
         vectors: 0,

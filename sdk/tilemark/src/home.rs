@@ -7,10 +7,11 @@ use tilemark_bundle::Floors;
 use crate::devices::DeviceCache;
 use crate::error::Error;
 use crate::license::{Clock, Licenses};
+use crate::lineages::Lineages;
 use crate::revocations::RevocationLists;
 use crate::tuning::TuningCache;
 
-/// The state directory: rollback floors, the device's key and its licences, measurements of kernels, what was learned of devices.
+/// The state directory: rollback floors, successors of keys, the device's key and its licences, measurements of kernels, what was learned of devices.
 #[derive(Clone, Debug)]
 pub struct Home {
     path: PathBuf,
@@ -50,6 +51,11 @@ impl Home {
     /// The revocation lists that this machine was given.
     pub fn revocations(&self) -> RevocationLists {
         RevocationLists::at(self.path.join("revocations"))
+    }
+
+    /// The successors of keys that this machine was told of.
+    pub fn lineages(&self) -> Lineages {
+        Lineages::at(self.path.join("lineages"))
     }
 
     pub(crate) fn clock(&self) -> &Clock {

@@ -29,6 +29,7 @@ pub mod quickstart {}
 
 mod app;
 mod batch;
+mod choice;
 mod contents;
 mod devices;
 mod error;
@@ -38,6 +39,7 @@ mod home;
 mod input;
 mod kept;
 pub mod license;
+mod lineages;
 mod output;
 pub mod pack;
 pub mod quantize;
@@ -45,31 +47,36 @@ mod revocations;
 mod session;
 mod tuning;
 
-pub use app::{App, Choice, CompiledApp, open, open_with, verify_with};
+pub use app::{App, CompiledApp, open, open_with, verify_with};
+pub use choice::Choice;
 pub use devices::{DeviceCache, DeviceCacheState};
 pub use error::{CODES, Error, ErrorKind};
 pub use fleet::Fleet;
 pub use golden::{Divergence, Replay};
 pub use home::Home;
 pub use input::Input;
+pub use lineages::Lineages;
 pub use output::{Milliseconds, Output};
 pub use revocations::RevocationLists;
 pub use session::Session;
 pub use tuning::{TuningCache, TuningState};
 
-pub use tilemark_bundle::Error as BundleError;
 pub use tilemark_bundle::{
     Algorithm, Bundle, DeviceId, DeviceKey, Digest, Fact, FactKind, Grant, GrantClass, KeyId, LedgerEntry,
-    Manifest, Offer, OutputLevel, Permit, PublicKey, Reason, Refused, ReleaseFloor, Releases, Revocations,
-    RevokedBundle, RevokedGrant, RevokedKey, SignedGrant, SignedRevocations, SigningKey, Statement, Strength,
-    Trust, Untrusted, Usage, Vault, Verdict,
+    Lineage, Manifest, Offer, OutputLevel, Permit, PublicKey, Reason, Refused, ReleaseFloor, Releases,
+    Revocations, RevokedBundle, RevokedGrant, RevokedKey, Role, SignedGrant, SignedLineage,
+    SignedRevocations, SigningKey, Statement, Strength, Trust, Untrusted, Usage, Vault, Verdict,
 };
+pub use tilemark_bundle::{Error as BundleError, oms, sha256};
 pub use tilemark_engine::{
     Basis, CpuLevel, Device, DeviceKind, Error as EngineError, Facts, KernelInfo, Plan, StepInfo, Survey,
     Tuning, all_kernels, known_answer, peak_macs_per_second, survey,
 };
 pub use tilemark_model::{DType, Data, Graph, Quant, Tensor};
-pub use tilemark_pipeline::{Detection, Image, Label, Line, Outcome, Picture, Quad, Region, StageTime, npy};
+pub use tilemark_pipeline::{
+    Detection, FoundRegion, Image, Label, Line, Outcome, Parameter, Picture, Quad, Region as PictureRegion,
+    StageTime, Value as ParameterValue, npy,
+};
 
 /// Importing and examining models, for tools.
 pub mod model {

@@ -73,12 +73,13 @@ impl Session {
     }
 
     /// Runs the whole app on several inputs. Where the model's batch axis is dynamic and the inputs have one shape the
-    /// model runs once on all of them, and the time is shared out evenly; otherwise one after another.
+    /// model runs once on all of them; otherwise one after another, with the next ones on their way to a device that has memory of
+    /// its own. The time is shared out evenly.
     ///
     /// # Errors
     /// Those of [`Session::run`].
     pub fn run_batch(&mut self, inputs: Vec<Input>) -> Result<Vec<Output>, Error> {
-        if inputs.len() < 2 || !self.app.pipeline().is_single() || !batch::is_dynamic(self.app.graph()) {
+        if inputs.len() < 2 || !self.app.pipeline().is_single() {
             return inputs.into_iter().map(|input| self.run(input)).collect();
         }
         let count = inputs.len();
@@ -87,18 +88,18 @@ impl Session {
         let share = |from: Instant, to: Instant| ms(from, to) / count as f64;
         let (each, places): (Vec<_>, Vec<_>) =
             prepared.into_iter().map(|prepared| (prepared.tensors, prepared.place)).unzip();
-        if !batch::is_uniform(&each) {
-            return inputs.into_iter().map(|input| self.run(input)).collect();
-        }
-        let stacked = batch::stack(each)?;
-        self.app.admit(&stacked)?;
+        let is_batch = batch::is_dynamic(self.app.graph()) && batch::is_uniform(&each);
+        let each = if is_batch { vec![batch::stack(each)?] } else { each };
+        each.iter().try_for_each(|inputs| self.app.admit(inputs))?;
         let infer = Instant::now();
-        let outputs = self.engine()?.run(&stacked)?;
+        let answers = self.engine()?.run_many(&each)?;
         let post = Instant::now();
-        let mut results = Vec::with_capacity(count);
-        for (outputs, place) in batch::split(&outputs, count)?.iter().zip(&places) {
-            results.push(finish(&self.app, outputs, place)?);
-        }
+        let answers = match answers.as_slice() {
+            [outputs] if is_batch => batch::split(outputs, count)?,
+            _ => answers,
+        };
+        let results = answers.iter().zip(&places).map(|(outputs, place)| finish(&self.app, outputs, place));
+        let results = results.collect::<Result<Vec<_>, _>>()?;
         let end = Instant::now();
         let ms = Milliseconds { pre: share(start, infer), infer: share(infer, post), post: share(post, end) };
         Ok(results.into_iter().map(|(tensors, outcome)| Output::new(outcome, tensors, ms)).collect())

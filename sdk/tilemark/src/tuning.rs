@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use serde::{Deserialize, Serialize};
-use tilemark_bundle::{Digest, codec};
-use tilemark_engine::{Device, TUNING_REVISION, TuningRecord, TuningStore, opencl_sources};
+use tilemark_bundle::{Digest, codec, sha256};
+use tilemark_engine::{Device, TuningRecord, TuningStore};
 
 use crate::kept::Kept;
 
@@ -93,6 +93,11 @@ impl TuningCache {
         TuningState { folder, is_writable, models, layers, unusable }
     }
 
+    /// Files of another kind in the same directory.
+    pub(crate) fn beside(&self, extension: &'static str) -> Kept {
+        Kept { extension, ..self.kept.clone() }
+    }
+
     /// The part of it that is about one graph on one device.
     pub(crate) fn store(&self, graph: Digest, device: &Device) -> Store {
         let subject = subject(graph, device);
@@ -144,26 +149,9 @@ impl Entry {
     }
 }
 
-/// All that a measurement depends on, in words.
+/// All that a measurement depends on, by its SHA-256.
 fn subject(graph: Digest, device: &Device) -> String {
-    if device.facts().is_some() {
-        // Programs may change with every version, and what is fast with every driver.
-        return format!(
-            "graph {graph}\nopencl {}\nplatform {}\ndriver {}\ntilemark {} kernels {TUNING_REVISION} {}",
-            device.name(),
-            device.platform(),
-            device.driver(),
-            env!("CARGO_PKG_VERSION"),
-            opencl_sources(),
-        );
-    }
-    format!(
-        "graph {graph}\ncpu {}\nlevel {}\nthreads {}\ntilemark {} kernels {TUNING_REVISION}",
-        device.cpu(),
-        device.level().map_or_else(|error| error.to_string(), |level| level.to_string()),
-        device.threads(),
-        env!("CARGO_PKG_VERSION"),
-    )
+    sha256(format!("graph {graph}\n{}", device.measured_as()).as_bytes()).to_string()
 }
 
 /// The entry in a file; `None` if it is not a whole one.
@@ -175,8 +163,6 @@ fn read(kept: &Kept, path: &Path) -> Option<Entry> {
 mod tests {
     use std::fs::{self, File};
     use std::time::{Duration, SystemTime};
-
-    use tilemark_bundle::sha256;
 
     use super::*;
 

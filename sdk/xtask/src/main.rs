@@ -5,6 +5,7 @@ mod aarch64;
 mod compare;
 mod expected;
 mod hwbench;
+mod interop;
 mod models;
 mod oclgrind;
 mod onnx_tests;
@@ -36,6 +37,8 @@ enum Task {
     Expected,
     /// Runs ONNX's own operator cases (fetches them the first time).
     OnnxTests,
+    /// Checks model signatures and envelopes against PyPI's tools (fetches them the first time).
+    Interop,
     /// Fetches real models and makes their int8 forms below target/models (needs Python and the network).
     Models(models::Models),
     /// Times Tilemark beside ONNX Runtime and OpenVINO on those models (needs Python and the network).
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Task::Oclgrind => Ok(oclgrind::run()),
         Task::Expected => expected::run().map(|()| true),
         Task::OnnxTests => onnx_tests::run().map(|()| true),
+        Task::Interop => interop::run().map(|()| true),
         Task::Models(wanted) => models::run(&wanted).map(|()| true),
         Task::Peers(wanted) => peers::run(&wanted).map(|()| true),
         Task::Hwbench(wanted) => hwbench::run(&wanted).map(|()| true),

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use anyhow::Result;
 
 use crate::aarch64;
+use crate::interop;
 use crate::models;
 use crate::oclgrind;
 use crate::onnx_tests;
@@ -62,9 +63,24 @@ fn keepers(steps: &mut Steps) {
     steps.run(name, || shell(cargo().args(arguments)));
 }
 
+/// What the tests of the command line trace system calls with. Without it they say that they were skipped.
+fn tracer(steps: &mut Steps) {
+    let ready = || std::process::Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok();
+    if !ready() {
+        let _ = packages::install(&["strace"]);
+    }
+    if !ready() {
+        steps.absent(
+            "that no socket is made (strace)",
+            "strace is not installed, and this user cannot install it (apt-get)",
+        );
+    }
+}
+
 /// Whether all that ran passed.
 pub(crate) fn run() -> Result<bool> {
     let mut steps = Steps::default();
+    tracer(&mut steps);
     let nextest = cargo().args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if nextest.is_ok_and(|status| status.success()) {
         steps.run("tests without OpenCL (nextest)", || {
@@ -96,6 +112,14 @@ pub(crate) fn run() -> Result<bool> {
     });
     if fetched {
         steps.run("ONNX's node cases", || onnx_tests::check(&cases));
+    }
+    let mut python = PathBuf::new();
+    let fetched = steps.prepare("fetch PyPI's tools for signatures", || {
+        python = interop::fetch()?;
+        Ok(())
+    });
+    if fetched {
+        steps.run("model signatures and envelopes against PyPI's tools", || interop::check(&python));
     }
     let has_networks = steps.prepare("fetch real networks", || models::run(&models::Models::DEFAULT));
     if has_networks {

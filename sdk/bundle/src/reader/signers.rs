@@ -1,8 +1,10 @@
 //! Whose signatures hold, and whether the policy accepts them. Sees the payload as bytes only.
 
+use std::collections::BTreeMap;
+
 use crate::envelope::{Envelope, SignatureCheck};
-use crate::trust::Rule;
-use crate::{Digest, Error, FactKind, KeyId, Result, Trust, Verdict};
+use crate::trust::{Quorum, Rule};
+use crate::{Digest, Error, FactKind, KeyId, Result, Role, Trust, Verdict};
 
 use super::refused::step;
 
@@ -53,7 +55,7 @@ pub(super) fn check_revoked(signers: &[KeyId], identity: Digest, trust: &Trust) 
     }
 }
 
-/// Whether enough of the signers may sign for this publisher.
+/// Whether enough of the signers may sign for this publisher, in every role that the policy asks for.
 pub(crate) fn check_publisher(
     signers: &[KeyId],
     publisher: &str,
@@ -61,10 +63,8 @@ pub(crate) fn check_publisher(
     verdict: &mut Verdict,
 ) -> Result<()> {
     let rule = trust.rule(publisher);
-    let counts = |rule: &Rule, id: &KeyId| rule.keys.contains(id) && trust.revoked_key(*id).is_none();
-    // An envelope holds one signature a key, so these keys are different ones.
-    let counted = signers.iter().filter(|id| rule.is_some_and(|rule| counts(rule, id))).count();
-    let allowed = if counted == 0 {
+    let vendor = rule.map(|rule| count(signers, &rule.vendor, trust)).unwrap_or_default();
+    let allowed = if vendor.is_empty() {
         Err(Error::PublisherNotAllowed {
             publisher: publisher.into(),
             signers: join(signers.iter().copied()),
@@ -73,24 +73,49 @@ pub(crate) fn check_publisher(
         Ok(())
     };
     step(verdict, FactKind::PublisherAllowed, allowed, |()| {
-        format!("{counted} of {} signers may sign for {publisher}", signers.len())
+        format!("{} of {} signers may sign for {publisher}", vendor.len(), signers.len())
     })?;
-    let needed = rule.map_or(1, |rule| rule.threshold);
-    let met = if counted < needed {
-        Err(Error::ThresholdNotMet { publisher: publisher.into(), needed, found: counted })
+    rule.into_iter().flat_map(Rule::quorums).try_for_each(|(role, quorum)| {
+        check_quorum(&count(signers, quorum, trust), publisher, (role, quorum), trust, verdict)
+    })
+}
+
+/// The signers that count in a role: not revoked, and of a key and its successors one.
+fn count(signers: &[KeyId], quorum: &Quorum, trust: &Trust) -> BTreeMap<KeyId, KeyId> {
+    let counts = signers.iter().filter(|id| trust.revoked_key(**id).is_none());
+    counts.filter_map(|id| Some((quorum.root(*id)?, *id))).collect()
+}
+
+fn check_quorum(
+    counted: &BTreeMap<KeyId, KeyId>,
+    publisher: &str,
+    (role, quorum): (Role, &Quorum),
+    trust: &Trust,
+    verdict: &mut Verdict,
+) -> Result<()> {
+    let (found, needed) = (counted.len(), quorum.threshold);
+    let met = if found < needed {
+        Err(Error::ThresholdNotMet { publisher: publisher.into(), role, needed, found })
     } else {
         Ok(())
     };
-    let plural = if counted == 1 { "key" } else { "keys" };
-    step(verdict, FactKind::Threshold, met, |()| format!("{counted} {plural} signed, {needed} needed"))
+    let plural = if found == 1 { "key" } else { "keys" };
+    step(verdict, FactKind::Threshold, met, |()| {
+        let names: Vec<String> = counted.iter().map(|(root, id)| describe(*root, *id, trust)).collect();
+        format!("{role}: {found} {plural} signed, {needed} needed: {}", names.join(", "))
+    })
 }
 
-/// Those of the signers that may sign for a publisher and are not revoked; one is enough for a grant.
+/// A signer, and whose successor it is.
+fn describe(root: KeyId, id: KeyId, trust: &Trust) -> String {
+    if root == id { trust.name(id) } else { format!("{id}, the successor of {}", trust.name(root)) }
+}
+
+/// Those of the signers that may sign for a publisher as its vendor and are not revoked; one is enough for a grant.
 pub(crate) fn allowed(signers: Vec<KeyId>, publisher: &str, trust: &Trust) -> Result<Vec<KeyId>> {
     let rule = trust.rule(publisher);
     let revoked = signers.iter().find_map(|id| Some((*id, trust.revoked_key(*id)?)));
-    let may =
-        |id: &KeyId| trust.revoked_key(*id).is_none() && rule.is_some_and(|rule| rule.keys.contains(id));
+    let may = |id: &KeyId| trust.revoked_key(*id).is_none() && rule.is_some_and(|rule| rule.vendor.has(*id));
     let allowed: Vec<KeyId> = signers.iter().copied().filter(may).collect();
     match (allowed.is_empty(), revoked) {
         (false, _) => Ok(allowed),

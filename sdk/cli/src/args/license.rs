@@ -11,8 +11,10 @@ pub(crate) enum License {
     Request(Request),
     /// Vendor: answer a request with a grant
     Issue(Box<Issue>),
-    /// Buyer: install a grant or a revocation list
+    /// Buyer: install a grant, a lease, a revocation list, or a lineage
     Install(Install),
+    /// Buyer: lend a seat of a floating grant to another device
+    Lease(Lease),
     /// Buyer: list what is installed and how far it was used
     Show(Show),
     /// Buyer: write down the use of a grant for its vendor
@@ -28,9 +30,12 @@ pub(crate) enum License {
 impl License {
     pub(crate) fn wants_json(&self) -> bool {
         match self {
-            Self::Request(_) | Self::Issue(_) | Self::Install(_) | Self::Receipts(_) | Self::Revoke(_) => {
-                false
-            }
+            Self::Request(_)
+            | Self::Issue(_)
+            | Self::Install(_)
+            | Self::Lease(_)
+            | Self::Receipts(_)
+            | Self::Revoke(_) => false,
             Self::Show(Show { json })
             | Self::Audit(Audit { json, .. })
             | Self::Ledger(Ledger { json, .. }) => *json,
@@ -103,11 +108,29 @@ pub(crate) struct Issue {
 
 #[derive(Debug, Group)]
 pub(crate) struct Install {
-    /// The grant, or a revocation list; - for stdin
+    /// The grant, the lease, the revocation list, or the lineage; - for stdin
     pub(crate) grant: PathBuf,
     /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Lease {
+    /// The other device's request; - for stdin
+    pub(crate) request: PathBuf,
+    /// To the end of this day (UTC); it does not come back before
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
+    pub(crate) until: u64,
+    /// The grant's id [default: the only one here with seats]
+    #[arg(long, value_name = "GRANT")]
+    pub(crate) grant: Option<Digest>,
+    /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    /// Where to write the lease; - for stdout
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
 }
 
 #[derive(Debug, Group)]

@@ -1,8 +1,8 @@
 use serde::Serialize;
-use tilemark::{Device, Home, known_answer};
+use tilemark::{Device, known_answer};
 
 use crate::args::Devices;
-use crate::drivers::{Listed, Listing};
+use crate::drivers::{self, Listed, Listing};
 use crate::failure::Result;
 use crate::text;
 
@@ -39,7 +39,7 @@ struct Opencl {
 pub(crate) fn run(args: &Devices) -> Result<()> {
     Device::host().level().map_err(tilemark::Error::from)?; // TILEMARK_CPU may ask for the impossible
     if args.retest {
-        Home::from_env()?.devices().clear();
+        drivers::forget();
     }
     let (rows, problems) = list();
     if args.json {

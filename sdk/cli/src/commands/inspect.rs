@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tilemark::model::{Applied, PASSES, Port, explain, graph::Dim, import_traced, shape};
-use tilemark::{App, ErrorKind, FactKind, Graph, Home, Manifest, Untrusted, Verdict};
+use tilemark::{App, ErrorKind, FactKind, Graph, Home, Manifest, Parameter, Untrusted, Verdict};
 
 use crate::args::Inspect;
 use crate::failure::Result;
@@ -63,6 +63,17 @@ struct BundleReport<'a> {
     /// Of each of several models.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     models: BTreeMap<String, GraphReport>,
+    /// What an integrator may set.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    parameters: BTreeMap<String, Parameter>,
+}
+
+impl BundleReport<'_> {
+    /// Nothing known but which it is.
+    fn of(identity: String) -> Self {
+        let (models, parameters) = (BTreeMap::new(), BTreeMap::new());
+        Self { identity, signers: Vec::new(), manifest: None, graph: None, models, parameters }
+    }
 }
 
 /// Shows a bundle, or a model on its own.
@@ -83,7 +94,7 @@ fn inspect_bundle(args: &Inspect) -> Result<()> {
     let identity = untrusted.identity().to_string();
     let Some(trust) = &args.trust else {
         let signers = untrusted.signers().map(|id| format!("{id}, not verified")).collect();
-        let report = BundleReport { identity, signers, manifest: None, graph: None, models: BTreeMap::new() };
+        let report = BundleReport { signers, ..BundleReport::of(identity) };
         return if args.json { text::json(&report) } else { print_bundle(&report) };
     };
     let trust = files::trust(Some(trust))?;
@@ -91,11 +102,14 @@ fn inspect_bundle(args: &Inspect) -> Result<()> {
     let bundle = tilemark::verify_with(&args.file, &trust, &home)?;
     let (signers, manifest) = (signatures(bundle.verdict()), bundle.manifest().clone());
     // Without a grant the graph stays unread: it is encrypted.
-    let mut report =
-        BundleReport { identity, signers, manifest: Some(&manifest), graph: None, models: BTreeMap::new() };
+    let mut report = BundleReport { signers, manifest: Some(&manifest), ..BundleReport::of(identity) };
     match App::load(bundle, &trust, &home) {
-        Ok(app) if app.models().len() == 1 => report.graph = Some(graph(app.graph())?),
+        Ok(app) if app.models().len() == 1 => {
+            report.graph = Some(graph(app.graph())?);
+            report.parameters = app.pipeline().parameters().clone();
+        }
         Ok(app) => {
+            report.parameters = app.pipeline().parameters().clone();
             for (name, of_model) in app.models() {
                 report.models.insert(name.to_owned(), graph(of_model)?);
             }
@@ -192,6 +206,13 @@ fn print_bundle(report: &BundleReport) -> Result<()> {
     for (name, graph) in &report.models {
         text::line(format_args!("model     {name}"))?;
         print_graph(graph)?;
+    }
+    for (name, parameter) in &report.parameters {
+        let (allowed, default) = (parameter.allowed(), parameter.default());
+        text::line(format_args!(
+            "parameter {name}: {allowed}; {default} by default. {}",
+            parameter.description()
+        ))?;
     }
     match &report.graph {
         Some(graph) => print_graph(graph),

@@ -6,11 +6,11 @@ use std::path::Path;
 use serde::Serialize;
 use tilemark::license::{Clock, Installation, Installed, format_time, is_payload, keeper};
 use tilemark::{
-    Digest, Grant, Home, KeyId, LedgerEntry, Offer, Reason, Revocations, RevokedBundle, RevokedGrant,
-    RevokedKey, SigningKey, Untrusted, Usage, Vault,
+    Digest, Grant, Home, KeyId, LedgerEntry, Lineage, Offer, Reason, Revocations, RevokedBundle,
+    RevokedGrant, RevokedKey, SigningKey, Untrusted, Usage, Vault,
 };
 
-use crate::args::license::{Audit, Install, Issue, Ledger, License, Receipts, Request, Revoke};
+use crate::args::license::{Audit, Install, Issue, Lease, Ledger, License, Receipts, Request, Revoke};
 use crate::failure::{Failure, Result};
 use crate::{files, text};
 
@@ -19,6 +19,7 @@ pub(crate) fn run(command: &License) -> Result<()> {
         License::Request(args) => request(args),
         License::Issue(args) => issue(args),
         License::Install(args) => install(args),
+        License::Lease(args) => lease(args),
         License::Show(args) => show(args.json),
         License::Receipts(args) => receipts(args),
         License::Audit(args) => audit(args),
@@ -65,6 +66,12 @@ const DAY: u64 = 86_400;
 fn install(args: &Install) -> Result<()> {
     let trust = files::trust(args.trust.as_deref())?;
     let (home, document) = (Home::from_env()?, get(&args.grant)?);
+    if is_payload(&document, Lineage::PAYLOAD_TYPE) {
+        let lineage = home.lineages().install(&document, &trust)?;
+        let Lineage { publisher, old, new, .. } = lineage.lineage();
+        return text::line(format_args!("installed  for {publisher}, {} follows {old}", new.0.id()));
+    }
+    let trust = home.lineages().apply(&trust)?;
     if is_payload(&document, Revocations::PAYLOAD_TYPE) {
         let list = home.revocations().install(&document, &trust)?;
         let list = list.list();
@@ -75,6 +82,13 @@ fn install(args: &Install) -> Result<()> {
     let word = if done == Installation::New { "installed" } else { "installed before" };
     text::line(format_args!("{word}  {} grant {} for {}", grant.class, grant.id, grant.app))?;
     terms(grant).into_iter().try_for_each(|line| text::line(format_args!("  {line}")))
+}
+
+fn lease(args: &Lease) -> Result<()> {
+    let home = Home::from_env()?;
+    let trust = home.lineages().apply(&files::trust(args.trust.as_deref())?)?;
+    let lease = home.licenses().lease(&get(&args.request)?, args.until, args.grant, &trust)?;
+    put(&args.output, &lease, true)
 }
 
 /// The JSON of an installed grant.

@@ -5,12 +5,14 @@ mod check;
 mod demo;
 mod devices;
 mod doctor;
+mod export;
 mod inspect;
 mod keygen;
 mod license;
 mod pack;
 mod plan;
 mod quantize;
+mod rotate;
 mod run;
 mod sign;
 mod verify;
@@ -21,18 +23,20 @@ use tilemark::{App, Device};
 
 use crate::args::{self, Command, OnDevice};
 use crate::drivers;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::{files, text};
 
 pub(crate) fn run(command: Command) -> Result<()> {
     match command {
         Command::Demo(args) => demo::run(&args),
         Command::Keygen(args) => keygen::run(&args),
+        Command::Rotate(args) => rotate::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Sign(args) => sign::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Devices(args) => devices::run(&args),
@@ -62,7 +66,7 @@ fn tuning_bar() -> impl Fn(usize, usize) + Send + Sync + 'static {
 fn open(on: &OnDevice) -> Result<(App, Device)> {
     let named = args::device(on)?;
     let app = tilemark::open(&on.bundle, &files::trust(on.trust.as_deref())?)?;
-    let app = app.with_tuning_listener(tuning_bar());
+    let app = on.set.iter().try_fold(app.with_tuning_listener(tuning_bar()), set)?;
     let device = match named {
         Some(device) => device,
         None => {
@@ -72,4 +76,12 @@ fn open(on: &OnDevice) -> Result<(App, Device)> {
         }
     };
     Ok((app, device))
+}
+
+/// Sets a parameter as `--set NAME=VALUE` says.
+fn set(app: App, argument: &String) -> Result<App> {
+    let (name, value) = argument
+        .split_once('=')
+        .ok_or_else(|| Failure::usage(format!("--set {argument}: no `=` in it"), "write --set NAME=VALUE"))?;
+    Ok(app.with_parameter(name, value)?)
 }

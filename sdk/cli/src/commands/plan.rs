@@ -86,7 +86,7 @@ impl Step {
     }
 }
 
-/// Why an operation's kernels take it, and what this one of them was chosen by.
+/// Why an operation's kernels take it, what this one of them was chosen by, and what goes between host and device.
 fn why(info: &StepInfo) -> String {
     use tilemark::Basis;
     let basis = match info.basis {
@@ -95,7 +95,11 @@ fn why(info: &StepInfo) -> String {
         Some(Basis::Forced) => "; asked for",
         _ => "",
     };
-    format!("{}{basis}", info.why)
+    let copies =
+        [(info.moved, "before"), (info.returned, "after")].into_iter().filter(|(bytes, _)| *bytes > 0);
+    let copies: String =
+        copies.map(|(bytes, when)| format!("; {} copied {when}", text::bytes(bytes))).collect();
+    format!("{}{basis}{copies}", info.why)
 }
 
 fn by(extents: &[usize]) -> String {
@@ -131,5 +135,26 @@ fn print(report: &Report) -> Result<()> {
         text::count(report.macs),
         report.predicted_ms,
         text::bytes(report.arena_bytes as u64),
+    ))?;
+    print_copies(&report.steps)
+}
+
+/// What goes between host and device, where there is one.
+fn print_copies(steps: &[Step]) -> Result<()> {
+    let count = |holds: fn(&StepInfo) -> bool| {
+        text::plural(steps.iter().filter(|step| holds(&step.info)).count(), "step")
+    };
+    let bytes = |of: fn(&StepInfo) -> u64| steps.iter().map(|step| of(&step.info)).sum::<u64>();
+    let (moved, returned) = (bytes(|info| info.moved), bytes(|info| info.returned));
+    if moved + returned == 0 {
+        return Ok(());
+    }
+    text::line(format_args!(
+        "{} on the device; {} copied between host and device: {} before {}, {} at the end",
+        count(|info| info.kernel.ends_with("/opencl")),
+        text::bytes(moved + returned),
+        text::bytes(moved),
+        count(|info| info.moved > 0),
+        text::bytes(returned),
     ))
 }

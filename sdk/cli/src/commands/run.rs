@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tilemark::{Input, Milliseconds, Outcome, Output, npy};
+use tilemark::{Device, Image, Input, Milliseconds, Outcome, Output, npy};
 
 use crate::args::Run;
 use crate::failure::{Failure, Result};
@@ -38,30 +38,31 @@ pub(crate) fn run(args: &Run) -> Result<()> {
     let several = given.len() > 1;
     let mut ms = Milliseconds::default();
     let mut results = Vec::with_capacity(given.len());
-    for (index, given) in given.into_iter().enumerate() {
-        let name = given.name();
-        let input = given.read()?; // one at a time: decoded pictures are large
-        let canvas = args.draw.is_some().then(|| input.picture().cloned()).flatten();
-        let output = session.run(input).map_err(|error| Failure::input(&name, error))?;
-        ms += output.ms();
-        let mut outcome = output.outcome().clone();
-        if let Some(folder) = &args.tensors_out {
-            let folder = if several { folder.join(index.to_string()) } else { folder.clone() };
-            write_tensors(&folder, &output, &mut outcome)?;
+    let mut given = given.into_iter();
+    loop {
+        let group: Vec<Given> = given.by_ref().take(group(&device)).collect();
+        if group.is_empty() {
+            break;
         }
-        if let Some(folder) = &args.files_out {
-            let folder = if several { folder.join(index.to_string()) } else { folder.clone() };
-            write_pictures(&folder, &mut outcome)?;
+        let names: Vec<String> = group.iter().map(Given::name).collect();
+        let inputs = group.into_iter().map(Given::read).collect::<Result<Vec<_>>>()?;
+        let canvas = |input: &Input| args.draw.is_some().then(|| input.picture().cloned()).flatten();
+        let canvases: Vec<_> = inputs.iter().map(canvas).collect();
+        let outputs = session.run_batch(inputs).map_err(|error| Failure::input(&names.join(", "), error))?;
+        for ((name, canvas), output) in names.iter().zip(canvases).zip(outputs) {
+            ms += output.ms();
+            let mut outcome = output.outcome().clone();
+            if let Some(folder) = &args.tensors_out {
+                let folder = if several { folder.join(results.len().to_string()) } else { folder.clone() };
+                write_tensors(&folder, &output, &mut outcome)?;
+            }
+            let number = several.then_some(results.len());
+            draw_and_write(args, number, canvas, &mut outcome)?;
+            if !args.json {
+                print(name, &outcome)?;
+            }
+            results.push(outcome);
         }
-        if let (Some(path), Some(canvas)) = (&args.draw, canvas) {
-            let path = if several { path.with_extension(format!("{index}.png")) } else { path.clone() };
-            files::write(&path, &draw::annotated(&canvas, &outcome).png().map_err(tilemark::Error::from)?)?;
-            outcome.files.insert("drawing".to_owned(), path.display().to_string());
-        }
-        if !args.json {
-            print(&name, &outcome)?;
-        }
-        results.push(outcome);
     }
     let (name, version) = (&app.manifest().app.name, &app.manifest().app.version);
     if args.json {
@@ -74,6 +75,12 @@ pub(crate) fn run(args: &Run) -> Result<()> {
         device.description()
     ));
     Ok(())
+}
+
+/// How many pictures are decoded at once. They are large, but a device with memory of its own can compute one while the next ones
+/// are on their way.
+fn group(device: &Device) -> usize {
+    if device.facts().is_some_and(|facts| facts.has_own_memory) { 8 } else { 1 }
 }
 
 fn given(args: &Run) -> Result<Vec<Given>> {
@@ -119,6 +126,25 @@ fn write_tensors(folder: &Path, output: &Output, outcome: &mut Outcome) -> Resul
         }
         files::write(&path, &npy::write(tensor))?;
         outcome.files.insert(name.clone(), path.display().to_string());
+    }
+    Ok(())
+}
+
+/// What `--files-out` and `--draw` ask for; `number` is the input's, where there are several.
+fn draw_and_write(
+    args: &Run,
+    number: Option<usize>,
+    canvas: Option<Image>,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    if let Some(folder) = &args.files_out {
+        let folder = number.map_or_else(|| folder.clone(), |number| folder.join(number.to_string()));
+        write_pictures(&folder, outcome)?;
+    }
+    if let (Some(path), Some(canvas)) = (&args.draw, canvas) {
+        let path = number.map_or_else(|| path.clone(), |number| path.with_extension(format!("{number}.png")));
+        files::write(&path, &draw::annotated(&canvas, outcome).png().map_err(tilemark::Error::from)?)?;
+        outcome.files.insert("drawing".to_owned(), path.display().to_string());
     }
     Ok(())
 }

@@ -1,4 +1,8 @@
-use tilemark::{App, Bundle, Device, ErrorKind, Fact, FactKind, Home, Trust, Verdict};
+use std::path::Path;
+
+use tilemark::{
+    App, Bundle, BundleError, Device, ErrorKind, Fact, FactKind, Home, PublicKey, Trust, Verdict, oms,
+};
 
 use crate::args::Verify;
 use crate::failure::{Failure, Result};
@@ -6,6 +10,9 @@ use crate::{files, text};
 
 /// Prints the verdict, fact by fact; also that of a refused bundle, up to the fact that failed.
 pub(crate) fn run(args: &Verify) -> Result<()> {
+    if let (Some(signature), Some(key)) = (&args.oms, &args.trust) {
+        return examine_folder(args, signature, key);
+    }
     let trust = files::trust(args.trust.as_deref())?;
     let home = Home::from_env()?;
     let (verdict, outcome) = match tilemark::verify_with(&args.bundle, &trust, &home) {
@@ -17,6 +24,31 @@ pub(crate) fn run(args: &Verify) -> Result<()> {
     };
     text::unless_closed(if args.json { text::json(&verdict) } else { print(&verdict, outcome.is_err()) })?;
     outcome.map_err(Failure::Reported)
+}
+
+/// What can be said of a folder with a model signature.
+fn examine_folder(args: &Verify, signature: &Path, key: &Path) -> Result<()> {
+    let key = PublicKey::from_file(key).map_err(tilemark::Error::from)?;
+    let mut verdict = Verdict::default();
+    let mut note = |fact, outcome: std::result::Result<String, BundleError>| {
+        let (holds, evidence) = match &outcome {
+            Ok(evidence) => (true, evidence.clone()),
+            Err(error) => (false, error.to_string()),
+        };
+        verdict.push(Fact { fact, holds, evidence });
+        outcome.map_err(tilemark::Error::from)
+    };
+    let signed = oms::verify(&files::read(signature)?, &key);
+    let by = format!("{} key {}", key.algorithm(), key.id());
+    let outcome = note(FactKind::Signature, signed.map(|(model, _)| format!("{by}, of {model:?}")));
+    let outcome = outcome.and_then(|_| {
+        let checked = oms::verify_folder(&args.bundle, signature, &key);
+        let evidence =
+            |files: oms::Files| format!("{} files, each equal to its SHA-256, none besides", files.len());
+        note(FactKind::BlobsIntact, checked.map(|(_, files)| evidence(files)))
+    });
+    text::unless_closed(if args.json { text::json(&verdict) } else { print(&verdict, outcome.is_err()) })?;
+    outcome.map(|_| ()).map_err(Failure::Reported)
 }
 
 /// What can be said of a verified bundle on this machine. That it needs a grant which is not here says nothing against it.

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::workshop::{Ran, Workshop, sample};
 
 /// A vendor with the tiny app, encrypted.
-fn shop() -> Workshop {
+pub(crate) fn shop() -> Workshop {
     let shop = Workshop::with_sources();
     shop.tilemark("pack app.toml --key vendor.key --encrypt --vault vault -o app.tmk").ok();
     shop
@@ -18,13 +18,13 @@ fn issue(shop: &Workshop, home: &str, terms: &str) {
     shop.tilemark(&line).ok();
 }
 
-fn grant(shop: &Workshop, terms: &str) {
+pub(crate) fn grant(shop: &Workshop, terms: &str) {
     issue(shop, "home", terms);
     shop.tilemark("license install grant.json --trust vendor.pub").ok();
 }
 
 /// The binary on a device of its own.
-fn on(shop: &Workshop, home: &str, line: &str) -> Ran {
+pub(crate) fn on(shop: &Workshop, home: &str, line: &str) -> Ran {
     let home = shop.path(home).display().to_string();
     shop.tilemark_with(("TILEMARK_HOME", &home), line)
 }
@@ -81,26 +81,6 @@ fn an_owned_app_runs_without_its_vendor() {
     assert_eq!(shown[0]["claims"]["permits"][1], "publish-benchmark");
 }
 
-/// In a network namespace of its own there is no route, and not even a loopback that is up.
-#[test]
-fn nothing_needs_a_network() {
-    let shop = shop();
-    grant(&shop, "--class owned");
-    let line = format!("run app.tmk --trust vendor.pub --device host {}", sample("coffee.png"));
-    let binary = env!("CARGO_BIN_EXE_tilemark");
-    let mut unshare = Command::new("unshare");
-    unshare.args(["--net", "--map-root-user", "--user"]);
-    let probe = unshare.arg("true").output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: this machine gives no network namespaces");
-        return;
-    }
-    let mut command = Command::new("unshare");
-    command.args(["--net", "--map-root-user", "--user", binary]).args(line.split_whitespace());
-    command.current_dir(shop.path("")).env("TILEMARK_HOME", shop.path("home"));
-    Ran::new(&line, command.output().unwrap()).ok();
-}
-
 #[test]
 fn a_grant_is_of_use_on_its_device_only() {
     let shop = shop();
@@ -112,6 +92,26 @@ fn a_grant_is_of_use_on_its_device_only() {
     let line = format!("run app.tmk --trust vendor.pub --device host {}", sample("coffee.png"));
     on(&shop, "one", &line).ok();
     on(&shop, "two", &line).fails(4, "TM0530");
+}
+
+#[test]
+fn a_floating_seat_can_be_lent_to_another_device() {
+    let shop = shop();
+    grant(&shop, "--class floating --seats 1");
+    run(&shop).ok();
+    on(&shop, "other", "license request app.tmk -o other.json").ok();
+    let lend = |until: &str| {
+        shop.tilemark(&format!("license lease other.json --until {until} --trust vendor.pub -o lease.json"))
+    };
+    lend("2001-01-01").fails(4, "TM0532");
+    lend("2199-12-31").ok();
+    run(&shop).fails_in_json(4, "TM0540");
+    lend("2199-12-31").fails(4, "TM0540");
+    on(&shop, "other", "license install lease.json --trust vendor.pub").ok().prints("1 seat");
+    let line = format!("run app.tmk --trust vendor.pub --device host {}", sample("coffee.png"));
+    on(&shop, "other", &line).ok();
+    let verdict = on(&shop, "other", "verify app.tmk --trust vendor.pub").ok();
+    verdict.prints("a seat leased of the grant");
 }
 
 #[test]

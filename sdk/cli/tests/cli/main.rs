@@ -5,10 +5,13 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod drivers;
+mod interop;
 mod keys;
 mod license;
 mod machine;
+mod network;
 mod pack;
+mod parameters;
 mod quantize;
 mod run;
 mod tensors;

@@ -134,7 +134,65 @@ fn a_threshold_needs_that_many_signatures() {
     shop.write("both.json", policy(&shop, &["vendor", "build"], 2).to_string());
     refused(&shop, "tiny.tmk", "both.json", "TM0135", "threshold");
     shop.tilemark("sign tiny.tmk --key build.key -o both.tmk").ok();
-    shop.tilemark("verify both.tmk --trust both.json").ok().prints("2 keys signed, 2 needed");
+    shop.tilemark("verify both.tmk --trust both.json").ok().prints("vendor: 2 keys signed, 2 needed: ");
+}
+
+#[test]
+fn a_store_and_an_evaluator_must_sign_too_where_the_policy_says_so() {
+    let shop = Workshop::with_tiny();
+    let mut roles = policy(&shop, &["vendor"], 1);
+    for name in ["store", "lab"] {
+        shop.tilemark(&format!("keygen --out {name}")).ok();
+        let pem = String::from_utf8(shop.read(&format!("{name}.pub"))).unwrap();
+        roles["keys"].as_array_mut().unwrap().push(json!({ "name": name, "pem": pem }));
+    }
+    roles["publishers"][0]["roles"] = json!([
+        { "role": "store", "keys": ["store"], "threshold": 1 },
+        { "role": "evaluator", "keys": ["lab"], "threshold": 1 },
+    ]);
+    shop.write("roles.json", roles.to_string());
+    refused(&shop, "tiny.tmk", "roles.json", "TM0135", "threshold");
+    shop.tilemark("sign tiny.tmk --key lab.key -o lab.tmk").ok();
+    refused(&shop, "lab.tmk", "roles.json", "TM0135", "threshold");
+    shop.tilemark("sign lab.tmk --key store.key -o all.tmk").ok();
+    let ran = shop.tilemark("verify all.tmk --trust roles.json").ok();
+    let ran =
+        ran.prints("vendor: 1 key signed, 1 needed: vendor").prints("store: 1 key signed, 1 needed: store");
+    ran.prints("evaluator: 1 key signed, 1 needed: lab");
+}
+
+#[test]
+fn a_rotated_key_is_accepted_by_its_lineage_and_the_verdict_says_so() {
+    let shop = Workshop::with_sources();
+    ["new", "third"].iter().for_each(|name| drop(shop.tilemark(&format!("keygen --out {name}")).ok()));
+    shop.tilemark("pack app.toml --key new.key -o new.tmk").ok();
+    refused(&shop, "new.tmk", "vendor.pub", "TM0131", "signature");
+    let rotate = |new: &str| {
+        shop.tilemark(&format!("rotate --publisher acme --key vendor.key --new {new}.pub -o {new}.json"))
+            .ok();
+    };
+    rotate("new");
+    rotate("third");
+    let install = |file: &str| shop.tilemark(&format!("license install {file} --trust vendor.pub"));
+    install("new.json").ok().prints("for acme");
+    install("new.json").ok();
+    install("third.json").fails(3, "TM0187");
+    let verdict = shop.tilemark("verify new.tmk --trust vendor.pub").ok();
+    verdict.prints("the successor of ");
+    // A revocation of the old key is signed by the new one; what it has handed over stays.
+    let old = SigningKey::from_file(shop.path("vendor.key")).unwrap().public().id();
+    let line =
+        format!("license revoke --publisher acme --number 1 --key new.key --signing-key {old} -o list.json");
+    shop.tilemark(&line).ok();
+    install("list.json").ok();
+    shop.tilemark("verify new.tmk --trust vendor.pub").ok();
+    shop.tilemark("pack app.toml --key vendor.key -o old.tmk").ok();
+    refused(&shop, "old.tmk", "vendor.pub", "TM0132", "not-revoked");
+    // Of another publisher's apps the successor may sign nothing.
+    let other = String::from_utf8(shop.read("app.toml")).unwrap().replace("acme/tiny", "other/tiny");
+    shop.write("other.toml", other);
+    shop.tilemark("pack other.toml --key new.key -o other.tmk").ok();
+    refused(&shop, "other.tmk", "vendor.pub", "TM0134", "publisher-allowed");
 }
 
 #[test]

@@ -4,10 +4,10 @@
 #![allow(unsafe_code, reason = "OpenCL is a C library; every call and its contract is in this file")]
 
 use std::ffi::{CStr, c_void};
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use opencl3::error_codes::{CL_SUCCESS, ClError};
+use opencl3::error_codes::{CL_MAP_FAILURE, CL_SUCCESS, ClError};
 use opencl3::types::{
     CL_BLOCKING, CL_NON_BLOCKING, cl_command_queue, cl_context, cl_device_id, cl_event, cl_int, cl_kernel,
     cl_mem, cl_program,
@@ -96,6 +96,18 @@ pub(crate) struct Buffer {
     bytes: usize,
 }
 
+/// Memory of the host from which copies to the device are quick, since its pages stay where they are.
+#[derive(Debug)]
+pub(crate) struct Pinned {
+    memory: Memory,
+    queue: Arc<Queue>,
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: `Pinned` owns its memory like a `Box<[u8]>`, and OpenCL's objects may be used from any thread.
+unsafe impl Send for Pinned {}
+
 /// A kernel's argument.
 #[derive(Clone, Debug)]
 pub(crate) enum Arg {
@@ -143,6 +155,39 @@ impl Context {
             memory::create_buffer(self.0, flags, bytes.len(), bytes.as_ptr().cast_mut().cast::<c_void>())
         };
         memory.of("clCreateBuffer").map(|memory| Buffer { memory: Memory(memory), bytes: bytes.len() })
+    }
+
+    /// Zeroed memory of the host for copies to the device by `queue`, at least 1 byte of it.
+    pub(crate) fn pinned(&self, queue: &Arc<Queue>, bytes: usize) -> Result<Pinned, Fault> {
+        let (flags, bytes) = (memory::CL_MEM_READ_WRITE | memory::CL_MEM_ALLOC_HOST_PTR, bytes.max(1));
+        // SAFETY: the context is alive, and no host memory is handed over.
+        let memory = unsafe { memory::create_buffer(self.0, flags, bytes, ptr::null_mut()) };
+        let memory = memory.of("clCreateBuffer").map(Memory)?;
+        let mut start = ptr::null_mut();
+        let how = memory::CL_MAP_READ | memory::CL_MAP_WRITE;
+        // SAFETY: queue and buffer are alive and of one context, and the range is the whole buffer.
+        let mapped = unsafe {
+            let events = ptr::null();
+            command_queue::enqueue_map_buffer(
+                queue.0,
+                memory.0,
+                CL_BLOCKING,
+                how,
+                0,
+                bytes,
+                &mut start,
+                0,
+                events,
+            )
+        };
+        let event = mapped.of("clEnqueueMapBuffer").map(Event)?;
+        event.wait()?;
+        let nowhere = Fault { call: "clEnqueueMapBuffer", status: CL_MAP_FAILURE };
+        let start = NonNull::new(start.cast::<u8>()).filter(|start| start.cast::<u64>().is_aligned());
+        let start = start.ok_or(nowhere)?;
+        // SAFETY: the driver mapped so many bytes there, for reading and writing.
+        unsafe { start.as_ptr().write_bytes(0, bytes) };
+        Ok(Pinned { memory, queue: Arc::clone(queue), start, bytes })
     }
 
     /// A queue in order. With `timed`, its events know when commands began and ended.
@@ -282,6 +327,34 @@ impl Queue {
         event.of("clEnqueueWriteBuffer").map(Event)
     }
 
+    /// Copies `bytes` bytes from one buffer to another when `after` has ended.
+    pub(crate) fn copy(
+        &self,
+        [from, to]: [&Buffer; 2],
+        [from_offset, to_offset]: [usize; 2],
+        bytes: usize,
+        after: &Event,
+    ) -> Result<Event, Fault> {
+        let fits =
+            |buffer: &Buffer, offset: usize| offset.checked_add(bytes).is_some_and(|end| end <= buffer.bytes);
+        assert!(fits(from, from_offset) && fits(to, to_offset), "a copy past a buffer's end");
+        // SAFETY: both ranges lie inside their buffers, which are two; the event is alive.
+        let event = unsafe {
+            let (from, to) = (from.memory.0, to.memory.0);
+            command_queue::enqueue_copy_buffer(
+                self.0,
+                from,
+                to,
+                from_offset,
+                to_offset,
+                bytes,
+                1,
+                ptr::from_ref(&after.0),
+            )
+        };
+        event.of("clEnqueueCopyBuffer").map(Event)
+    }
+
     /// Copies from the buffer at `offset` to `bytes`, and waits for that and all before it.
     pub(crate) fn read(&self, buffer: &Buffer, offset: usize, bytes: &mut [u8]) -> Result<Event, Fault> {
         assert!(
@@ -342,5 +415,25 @@ impl Buffer {
     /// Its size.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+}
+
+impl Pinned {
+    /// Its bytes, exclusively: no copy from here may be under way.
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: the driver mapped so many bytes there, which are initialized; `&mut self` excludes other access of ours.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.bytes) }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        let start = self.start.as_ptr().cast::<c_void>();
+        // SAFETY: it was mapped there, and is not used again. The queue is in order: copies from here come before.
+        let unmapped = unsafe {
+            command_queue::enqueue_unmap_mem_object(self.queue.0, self.memory.0, start, 0, ptr::null())
+        };
+        drop(unmapped.map(Event)); // a driver that refuses leaves nothing to do
+        let _ = self.queue.finish();
     }
 }

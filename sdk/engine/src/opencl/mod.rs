@@ -19,11 +19,13 @@ mod remote;
 mod store;
 mod survey;
 mod tune;
+mod uploads;
 
-pub use kernels::{OpenclKernel, opencl_kernels, opencl_sources};
+pub use kernels::{OpenclKernel, opencl_kernels};
 pub(crate) use launch::Launch;
 pub(crate) use opened::{Opened, condemn, open, outcome};
 pub(crate) use remote::Remote;
 pub use store::DeviceStore;
+pub(crate) use store::times;
 pub use survey::{Facts, PlatformReport, Survey, survey};
 pub(crate) use tune::{Rival, Trial};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::answer;
-use super::api::{Buffer, Context, Fault, Kernel, Program, Queue};
+use super::api::{Buffer, Context, Fault, Kernel, Pinned, Program, Queue};
 use super::launch::{Launch, ProgramKey};
 use super::store::{self, DeviceStore};
 use super::survey::Facts;
@@ -105,6 +105,10 @@ impl Opened {
 
     pub(super) fn buffer(&self, bytes: usize) -> Result<Buffer, Error> {
         self.context.buffer(bytes).map_err(|fault| self.fault(fault))
+    }
+
+    pub(super) fn pinned(&self, queue: &Arc<Queue>, bytes: usize) -> Result<Pinned, Error> {
+        self.context.pinned(queue, bytes).map_err(|fault| self.fault(fault))
     }
 
     pub(super) fn queue(&self, timed: bool) -> Result<Queue, Error> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::api::{Buffer, Event, Fault, Kernel, Queue};
+use super::uploads::Uploads;
 use super::{Launch, Opened};
 use crate::error::Error;
 use crate::host::memory::Memory;
@@ -19,6 +20,8 @@ pub(crate) struct Remote {
     arena: Buffer,
     /// For each step the kernels that it launches, with their grids.
     steps: Vec<Vec<Prepared>>,
+    /// Made when several runs follow each other.
+    uploads: Option<Uploads>,
 }
 
 /// A launch with its kernel and arguments, ready to be sent.
@@ -64,7 +67,8 @@ impl Remote {
             step.launches().iter().map(prepared).collect()
         };
         let steps = plan.all_steps().iter().map(prepare).collect::<Result<_, Error>>()?;
-        Ok(Self { opened: Arc::clone(opened), queue: opened.queue(timed)?, timed, arena, steps })
+        let (opened, queue) = (Arc::clone(opened), opened.queue(timed)?);
+        Ok(Self { opened, queue, timed, arena, steps, uploads: None })
     }
 
     pub(crate) fn is_timed(&self) -> bool {
@@ -101,6 +105,31 @@ impl Remote {
         // commands before.
         let event = unsafe { self.queue.write(&self.arena, slot.offset, bytes) };
         event.map(drop).map_err(|fault| self.opened.fault(fault))
+    }
+
+    /// Sends the inputs of the next run, which go to these places, while the device may still be at this one; `store` writes them,
+    /// given the number of each, its place and its bytes. The run before this one must have ended.
+    ///
+    /// # Errors
+    /// [`Error::DeviceFault`], and those of `store`.
+    pub(crate) fn send(
+        &mut self,
+        slots: &[Slot],
+        store: impl FnMut(usize, &Slot, &mut [u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if self.uploads.is_none() {
+            self.uploads = Some(Uploads::new(&self.opened, slots.iter().cloned())?);
+        }
+        self.uploads.as_mut().map_or(Ok(()), |uploads| uploads.send(store))
+    }
+
+    /// From the next launch on, the inputs sent last are those of the run.
+    ///
+    /// # Errors
+    /// [`Error::DeviceFault`].
+    pub(crate) fn place(&mut self) -> Result<(), Error> {
+        let placed = self.uploads.as_mut().map_or(Ok(()), |uploads| uploads.place(&self.queue, &self.arena));
+        placed.map_err(|fault| self.opened.fault(fault))
     }
 
     /// Copies a value from the device's arena to the host's, when all before has ended.

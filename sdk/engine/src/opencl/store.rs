@@ -26,8 +26,20 @@ pub(super) fn program(facts: &Facts, key: &ProgramKey) -> String {
 
 /// All that the outcome of the known-answer test depends on: any kernel may take part in it.
 pub(super) fn answers(facts: &Facts) -> String {
-    let sources: String = tilemark_kernels::ALL.iter().map(|source| source.text).collect();
-    format!("known answers\n{}\n{}\n{sources}", device(facts), tilemark_kernels::PRELUDE)
+    format!("known answers\n{}\n{}", device(facts), sources())
+}
+
+/// All that the time of a kernel depends on.
+pub(crate) fn times(facts: &Facts) -> String {
+    format!("times\n{}\n{}", device(facts), sources())
+}
+
+/// The sources of all programs.
+fn sources() -> String {
+    [tilemark_kernels::PRELUDE]
+        .into_iter()
+        .chain(tilemark_kernels::ALL.iter().map(|source| source.text))
+        .collect()
 }
 
 /// A device with its driver, wherever it stands in the list.

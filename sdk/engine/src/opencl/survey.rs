@@ -51,6 +51,8 @@ pub struct Facts {
     pub has_compiler: bool,
     /// NVIDIA's compute capability.
     pub compute_capability: Option<[u32; 2]>,
+    /// Whether its memory is its own, and not the host's: copies to it take time that it can compute in.
+    pub has_own_memory: bool,
     /// Whether floats are rounded to nearest.
     pub rounds_to_nearest: bool,
     #[serde(skip)]
@@ -180,6 +182,7 @@ fn facts(platform: &PlatformReport, device_index: usize, id: cl_device_id) -> Re
         compute_units: u32::try_from(number(device::CL_DEVICE_MAX_COMPUTE_UNITS)?).unwrap_or(u32::MAX),
         has_compiler: number(device::CL_DEVICE_COMPILER_AVAILABLE)? != 0,
         compute_capability: compute_capability(&extensions, id),
+        has_own_memory: number(device::CL_DEVICE_HOST_UNIFIED_MEMORY)? == 0,
         rounds_to_nearest: number(device::CL_DEVICE_SINGLE_FP_CONFIG)? & device::CL_FP_ROUND_TO_NEAREST != 0,
         handle: Handle(id as usize),
     })

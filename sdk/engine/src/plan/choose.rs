@@ -26,39 +26,20 @@ impl Choice {
     /// Decides by the node's operation, types and shapes. What the host would do by a kernel the device does by its own, where
     /// it has one.
     pub(crate) fn new(graph: &Graph, node: &Node, shapes: &Shapes, on_device: bool) -> Self {
-        Self::on_host(graph, node, shapes).or_on_device(graph, node, shapes, on_device)
+        let context = Context { graph, node, shapes };
+        match context.obstacle() {
+            Some(why) => Choice::Reference(why),
+            None => context.choose().or_on_device(graph, node, shapes, on_device),
+        }
     }
 
     fn or_on_device(self, graph: &Graph, node: &Node, shapes: &Shapes, on_device: bool) -> Self {
-        let of_device = || device::of(graph, node, shapes);
-        match self {
-            Choice::Kernels(..) if on_device => match of_device() {
-                Some((kernels, why)) => Choice::Device(kernels, why),
-                None => self,
-            },
-            choice => choice,
-        }
-    }
-
-    fn on_host(graph: &Graph, node: &Node, shapes: &Shapes) -> Self {
-        let empty = |id: &ValueId| shapes.of(*id).contains(&0);
-        if node.inputs.iter().chain([&node.output]).any(empty) {
-            return Choice::Reference("a tensor without elements".into());
-        }
-        let context = Context { graph, node, shapes };
-        let constant = |id: &ValueId| graph.value(*id).constant.is_some() || shapes.known(*id).is_some();
-        if let Some(i) =
-            (0..activations(node).len()).find(|&i| constant(&node.inputs[i]) && !context.takes_constant(i))
-        {
-            return Choice::Reference(format!(
-                "operand `{}` is a constant",
-                graph.value(node.inputs[i]).name
-            ));
-        }
-        if let Some(id) = context.constants().iter().find(|id| !constant(id)) {
-            return Choice::Reference(format!("operand `{}` is computed", graph.value(*id).name));
-        }
-        context.choose()
+        let of_device = match self {
+            Choice::Kernels(..) if on_device => device::of(graph, node, shapes),
+            Choice::Reference(_) if on_device => device::alone(graph, node, shapes),
+            _ => None,
+        };
+        of_device.map_or(self, |(kernels, why)| Choice::Device(kernels, why))
     }
 
     /// What becomes of a node whose result would have been an alias if memory allowed.
@@ -120,12 +101,29 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// What stands against any kernel.
+    fn obstacle(&self) -> Option<String> {
+        let Self { graph, node, shapes } = self;
+        let empty = |id: &ValueId| shapes.of(*id).contains(&0);
+        if node.inputs.iter().chain([&node.output]).any(empty) {
+            return Some("a tensor without elements".into());
+        }
+        let constant = |id: &ValueId| graph.value(*id).constant.is_some() || shapes.known(*id).is_some();
+        let mut operands = 0..activations(node).len();
+        if let Some(i) = operands.find(|&i| constant(&node.inputs[i]) && !self.takes_constant(i)) {
+            return Some(format!("operand `{}` is a constant", graph.value(node.inputs[i]).name));
+        }
+        let computed = self.constants().iter().find(|id| !constant(id));
+        computed.map(|id| format!("operand `{}` is computed", graph.value(*id).name))
+    }
+
     /// Whether the node's kernels take a constant in place of the activation of this number.
     fn takes_constant(&self, i: usize) -> bool {
         match &self.node.op {
             Op::Add(_) | Op::Mul(_) | Op::Float(FloatOp::Binary(_)) => true,
             Op::Move(_) | Op::Float(FloatOp::Resize(_)) => i > 0, // sizes and a fill
             Op::General(GeneralOp::ConvInteger { .. } | GeneralOp::MatMulInteger) => i > 0, // weights and zero points
+            Op::General(GeneralOp::TopK { .. }) => i > 0,                                   // how many
             Op::Float(FloatOp::MatMul(_) | FloatOp::Lstm(_) | FloatOp::Gru(_)) => i > 0,
             op => i > 0 && !self.constants().is_empty() && matches!(op, Op::Float(_)),
         }
@@ -277,7 +275,7 @@ impl Context<'_> {
 
     /// Moves elements by tables of places, or not at all.
     fn movement(&self) -> Choice {
-        if kernels::movement::applies(self.graph, self.node, &self.layout(0), &self.output()) {
+        if kernels::movement::applies(self.graph, self.node, self.shapes) {
             return self.kernels(kernels::movement::KERNELS, "moves elements");
         }
         Choice::Reference("no kernel for this form of the operation".into())

@@ -40,6 +40,8 @@ pub struct StepInfo {
     pub bytes: u64,
     /// Bytes copied between host and device before this step.
     pub moved: u64,
+    /// Bytes copied to the host after this step: what a run returns, after the last one.
+    pub returned: u64,
     /// Names of the nodes that became part of this step.
     pub fused: Vec<String>,
     /// Whether it runs in f32.

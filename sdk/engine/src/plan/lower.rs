@@ -15,6 +15,7 @@ use super::joins::Places;
 use super::layout::{Halo, Layout, Order};
 use super::overwrite;
 use super::pick::{Pick, Picker};
+use super::route::Route;
 use super::{Plan, Slot, Step, StepInfo, Tail};
 use crate::error::Error;
 use crate::host::CpuLevel;
@@ -153,7 +154,7 @@ impl Plan {
             return Err(Error::TooLarge { what: "working memory", found: scratch_bytes, limit });
         }
         let tail = Tail::new(source.graph, &lower.shapes);
-        let route = if source.opened.is_some() { lower.route(&mut steps, &slots) } else { Vec::new() };
+        let route = if source.opened.is_some() { lower.route(&mut steps, &slots) } else { Route::default() };
         Ok(Self { shapes: lower.shapes, input_shapes, steps, tail, slots, route, arena_bytes, scratch_bytes })
     }
 }

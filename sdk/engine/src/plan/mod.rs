@@ -37,6 +37,7 @@ pub(crate) use lower::{Lowering, PackedWeights, Source, stored_lowest, stored_ta
 pub use pick::Basis;
 pub(crate) use pick::{Pick, Picker};
 pub(crate) use route::Leg;
+use route::Route;
 pub(crate) use tail::Tail;
 pub(crate) use tiling::{Region, Tiling};
 pub(crate) use tune::tune;
@@ -50,8 +51,8 @@ pub struct Plan {
     tail: Tail,
     /// Where each value lies; `None` for constants and for what fusion removed.
     slots: Vec<Option<Slot>>,
-    /// What runs where, in order; empty where all runs on the host.
-    route: Vec<Leg>,
+    /// What runs where.
+    route: Route,
     arena_bytes: usize,
     scratch_bytes: usize,
 }
@@ -160,7 +161,12 @@ impl Plan {
     }
 
     pub(crate) fn route(&self) -> &[Leg] {
-        &self.route
+        &self.route.legs
+    }
+
+    /// Whether the next run's inputs can be sent to the device while it computes this one's.
+    pub(crate) fn streams(&self) -> bool {
+        self.route.streams
     }
 
     pub(crate) fn slot(&self, value: ValueId) -> Option<&Slot> {

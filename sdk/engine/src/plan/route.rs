@@ -22,6 +22,15 @@ pub(crate) enum Leg {
     Download(Slot),
 }
 
+/// The way through a run.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Route {
+    /// Its parts, in order; none where all runs on the host.
+    pub(crate) legs: Vec<Leg>,
+    /// Whether the host has nothing to do with inputs but to send them: then those of the next run can be sent during this one.
+    pub(crate) streams: bool,
+}
+
 /// Where the bytes of a value are up to date.
 #[derive(Clone, Copy, Default)]
 struct Places {
@@ -31,11 +40,11 @@ struct Places {
 
 impl Lower<'_> {
     /// The way through all steps: inputs begin on the host, outputs and what the host tail reads end there. Tells each step
-    /// of the copies before it.
-    pub(super) fn route(&self, steps: &mut [Step], slots: &[Option<Slot>]) -> Vec<Leg> {
+    /// of the copies before it, and the last one of those after it.
+    pub(super) fn route(&self, steps: &mut [Step], slots: &[Option<Slot>]) -> Route {
         let graph = self.source.graph;
         let (places, root) = (HashMap::new(), HashMap::new());
-        let mut route = Route { legs: Vec::new(), next: 0, places, root, slots };
+        let mut route = Walk { legs: Vec::new(), next: 0, places, root, slots };
         for port in &graph.inputs {
             route.places.insert(port.value, Places { host: true, device: false });
         }
@@ -52,14 +61,16 @@ impl Lower<'_> {
             route.places.insert(step.value, Places { host: !on_device, device: on_device });
         }
         route.end(steps.len());
-        for value in self.needed_on_host() {
-            route.bring(value, false);
-        }
-        route.legs
+        let returned = self.needed_on_host().map(|value| route.bring(value, false)).sum();
+        steps.last_mut().into_iter().for_each(|last| last.info.returned = returned);
+        let is_input = |value: ValueId| graph.inputs.iter().any(|port| port.value == route.root(value));
+        let streams =
+            !self.needed_on_host().any(is_input) && route.legs.iter().all(|leg| !matches!(leg, Leg::Host(_)));
+        Route { legs: route.legs, streams }
     }
 }
 
-struct Route<'a> {
+struct Walk<'a> {
     legs: Vec<Leg>,
     /// The first step that is in no stretch yet.
     next: usize,
@@ -69,7 +80,7 @@ struct Route<'a> {
     slots: &'a [Option<Slot>],
 }
 
-impl Route<'_> {
+impl Walk<'_> {
     fn root(&self, value: ValueId) -> ValueId {
         self.root.get(&value).copied().unwrap_or(value)
     }

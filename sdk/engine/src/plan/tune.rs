@@ -168,7 +168,7 @@ impl Plan {
             steps,
             tail: Tail::default(),
             slots: Vec::new(),
-            route: Vec::new(),
+            route: super::route::Route::default(),
             arena_bytes: self.arena_bytes,
         }
     }

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use crate::build::Case;
+use crate::build::{Case, Random};
 use crate::cases;
 use tilemark_engine::{Compiled, Device, Error, TuningRecord, TuningStore, survey};
+use tilemark_model::graph::eight_bit;
 use tilemark_model::{Tensor, reference};
 use tilemark_shim as _; // built as a library of its own, too
 
@@ -101,6 +102,21 @@ fn life(case: &Case, device: &Device, tuned: bool, expected: &[Tensor]) -> Resul
     first.map(drop).and(second.map(drop)).and(timed)
 }
 
+/// Runs after each other with inputs of their own: the next ones are on their way while one runs.
+fn stream(
+    case: &Case,
+    device: &Device,
+    requests: &[Vec<Tensor>],
+    expected: &[Vec<Tensor>],
+) -> Result<(), Error> {
+    let mut session = Compiled::new(case.graph.clone(), device)?.session()?;
+    let first = session.run_many(requests).map(|answers| assert!(answers == expected, "answers of others"));
+    let second = session.run_many(&requests[1..]);
+    let second = second.map(|answers| assert!(answers == expected[1..], "answers of others"));
+    assert!(first.is_ok() || second.is_ok(), "{first:?}, then {second:?}");
+    first.and(second)
+}
+
 #[test]
 fn every_call_may_fail() {
     if std::env::var_os(CHILD).is_some() {
@@ -114,7 +130,8 @@ fn every_call_may_fail() {
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "faults::every_call_may_fail", "--nocapture"]);
-    let child = child.env(CHILD, "1").env("OPENCL_DYLIB_PATH", library()).output().unwrap();
+    child.env(CHILD, "1").env("OPENCL_DYLIB_PATH", library()).env("TILEMARK_SHIM_MEMORY", "1");
+    let child = child.output().unwrap();
     let said = String::from_utf8_lossy(&child.stdout);
     println!("{said}{}", String::from_utf8_lossy(&child.stderr));
     assert!(child.status.success() && said.contains("calls failed in turn"), "{}", child.status);
@@ -128,27 +145,46 @@ fn shimmed() {
     // From nothing: context and programs too, with few of them, since every life builds them anew.
     let conv = cases::all().into_iter().find(|(operation, _)| *operation == "conv");
     let small = conv.unwrap().1.into_iter().next().unwrap();
-    each_call_fails(&shim, &device, &small, false, OUT_OF_RESOURCES);
+    let expected = reference::run(&small.graph, small.inputs.clone()).unwrap();
+    each_call_fails(&shim, "from nothing", OUT_OF_RESOURCES, || life(&small, &device, false, &expected));
     // With the device open and the programs built, a network with steps on either side.
     let network = cases::network(1);
     let _open = Compiled::new(small.graph.clone(), &device).unwrap();
+    let expected = reference::run(&network.graph, network.inputs.clone()).unwrap();
     for (tuned, status) in [(false, OUT_OF_RESOURCES), (false, DEVICE_LOST), (true, OUT_OF_RESOURCES)] {
-        let expected = reference::run(&network.graph, network.inputs.clone()).unwrap();
-        life(&network, &device, tuned, &expected).unwrap(); // builds what is missing
-        each_call_fails(&shim, &device, &network, tuned, status);
+        let life = || life(&network, &device, tuned, &expected);
+        life().unwrap(); // builds what is missing
+        each_call_fails(&shim, &format!("tuned: {tuned}"), status, life);
     }
+    // Several runs, on a device that the shim says has memory of its own.
+    assert!(facts.has_own_memory);
+    let mut random = Random(3);
+    let request = |_| small.inputs.iter().map(|input| varied(input, &mut random)).collect();
+    let requests: Vec<Vec<Tensor>> = (0..5).map(request).collect();
+    let answer = |request: &Vec<Tensor>| reference::run(&small.graph, request.clone()).unwrap();
+    let answers: Vec<Vec<Tensor>> = requests.iter().map(answer).collect();
+    assert!(answers.windows(2).all(|pair| pair[0] != pair[1]));
+    let stream = || stream(&small, &device, &requests, &answers);
+    stream().unwrap();
+    each_call_fails(&shim, "streamed", OUT_OF_RESOURCES, stream);
+}
+
+/// A tensor of the same shape and type with other bytes.
+fn varied(tensor: &Tensor, random: &mut Random) -> Tensor {
+    let (lo, _) = tensor.dtype().range().unwrap();
+    let data = eight_bit(tensor.dtype(), (0..tensor.len()).map(|_| lo + random.below(256) as i32));
+    Tensor::new(tensor.shape(), data).unwrap()
 }
 
 /// Lives a session's life once for every call of it, which fails.
-fn each_call_fails(shim: &Shim, device: &Device, case: &Case, tuned: bool, status: i32) {
-    let expected = reference::run(&case.graph, case.inputs.clone()).unwrap();
+fn each_call_fails(shim: &Shim, what: &str, status: i32, life: impl Fn() -> Result<(), Error>) {
     let before = shim.state().0;
     let mut failed = 0;
     for calls in 0.. {
         shim.arm(calls, status);
-        let lived = life(case, device, tuned, &expected);
+        let lived = life();
         let (live, armed) = shim.state();
-        assert_eq!(live, before, "call {calls}: objects were leaked");
+        assert_eq!(live, before, "{what}, call {calls}: objects were leaked");
         match lived {
             Err(error) => {
                 assert!(error.code() > "TM0410" && error.code() < "TM0420", "{}: {error}", error.code());
@@ -160,6 +196,6 @@ fn each_call_fails(shim: &Shim, device: &Device, case: &Case, tuned: bool, statu
         }
     }
     shim.arm(-1, 0);
-    println!("{failed} calls failed in turn (tuned: {tuned}, status {status})");
+    println!("{failed} calls failed in turn ({what}, status {status})");
     assert!(failed > 20);
 }

@@ -16,6 +16,7 @@ mod mixed;
 mod moving;
 mod opencl;
 mod overwriting;
+mod ranking;
 mod residual;
 mod sums;
 

@@ -53,7 +53,7 @@ pub(crate) fn cases() -> Vec<Case> {
         let last = builder.fully_connected(&flat, 21, Fill::Any, 0.001);
         cases.push(builder.finish(format!("{batch} images read on both sides"), &[&last, &y]));
 
-        // Nothing but movements and a product of two activations; the mean over lines is the reference's.
+        // Nothing but movements, a product of two activations and a mean over lines.
         let mut builder = Builder::new(seed);
         let x = builder.input(&[batch, 6, 20], DType::U8, Fill::Any);
         let turned = builder.transpose(&x, &[0, 2, 1]);
@@ -88,6 +88,10 @@ pub(crate) fn check_plans(device: &Device) {
     let moved: Vec<u64> = first.steps().map(|step| step.moved).filter(|&moved| moved > 0).collect();
     // x to the device, y to the host, z to the device.
     assert_eq!(moved, [19 * 42, 16 * 42, 16 * 42]);
+    // Both outputs come back at the end; the joined one has all three.
+    let returned: Vec<u64> = first.steps().map(|step| step.returned).collect();
+    assert_eq!(returned.iter().sum::<u64>(), (5 + 16 + 16 + 19) * 42);
+    assert_eq!(returned.last(), Some(&returned.iter().sum::<u64>()));
     for case in &cases {
         let mut session = Compiled::new(case.graph.clone(), device).unwrap().session().unwrap();
         let (_, times) = session.run_timed(&case.inputs).unwrap();

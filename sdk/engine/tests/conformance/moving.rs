@@ -3,7 +3,7 @@
 use tilemark_model::graph::{
     Coordinates, Interpolation, Ints, MoveOp, Nearest, PadMode, Policy, Resize, Target,
 };
-use tilemark_model::{DType, Op};
+use tilemark_model::{DType, Data, Op, Tensor};
 
 use super::build::{Builder, Built, Case, ConvSpec, Fill, window};
 use super::cases::EDGES;
@@ -19,6 +19,7 @@ pub(crate) fn movement() -> Vec<Case> {
         cases.extend(selections(seed, dtype));
         cases.extend(resizes(seed, dtype));
         cases.extend(joins(seed, dtype));
+        cases.extend(gathers(seed, dtype));
     }
     cases.push(padded_before_a_convolution());
     cases
@@ -106,6 +107,38 @@ fn selections(seed: u64, dtype: DType) -> Vec<Case> {
     };
     add("cut and padded", &[1, 3, 5, 6], cut, &[1, 3, 7, 6]);
     cases
+}
+
+/// By constant indices: from the end, repeated, none left of the axis; and of two axes, which runs as the reference does.
+fn gathers(seed: u64, dtype: DType) -> Vec<Case> {
+    /// Shape of x, axis, shape of the indices, indices.
+    type Picked<'a> = (&'a [usize], i64, &'a [usize], &'a [i64]);
+    let shapes: [Picked<'_>; 9] = [
+        (&[2, 17, 3, 5], 1, &[4], &[16, 0, -1, 3]),
+        (&[2, 3, 5, 4], 2, &[1], &[-2]),
+        (&[2, 3, 5, 4], -1, &[33], &[1; 33]),
+        (&[3, 9, 20], 1, &[], &[0]), // a token of each line
+        (&[3, 9, 20], 2, &[], &[-20]),
+        (&[40, 18], 0, &[1, 3, 1], &[39, 7, -40]),
+        (&[7, 6], 1, &[2, 2], &[0, 1, 5, 2]),
+        (&[2, 3, 2, 4, 5], 0, &[1, 1], &[1]),
+        (&[9], 0, &[20], &[8; 20]),
+    ];
+    let case = |(shape, axis, of_indices, indices): Picked<'_>| {
+        let mut builder = Builder::new(seed);
+        let x = builder.input(shape, dtype, Fill::Any);
+        let data = match seed % 2 {
+            0 => Data::I64(indices.to_vec()),
+            _ => Data::I32(indices.iter().map(|&index| index as i32).collect()),
+        };
+        let constant = builder.constant(Tensor::new(of_indices, data).unwrap());
+        let at = axis.rem_euclid(shape.len() as i64) as usize;
+        let to = [&shape[..at], of_indices, &shape[at + 1..]].concat();
+        let op = Op::Move(MoveOp::Gather { axis });
+        let y = builder.node("gather", op, vec![x.id, constant], &Built { shape: to, ..x.clone() });
+        builder.finish(format!("{indices:?} of axis {axis} of {shape:?} {dtype}"), &[&y])
+    };
+    shapes.into_iter().map(case).collect()
 }
 
 fn resizes(seed: u64, dtype: DType) -> Vec<Case> {

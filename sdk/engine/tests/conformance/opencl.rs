@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tilemark_engine::{Compiled, Device, opencl_kernels, survey};
 
 use crate::build::Case;
-use crate::{cases, check, mixed};
+use crate::{cases, check, mixed, ranking};
 
 /// The devices to test. `cargo xtask test` says by `TILEMARK_TEST_OPENCL` which platform must be among them, or `none`; without it a
 /// machine that has none tests none.
@@ -78,6 +78,8 @@ fn is_wanted(operation: &str) -> bool {
 fn cases() -> Vec<(&'static str, Vec<Case>)> {
     let mut all = cases::all();
     all.push(("mixed", mixed::cases()));
+    all.push(("arg_extreme", ranking::arg_extreme()));
+    all.push(("top_k", ranking::top_k()));
     all.retain(|(operation, _)| is_wanted(operation));
     if is_reduced() {
         let operations: BTreeSet<&str> = opencl_kernels().map(|kernel| kernel.operation).collect();

@@ -35,6 +35,9 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0333", "a score stage needs a model with one output"),
     ("TM0334", "a score stage needs one score per class"),
     ("TM0335", "a score stage needs f32 or quantized values"),
+    ("TM0336", "a parameter's declaration is wrong"),
+    ("TM0337", "the app has no parameter of that name"),
+    ("TM0338", "a parameter is set out of its range"),
     ("TM0340", "the model returned another number of tensors than declared"),
     ("TM0341", "the model returned another tensor than declared"),
     ("TM0342", "a picture cannot be written"),
@@ -83,6 +86,9 @@ impl Error {
             Self::ScoreOutputs { .. } => "TM0333",
             Self::ScoreShape { .. } => "TM0334",
             Self::ScoreType { .. } => "TM0335",
+            Self::Parameter { .. } => "TM0336",
+            Self::UnknownParameter { .. } => "TM0337",
+            Self::ParameterValue { .. } => "TM0338",
             Self::OutputCount { .. } => "TM0340",
             Self::OutputMismatch { .. } => "TM0341",
             Self::PictureSamples { .. } => "TM0342",
@@ -126,8 +132,12 @@ impl Error {
             Self::InputKind { .. } => "give what the app takes; `tilemark inspect` says what that is",
             Self::FileName { .. } => "use a relative path inside the app's folder, such as labels.txt",
             Self::MissingFile { .. } => "put the file beside app.toml, or correct its name there",
-            Self::Value { .. } | Self::StageOrder { .. } | Self::TooManyStages { .. } => {
-                "correct app.toml; docs/pipeline.md lists every stage and its fields"
+            Self::Value { .. }
+            | Self::StageOrder { .. }
+            | Self::TooManyStages { .. }
+            | Self::Parameter { .. } => "correct app.toml; docs/pipeline.md lists every stage and its fields",
+            Self::UnknownParameter { .. } | Self::ParameterValue { .. } => {
+                "`tilemark inspect APP.TMK --trust KEY` lists what may be set, and to what"
             }
             Self::ImageInputs { .. } => "leave [input] out, and the app takes raw tensors",
             Self::ImageShape { .. } => "set channels to what the model takes: rgb or bgr for 3, gray for 1",

@@ -391,6 +391,33 @@ pub enum Error {
         source: Box<Error>,
     },
 
+    /// A parameter's declaration means nothing, or does not fit the stage that takes it.
+    #[error("parameter {name:?}: {why}")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Something was set that the app does not let be set.
+    #[error("the app has no parameter {name:?}; {known}")]
+    UnknownParameter {
+        /// The name given.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// A parameter was set to something out of its range.
+    #[error("parameter {name:?} cannot be {found:?}, expected {expected}")]
+    ParameterValue {
+        /// Its name.
+        name: String,
+        /// The value given.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
+
     // What the engine returns.
     /// The model returned another number of tensors than it declares.
     #[error("the model returned {found} tensors, it declares {expected} outputs")]
@@ -431,6 +458,14 @@ impl Error {
     /// Whether what the user brought is at fault (a picture, a tensor) rather than the app or the engine.
     pub fn is_input(&self) -> bool {
         self.code() < "TM0320"
+    }
+
+    /// Whether what an integrator set is at fault.
+    pub fn is_setting(&self) -> bool {
+        match self {
+            Self::Step { source, .. } => source.is_setting(),
+            _ => matches!(self, Self::UnknownParameter { .. } | Self::ParameterValue { .. }),
+        }
     }
 
     /// The same error, said of one of several steps.

@@ -52,6 +52,20 @@ pub(crate) fn fit(rule: Fit, align: Align, from: (usize, usize), to: (usize, usi
     }
 }
 
+/// The pixels that a region, in fractions of a picture of `from` pixels, touches: at least one.
+pub(crate) fn fraction(from: (usize, usize), [left, top, right, bottom]: &[f64; 4]) -> Frame {
+    // At most MAX_IMAGE_SIDE times a number from 0 to 1.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the picture's side")]
+    let side = |from: f64, to: f64, side: usize| {
+        let pixels = side as f64;
+        let first = ((from * pixels).floor() as usize).min(side.saturating_sub(1));
+        let end = ((to * pixels).ceil() as usize).clamp(first + 1, side);
+        (first, end - first)
+    };
+    let ((x, width), (y, height)) = (side(*left, *right, from.0), side(*top, *bottom, from.1));
+    Frame { x, y, width, height }
+}
+
 /// The middle of a picture of `from` pixels; `None` if it is smaller than `size`.
 pub(crate) fn centre_crop(from: (usize, usize), size: (usize, usize)) -> Option<Frame> {
     (size.0 <= from.0 && size.1 <= from.1).then(|| centred(from, size))
@@ -126,6 +140,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_fraction_is_what_it_touches() {
+        let frame = |x, y, width, height| Frame { x, y, width, height };
+        assert_eq!(fraction((10, 4), &[0.0, 0.0, 1.0, 1.0]), frame(0, 0, 10, 4));
+        assert_eq!(fraction((10, 4), &[0.25, 0.5, 0.75, 1.0]), frame(2, 2, 6, 2));
+        assert_eq!(fraction((1, 1), &[0.9, 0.1, 0.95, 0.2]), frame(0, 0, 1, 1));
+        assert_eq!(fraction((3, 3), &[0.999, 0.0, 1.0, 0.0001]), frame(2, 0, 1, 1));
     }
 
     #[test]

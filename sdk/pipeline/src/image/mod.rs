@@ -5,7 +5,7 @@ mod fit;
 mod rectify;
 mod resize;
 
-pub(crate) use fit::{Frame, centre_crop, fit};
+pub(crate) use fit::{Frame, centre_crop, fit, fraction};
 pub(crate) use rectify::Rectifier;
 
 use crate::error::{Error, Result};

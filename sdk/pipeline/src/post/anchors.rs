@@ -169,6 +169,7 @@ fn model_size(checks: &Checks) -> Result<[usize; 2]> {
 mod tests {
     use super::*;
     use crate::interface::TensorInfo;
+    use crate::parameters::Settings;
     use crate::pipeline::Resources;
     use tilemark_model::{DType, Tensor};
 
@@ -200,8 +201,11 @@ mod tests {
     }
 
     fn make(stage: &spec::Anchors, interface: &Interface) -> Result<Anchors> {
-        let resources = Resources::new();
-        Anchors::new(stage, &Checks { at: "post[0].anchors".into(), interface, resources: &resources })
+        let (resources, settings) = (Resources::new(), Settings::none());
+        Anchors::new(
+            stage,
+            &Checks { at: "post[0].anchors".into(), interface, settings: &settings, resources: &resources },
+        )
     }
 
     #[test]

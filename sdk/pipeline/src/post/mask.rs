@@ -179,7 +179,13 @@ mod tests {
         let interface =
             Interface { inputs: vec![port("x", [1, 2, 4, 3])], outputs: vec![port("y", [1, 2, 4, 1])] };
         let resources = crate::pipeline::Resources::new();
-        let checks = Checks { at: "post[0].mask".into(), interface: &interface, resources: &resources };
+        let settings = crate::parameters::Settings::none();
+        let checks = Checks {
+            at: "post[0].mask".into(),
+            interface: &interface,
+            settings: &settings,
+            resources: &resources,
+        };
         Mask::new(&spec::Mask { output: None, threshold: Some(threshold) }, &checks).unwrap()
     }
 

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::interface::Interface;
 use crate::labels::Labels;
 use crate::limits::{MAX_FOUND, MAX_STAGES};
+use crate::parameters::Settings;
 use crate::pipeline::Resources;
 use crate::place::Place;
 use crate::run::Clock;
@@ -45,6 +46,7 @@ struct Checks<'a> {
     /// Where the stage stands, such as `post[0].nms`.
     at: String,
     interface: &'a Interface,
+    settings: &'a Settings,
     resources: &'a Resources,
 }
 
@@ -53,6 +55,7 @@ impl Post {
     pub(crate) fn new(
         stages: &[PostStage],
         interface: &Interface,
+        settings: &Settings,
         resources: &Resources,
         on_picture: bool,
     ) -> Result<Self> {
@@ -65,7 +68,7 @@ impl Post {
         let mut post = Self { stages: Vec::new(), makes: Kind::Tensors };
         for (i, stage) in stages.iter().enumerate() {
             post.makes = follows(i, stage, &stages[..i], post.makes, on_picture)?;
-            let checks = Checks { at: format!("post[{i}].{}", stage.name()), interface, resources };
+            let checks = Checks { at: format!("post[{i}].{}", stage.name()), interface, settings, resources };
             let (name, stage) = prepared(stage, &checks)?;
             post.stages.push((name, stage));
         }
@@ -150,7 +153,7 @@ fn follows(i: usize, stage: &PostStage, before: &[PostStage], made: Kind, on_pic
 fn prepared(stage: &PostStage, checks: &Checks) -> Result<(&'static str, Box<dyn Stage>)> {
     Ok(match stage {
         PostStage::Dequantize(_) => ("post.dequantize", Box::new(outputs::Dequantize)),
-        PostStage::Softmax(_) => ("post.softmax", Box::new(scores::Softmax::new(checks)?)),
+        PostStage::Softmax(stage) => ("post.softmax", scores::Softmax::prepared(stage, checks)?),
         PostStage::Sigmoid(stage) => ("post.sigmoid", Box::new(scores::Sigmoid::new(stage, checks)?)),
         PostStage::TopK(stage) => ("post.top_k", Box::new(scores::TopK::new(stage, checks)?)),
         PostStage::Threshold(stage) => ("post.threshold", Box::new(scores::Threshold::new(stage, checks)?)),

@@ -12,7 +12,7 @@ use crate::interface::Interface;
 use crate::place::Place;
 use crate::rectangle::Rectangle;
 use crate::spec;
-use crate::value::{Made, Quad, Region};
+use crate::value::{FoundRegion, Made, Quad};
 
 /// Rectangles of groups of pixels narrower than this, from middle to middle, are noise.
 const MIN_SIDE: f64 = 3.0;
@@ -86,7 +86,7 @@ impl Stage for Regions {
             if let Some((rectangle, score)) = self.region(&map, group) {
                 let quad = rectangle.corners().map(on_picture);
                 if is_large(&quad) {
-                    regions.push(Region { score, quad });
+                    regions.push(FoundRegion { score, quad });
                 }
             }
             regions.len() < self.most
@@ -182,8 +182,8 @@ fn is_large(quad: &Quad) -> bool {
 }
 
 /// From top to bottom, and on one line from left to right.
-fn in_reading_order(regions: &mut [Region]) {
-    let corner = |region: &Region| region.quad[0];
+fn in_reading_order(regions: &mut [FoundRegion]) {
+    let corner = |region: &FoundRegion| region.quad[0];
     regions.sort_by(|a, b| {
         let ([ax, ay], [bx, by]) = (corner(a), corner(b));
         ay.total_cmp(&by).then(ax.total_cmp(&bx))
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn regions_are_read_line_by_line() {
         let region =
-            |x: f32, y: f32| Region { score: x, quad: crate::value::corners([x, y, x + 1.0, y + 1.0]) };
+            |x: f32, y: f32| FoundRegion { score: x, quad: crate::value::corners([x, y, x + 1.0, y + 1.0]) };
         let mut regions = vec![region(50.0, 4.0), region(5.0, 40.0), region(9.0, 0.0), region(1.0, 8.0)];
         in_reading_order(&mut regions);
         assert_eq!(regions.iter().map(|r| r.score).collect::<Vec<_>>(), [1.0, 9.0, 50.0, 5.0]);

@@ -1,14 +1,17 @@
 //! Scores: probabilities, the best classes, and what is dropped for a low one.
 
+use std::collections::BTreeSet;
+
 use tilemark_model::numerics::{exp, softmax};
 
-use super::outputs::Reads;
+use super::outputs::{Dequantize, Reads};
 use super::{Checks, Stage, State};
 use crate::error::{Error, Result};
 use crate::interface::{Interface, TensorInfo};
 use crate::labels::Labels;
 use crate::limits::MAX_TOP_K;
 use crate::outcome::Label;
+use crate::parameters::Settable;
 use crate::place::Place;
 use crate::spec;
 use crate::value::Made;
@@ -18,8 +21,11 @@ use crate::value::Made;
 pub(super) struct Softmax(Reads);
 
 impl Softmax {
-    pub(super) fn new(checks: &Checks) -> Result<Self> {
-        scores_of(checks).map(|(reads, _)| Self(reads))
+    /// Where it is not enabled, the scores are only dequantized.
+    pub(super) fn prepared(stage: &spec::Softmax, checks: &Checks) -> Result<Box<dyn Stage>> {
+        let (reads, _) = scores_of(checks)?;
+        let enabled = checks.settings.get(&format!("{}.enabled", checks.at), &stage.enabled)?;
+        Ok(if enabled { Box::new(Self(reads)) } else { Box::new(Dequantize) })
     }
 }
 
@@ -53,42 +59,85 @@ impl Stage for Sigmoid {
 #[derive(Debug)]
 pub(super) struct TopK {
     reads: Reads,
-    k: usize,
     file: String,
+    best: Best,
+}
+
+/// Which labels are returned.
+#[derive(Debug)]
+struct Best {
+    k: usize,
+    threshold: Option<f64>,
+    /// Whether each class may be returned; all may where there is no list.
+    classes: Option<Vec<bool>>,
     labels: Labels,
 }
 
 impl TopK {
     pub(super) fn new(stage: &spec::TopK, checks: &Checks) -> Result<Self> {
-        let spec::TopK { k, labels: file } = stage;
-        let (reads, classes) = scores_of(checks)?;
+        let spec::TopK { k, labels: file, threshold, classes } = stage;
+        let (reads, count) = scores_of(checks)?;
         let labels = checks.lines(file)?;
-        if let Some(classes) = classes {
-            check_label_count(file, &labels, reads.info(checks.interface)?, classes)?;
+        if let Some(count) = count {
+            check_label_count(file, &labels, reads.info(checks.interface)?, count)?;
         }
         let most = MAX_TOP_K.min(u32::try_from(labels.len()).unwrap_or(u32::MAX));
-        if *k == 0 || *k > most {
-            return Err(checks.wrong("k", k, format!("1 to {most}, for {} labels", labels.len())));
+        let at = |field: &str| format!("{}.{field}", checks.at);
+        if let Some(bad) =
+            checks.settings.extremes(&at("k"), k)?.into_iter().find(|k| !(1..=most).contains(k))
+        {
+            return Err(checks.wrong("k", bad, format!("1 to {most}, for {} labels", labels.len())));
         }
-        Ok(Self { reads, k: *k as usize, file: file.clone(), labels })
+        let threshold = threshold.as_ref().map(|field| checks.settings.get(&at("threshold"), field));
+        let best = Best {
+            k: checks.settings.get(&at("k"), k)? as usize,
+            threshold: threshold.transpose()?,
+            classes: classes.as_ref().map(|field| chosen(field, checks, &labels)).transpose()?.flatten(),
+            labels,
+        };
+        Ok(Self { reads, file: file.clone(), best })
     }
 }
 
 impl Stage for TopK {
     fn run(&self, state: &mut State, interface: &Interface, _place: Option<&Place>) -> Result<()> {
         let scores = scores(&self.reads, interface, state)?;
-        check_label_count(&self.file, &self.labels, self.reads.info(interface)?, scores.len())?;
-        state.made = Some(Made::Labels(top_k(&scores, self.k, &self.labels)));
+        check_label_count(&self.file, &self.best.labels, self.reads.info(interface)?, scores.len())?;
+        state.made = Some(Made::Labels(self.best.of(&scores)));
         Ok(())
     }
 }
 
-/// The best `k` scores, best first. Equal scores in the order of the classes; NaN after everything else.
-fn top_k(scores: &[f32], k: usize, labels: &Labels) -> Vec<Label> {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| best_first(scores[a], scores[b]).then(a.cmp(&b)));
-    let label = |index: usize| Label { name: labels.name(index).to_owned(), index, score: scores[index] };
-    order.into_iter().take(k).map(label).collect()
+impl Best {
+    /// The best `k` scores, best first. Equal scores in the order of the classes; NaN after everything else.
+    fn of(&self, scores: &[f32]) -> Vec<Label> {
+        let asked = |i: usize| self.classes.as_ref().is_none_or(|classes| classes.get(i) == Some(&true));
+        let enough = |i: usize| self.threshold.is_none_or(|least| f64::from(scores[i]) >= least);
+        let mut order: Vec<usize> = (0..scores.len()).filter(|&i| asked(i) && enough(i)).collect();
+        order.sort_by(|&a, &b| best_first(scores[a], scores[b]).then(a.cmp(&b)));
+        let label = |index: usize| {
+            let name = self.labels.name(index).to_owned();
+            Label { name, index, score: scores[index] }
+        };
+        order.into_iter().take(self.k).map(label).collect()
+    }
+}
+
+/// Which classes have one of the names; `None` where no name is given.
+fn chosen(field: &Settable<Vec<String>>, checks: &Checks, labels: &Labels) -> Result<Option<Vec<bool>>> {
+    let at = format!("{}.classes", checks.at);
+    let names = checks.settings.get(&at, field)?;
+    let known: BTreeSet<&str> = (0..labels.len()).map(|index| labels.name(index)).collect();
+    if let Some(found) = names.iter().find(|name| !known.contains(name.as_str())) {
+        let (found, expected) = (found.clone(), "labels of the app".to_owned());
+        return Err(match field.parameter() {
+            Some(name) => Error::ParameterValue { name: name.to_owned(), found, expected },
+            None => Error::Value { at, found, expected },
+        });
+    }
+    let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let chosen = || (0..labels.len()).map(|index| names.contains(labels.name(index))).collect();
+    Ok((!names.is_empty()).then(chosen))
 }
 
 /// Higher scores first, NaN last; 0 and -0 are equal.
@@ -101,24 +150,27 @@ pub(super) fn best_first(a: f32, b: f32) -> std::cmp::Ordering {
 /// Drops what has a low score, and what has none (NaN).
 #[derive(Debug)]
 pub(super) struct Threshold {
-    min_score: f32,
+    min_score: f64,
 }
 
 impl Threshold {
     pub(super) fn new(stage: &spec::Threshold, checks: &Checks) -> Result<Self> {
-        let min_score = checks.within("min_score", stage.min_score, [f32::MIN, f32::MAX])?;
+        let min_score = checks.settings.get(&format!("{}.min_score", checks.at), &stage.min_score)?;
+        if !min_score.is_finite() {
+            return Err(checks.wrong("min_score", min_score, "a finite number"));
+        }
         Ok(Self { min_score })
     }
 }
 
 impl Stage for Threshold {
     fn run(&self, state: &mut State, _interface: &Interface, _place: Option<&Place>) -> Result<()> {
-        let min = self.min_score;
+        let enough = |score: f32| f64::from(score) >= self.min_score;
         match &mut state.made {
-            Some(Made::Labels(labels)) => labels.retain(|label| label.score >= min),
-            Some(Made::Detections(found)) => found.retain(|detection| detection.score >= min),
-            Some(Made::Regions(regions)) => regions.retain(|region| region.score >= min),
-            Some(Made::Text(text)) => *text = text.take().filter(|(_, score)| *score >= min),
+            Some(Made::Labels(labels)) => labels.retain(|label| enough(label.score)),
+            Some(Made::Detections(found)) => found.retain(|detection| enough(detection.score)),
+            Some(Made::Regions(regions)) => regions.retain(|region| enough(region.score)),
+            Some(Made::Text(text)) => *text = text.take().filter(|(_, score)| enough(*score)),
             _ => {}
         }
         Ok(())
@@ -205,8 +257,14 @@ mod tests {
     fn ties_go_to_the_first_class_and_nan_to_the_end() {
         let labels = Labels::parse("l", b"a\nb\nc\nd\ne\nf").unwrap();
         let scores = [0.0, f32::NAN, 2.0, -0.0, 2.0, f32::NEG_INFINITY];
-        let order: Vec<usize> = top_k(&scores, 6, &labels).iter().map(|l| l.index).collect();
-        assert_eq!(order, [2, 4, 0, 3, 5, 1]);
-        assert_eq!(top_k(&scores, 1, &labels)[0].name, "c");
+        let best = Best { k: 6, threshold: None, classes: None, labels };
+        let order = |best: &Best| best.of(&scores).iter().map(|l| l.index).collect::<Vec<usize>>();
+        assert_eq!(order(&best), [2, 4, 0, 3, 5, 1]);
+        let best = Best { k: 1, ..best };
+        assert_eq!(best.of(&scores)[0].name, "c");
+        let best = Best { k: 6, threshold: Some(0.0), ..best };
+        assert_eq!(order(&best), [2, 4, 0, 3]);
+        let best = Best { classes: Some(vec![true, true, false, true, true, true]), ..best };
+        assert_eq!(order(&best), [4, 0, 3]);
     }
 }

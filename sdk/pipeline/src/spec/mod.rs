@@ -13,10 +13,13 @@ pub use post::{
 pub(crate) use step::INPUT;
 pub use step::StepSpec;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::limits::MAX_FILE_NAME_BYTES;
+use crate::parameters::{Parameter, Region, Settable};
 
 /// All of a pipeline. The default one takes and returns raw tensors.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -31,6 +34,9 @@ pub struct Spec {
     /// The steps of an app of several models; with these, `pre` and `post` stand in each of them instead.
     #[serde(rename = "step", skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepSpec>,
+    /// What an integrator may set, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Parameter>,
 }
 
 /// `[input]`: what a user gives; raw tensors where nothing is declared.
@@ -90,6 +96,8 @@ pub enum Layout {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PreStage {
+    /// A part of the picture.
+    Region(RegionOf),
     /// Another size.
     Resize(Resize),
     /// The middle of the picture.
@@ -102,11 +110,20 @@ impl PreStage {
     /// The stage's name in `app.toml`.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Region(_) => "region",
             Self::Resize(_) => "resize",
             Self::Crop(_) => "crop",
             Self::Normalize(_) => "normalize",
         }
     }
+}
+
+/// `region = { area = [0.1, 0.0, 0.9, 1.0] }`: the part of the picture that counts, in fractions of it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegionOf {
+    /// Left, top, right, bottom, from 0 to 1.
+    pub area: Settable<Region>,
 }
 
 /// `resize = { width = 224, height = 224, mode = "bilinear", fit = "crop" }`.
@@ -119,7 +136,7 @@ pub struct Resize {
     pub height: u32,
     /// How new pixels are made.
     #[serde(default)]
-    pub mode: Mode,
+    pub mode: Settable<Mode>,
     /// What happens to pictures of another shape.
     #[serde(default)]
     pub fit: Fit,
@@ -142,6 +159,17 @@ pub enum Mode {
     Area,
     /// The source pixel under the centre of the new one.
     Nearest,
+}
+
+impl Mode {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bilinear => "bilinear",
+            Self::Area => "area",
+            Self::Nearest => "nearest",
+        }
+    }
 }
 
 /// How a picture of another shape fits the declared width and height.
@@ -231,6 +259,18 @@ impl Spec {
             }
             None => Ok(self.steps.clone()),
         }
+    }
+
+    /// Names of the parameters that stages take, in order.
+    pub fn references(&self) -> Vec<&str> {
+        let pre = self.pre.iter().chain(self.steps.iter().flat_map(|step| &step.pre));
+        let pre = pre.filter_map(|stage| match stage {
+            PreStage::Region(region) => region.area.parameter(),
+            PreStage::Resize(resize) => resize.mode.parameter(),
+            PreStage::Crop(_) | PreStage::Normalize(_) => None,
+        });
+        let post = self.post.iter().chain(self.steps.iter().flat_map(|step| &step.post));
+        pre.chain(post.flat_map(PostStage::parameters)).collect()
     }
 
     /// Names of the files that the pipeline refers to, in order, each once and checked to be a plain relative path.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::parameters::Settable;
+
 /// One of `[[post]]`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -48,6 +50,20 @@ impl PostStage {
         }
     }
 
+    /// Names of the parameters that it takes.
+    pub(crate) fn parameters(&self) -> Vec<&str> {
+        let names = match self {
+            Self::Softmax(softmax) => vec![softmax.enabled.parameter()],
+            Self::TopK(TopK { k, threshold, classes, .. }) => {
+                let threshold = threshold.as_ref().and_then(Settable::parameter);
+                vec![k.parameter(), threshold, classes.as_ref().and_then(Settable::parameter)]
+            }
+            Self::Threshold(threshold) => vec![threshold.min_score.parameter()],
+            _ => vec![],
+        };
+        names.into_iter().flatten().collect()
+    }
+
     /// The file that it names, and in which field.
     pub(crate) fn file(&self) -> Option<(&'static str, &str)> {
         match self {
@@ -64,9 +80,19 @@ impl PostStage {
 pub struct Dequantize {}
 
 /// `softmax = {}`: probabilities from the model's only output, dequantized first where it is quantized.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Softmax {}
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Softmax {
+    /// Whether it is done; else the scores stay as the model gives them, dequantized.
+    #[serde(skip_serializing_if = "is_true")]
+    pub enabled: Settable<bool>,
+}
+
+impl Default for Softmax {
+    fn default() -> Self {
+        Self { enabled: Settable::Fixed(true) }
+    }
+}
 
 /// `sigmoid = { output = "scores" }`: `1 / (1 + e^-x)` of every element.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -81,10 +107,23 @@ pub struct Sigmoid {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopK {
-    /// Labels returned.
-    pub k: u32,
+    /// Labels returned, at most.
+    pub k: Settable<u32>,
     /// Text file, one label a line, in the order of the classes.
     pub labels: String,
+    /// Scores below are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Settable<f64>>,
+    /// Only these labels; none stands for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Settable<Vec<String>>>,
+}
+
+impl TopK {
+    /// The best `k` of all labels, whatever their scores.
+    pub fn new(k: u32, labels: &str) -> Self {
+        Self { k: k.into(), labels: labels.into(), threshold: None, classes: None }
+    }
 }
 
 /// `threshold = { min_score = 0.5 }`: keeps the labels, detections, regions or lines with this score or a higher one.
@@ -92,7 +131,7 @@ pub struct TopK {
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
     /// The lowest score that is kept.
-    pub min_score: f32,
+    pub min_score: Settable<f64>,
 }
 
 /// `anchors = { levels = [{ stride = 8, per_cell = 2 }], scale = 128, points = 6, min_score = 0.5, label = "face" }`:
@@ -203,6 +242,10 @@ pub struct Turn {
     pub class: u32,
     /// The lowest score at which it is believed.
     pub min_score: f32,
+}
+
+fn is_true(value: &Settable<bool>) -> bool {
+    *value == Settable::Fixed(true)
 }
 
 fn hundred() -> u32 {

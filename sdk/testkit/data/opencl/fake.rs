@@ -2,6 +2,7 @@
 //! which tests load in place of the loader (`OPENCL_DYLIB_PATH`) or below it (a `.icd` file).
 
 use std::ffi::c_void;
+use std::path::Path;
 use std::time::Duration;
 
 const NOT_FOUND: i32 = -1;
@@ -108,6 +109,10 @@ pub unsafe extern "C" fn clCreateContext(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clGetExtensionFunctionAddress(_: *const i8) -> *mut c_void {
     stumble("load");
+    // Alone it is a file; a folder has others too.
+    if mode() == "crash-together" && std::env::var_os("OCL_ICD_VENDORS").is_some_and(|icds| Path::new(&icds).is_dir()) {
+        std::process::abort();
+    }
     std::ptr::null_mut()
 }
 

@@ -2,7 +2,9 @@
 //! objects that were made and not released.
 //!
 //! Loaded in place of `libOpenCL.so.1` by `OPENCL_DYLIB_PATH`. A test finds the functions that control it, [`tm_shim_arm`] and
-//! [`tm_shim_state`], in the same library.
+//! [`tm_shim_state`], in the same library. One that starts another program says what it wants by variables: `TILEMARK_SHIM_GPU`
+//! makes every device say that it is a graphics processor, `TILEMARK_SHIM_MEMORY` that its memory is its own, and a wait for a
+//! queue takes `TILEMARK_SHIM_DELAY` milliseconds more.
 #![allow(unsafe_code, reason = "a C library that forwards to another one")]
 #![allow(non_snake_case, reason = "OpenCL's names")]
 #![allow(clippy::missing_safety_doc, reason = "the contracts are OpenCL's")]
@@ -10,6 +12,7 @@
 use std::ffi::{CStr, c_void};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 /// Objects made and not released; events too.
 static LIVE: AtomicI64 = AtomicI64::new(0);
@@ -17,6 +20,12 @@ static LIVE: AtomicI64 = AtomicI64::new(0);
 static COUNTDOWN: AtomicI64 = AtomicI64::new(-1);
 /// Its status.
 static STATUS: AtomicI64 = AtomicI64::new(0);
+
+/// `CL_DEVICE_TYPE`, and what a graphics processor says to it.
+const DEVICE_TYPE: usize = 0x1000;
+const GPU: u64 = 4;
+/// `CL_DEVICE_HOST_UNIFIED_MEMORY`.
+const HOST_UNIFIED_MEMORY: usize = 0x1035;
 
 /// From now on, the call after `calls` others fails with `status`; a negative number of calls: none.
 #[unsafe(no_mangle)]
@@ -130,14 +139,12 @@ forward!(status
     clGetPlatformIDs(entries, platforms, count);
     clGetPlatformInfo(platform, what, size, value, size_out);
     clGetDeviceIDs(platform, kind, entries, devices, count);
-    clGetDeviceInfo(device, what, size, value, size_out);
     clBuildProgram(program, count, devices, options, notify, data);
     clGetProgramInfo(program, what, size, value, size_out);
     clGetProgramBuildInfo(program, device, what, size, value, size_out);
     clSetKernelArg(kernel, index, size, value);
     clGetKernelWorkGroupInfo(kernel, device, what, size, value, size_out);
     clFlush(queue);
-    clFinish(queue);
     clWaitForEvents(count, events);
     clGetEventInfo(event, what, size, value, size_out);
     clGetEventProfilingInfo(event, what, size, value, size_out);
@@ -146,6 +153,7 @@ forward!(event
     clEnqueueNDRangeKernel(queue, kernel, dimensions, offset, global, local, count, wait; event);
     clEnqueueWriteBuffer(queue, buffer, blocking, offset, size, from, count, wait; event);
     clEnqueueReadBuffer(queue, buffer, blocking, offset, size, to, count, wait; event);
+    clEnqueueCopyBuffer(queue, from, to, from_offset, to_offset, size, count, wait; event);
     clEnqueueUnmapMemObject(queue, memory, pointer, count, wait; event);
 );
 forward!(object
@@ -164,3 +172,64 @@ forward!(release
     clReleaseKernel;
     clReleaseEvent;
 );
+
+/// OpenCL's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clGetDeviceInfo(
+    device: usize,
+    what: usize,
+    size: usize,
+    value: usize,
+    size_out: usize,
+) -> i32 {
+    if let Some(status) = fault() {
+        return status;
+    }
+    let status = forward!(@call clGetDeviceInfo(device, what, size, value, size_out) -> i32);
+    let pretends = |variable: &str| status == 0 && value != 0 && std::env::var_os(variable).is_some();
+    let answer: &[u8] = match what & 0xffff_ffff {
+        DEVICE_TYPE if pretends("TILEMARK_SHIM_GPU") => &GPU.to_ne_bytes(),
+        HOST_UNIFIED_MEMORY if pretends("TILEMARK_SHIM_MEMORY") => &0u32.to_ne_bytes(),
+        _ => &[],
+    };
+    if answer.len() <= size {
+        // SAFETY: where there is an answer, the caller gave a place for `size` bytes, which the driver has just filled.
+        unsafe { std::ptr::copy_nonoverlapping(answer.as_ptr(), value as *mut u8, answer.len()) };
+    }
+    status
+}
+
+/// OpenCL's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn clFinish(queue: usize) -> i32 {
+    let delay = std::env::var("TILEMARK_SHIM_DELAY").ok().and_then(|ms| ms.parse().ok());
+    delay.into_iter().for_each(|ms| std::thread::sleep(Duration::from_millis(ms)));
+    fault().unwrap_or_else(|| forward!(@call clFinish(queue) -> i32))
+}
+
+/// OpenCL's.
+#[unsafe(no_mangle)]
+#[allow(clippy::too_many_arguments, reason = "OpenCL's")]
+pub unsafe extern "C" fn clEnqueueMapBuffer(
+    queue: usize,
+    buffer: usize,
+    blocking: usize,
+    flags: usize,
+    offset: usize,
+    size: usize,
+    count: usize,
+    wait: usize,
+    event: usize,
+    status: usize,
+) -> usize {
+    if let Some(fault) = fault() {
+        // SAFETY: OpenCL's contract: null, or a place for the status.
+        unsafe { (status as *mut i32).as_mut() }.into_iter().for_each(|status| *status = fault);
+        return 0;
+    }
+    let start = forward!(@call clEnqueueMapBuffer(
+        queue, buffer, blocking, flags, offset, size, count, wait, event, status
+    ) -> usize);
+    live(i64::from(start != 0 && event != 0));
+    start
+}

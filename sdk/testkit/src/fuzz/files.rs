@@ -1,8 +1,8 @@
 //! Targets over everything but models and pipelines: bundles and what is in them, pictures, numpy arrays.
 
 use tilemark_bundle::{
-    Envelope, Grant, PayloadType, Request, Revocations, SignedGrant, SignedRevocations, SigningKey, Trust,
-    Untrusted, sha256,
+    Envelope, Grant, Lease, Lineage, PayloadType, Request, Revocations, SignedGrant, SignedLineage,
+    SignedRevocations, SigningKey, Trust, Untrusted, sha256,
 };
 use tilemark_pipeline::{Image, npy};
 
@@ -65,8 +65,8 @@ pub fn manifest(json: &[u8]) -> End {
     End::Used
 }
 
-/// The claims of a grant or a revocation list, signed by the corpus's key, and those of a request, which is signed by whoever
-/// it names: what is read of terms. What is accepted must survive being written and read again.
+/// The claims of a grant, a revocation list or a lineage, signed by the corpus's key, and those of a request or a lease, which are
+/// signed by whom they name: what is read of terms. What is accepted must survive being written and read again.
 ///
 /// # Panics
 /// If it does not.
@@ -88,7 +88,17 @@ pub fn grant(json: &[u8]) -> End {
         assert_eq!(again.grant(), grant.grant());
         assert!(grant.grant().end() >= grant.grant().not_after);
     }
-    if request.is_ok() || list.is_ok() || grant.is_ok() { End::Used } else { End::Refused }
+    let lease = sealed(Lease::PAYLOAD_TYPE).and_then(|text| SignedGrant::verify(&text, &trust));
+    if let Ok(lease) = &lease {
+        assert!(lease.lender().is_some() && lease.grant().seats == Some(1));
+    }
+    let lineage = sealed(Lineage::PAYLOAD_TYPE);
+    let follows = lineage.as_ref().is_ok_and(|text| SignedLineage::verify(text, &trust).is_ok());
+    if let Ok(text) = lineage {
+        assert!(trust.with_lineages(&[text]).is_ok() || !follows, "accepted, and then not");
+    }
+    let used = request.is_ok() || list.is_ok() || grant.is_ok() || lease.is_ok() || follows;
+    if used { End::Used } else { End::Refused }
 }
 
 /// A trust policy, or a public key in PEM.

@@ -5,7 +5,9 @@ use std::io::Cursor;
 
 use image::{ImageFormat, RgbImage};
 use serde_json::json;
-use tilemark_bundle::{AppIdentity, BundleWriter, Envelope, PayloadType, SigningKey, codec};
+use tilemark_bundle::{
+    AppIdentity, BundleWriter, DevicePublic, Envelope, Grant, PayloadType, SigningKey, codec,
+};
 use tilemark_model::{Data, Tensor, import};
 use tilemark_pipeline::npy;
 
@@ -49,6 +51,9 @@ pub fn seeds() -> Vec<Seed> {
     add("manifest", "free", payload(&bundle(&[&files::key()])));
     add("grant", "trial", grant().into_bytes());
     add("grant", "revocations", revocations().into_bytes());
+    add("grant", "lineage", lineage().into_bytes());
+    add("grant", "lease", lease().into_bytes());
+    add("policy", "roles", policy_with_roles().into_bytes());
     add("policy", "one-publisher", policy().into_bytes());
     add("policy", "key", files::key().public().to_pem().into_bytes());
     for (name, text) in PIPELINES {
@@ -112,6 +117,57 @@ fn revocations() -> String {
     .to_string()
 }
 
+fn lineage() -> String {
+    let (old, new) = (files::key().public().id(), spki(&second_key()));
+    json!({ "schema": 1, "publisher": "acme", "old": old, "new": new, "issued": 1_800_000_000 }).to_string()
+}
+
+/// A seat of a floating grant that the corpus's key holds, as a device with no use for its other key.
+fn lease() -> String {
+    let id = "ef".repeat(32);
+    let device: DevicePublic = serde_json::from_value(json!({
+        "signing": spki(&files::key()), "agreement": format!("{}=", "A".repeat(43)), "strength": "software",
+    }))
+    .expect("a device");
+    let mut claims: serde_json::Value = serde_json::from_str(&grant()).expect("JSON");
+    claims["class"] = json!("floating");
+    claims["inferences"] = serde_json::Value::Null;
+    claims.as_object_mut().expect("claims").remove("inferences");
+    claims["device"] = json!(device.id());
+    let keys = claims["keys"].clone();
+    let claims: Grant = serde_json::from_value(claims).expect("a grant");
+    let signed = claims.sign(&files::key()).expect("a grant that fits its class");
+    json!({
+        "schema": 1, "id": id, "grant": String::from_utf8(signed).expect("JSON"), "holder": device, "device": id,
+        "request": id, "issued": 1_800_000_000, "until": 1_850_000_000, "keys": keys,
+    })
+    .to_string()
+}
+
+fn spki(key: &SigningKey) -> String {
+    let pem = key.public().to_pem();
+    pem.lines().filter(|line| !line.starts_with('-')).collect()
+}
+
+/// The same each time, and worth as little as the corpus's key.
+fn second_key() -> SigningKey {
+    let text = files::key().to_pem().replace("MC4CAQAwBQYDK2VwBCIEIG", "MC4CAQAwBQYDK2VwBCIEIH");
+    SigningKey::from_pem(&text).expect("another seed is another key")
+}
+
+fn policy_with_roles() -> String {
+    let (key, other) = (files::key().public().clone(), second_key().public().clone());
+    json!({
+        "schema": 1,
+        "keys": [{ "name": "acme", "pem": key.to_pem() }, { "name": "store", "pem": other.to_pem() }],
+        "publishers": [{
+            "publisher": "acme", "keys": ["acme"], "threshold": 1,
+            "roles": [{ "role": "store", "keys": ["store"], "threshold": 1 }],
+        }],
+    })
+    .to_string()
+}
+
 fn policy() -> String {
     let key = files::key().public().clone();
     let zeros = "0".repeat(64);
@@ -149,7 +205,7 @@ fn tensors() -> [(&'static str, Tensor); 3] {
 }
 
 /// Pipelines and the ends of the models around which they are built.
-const PIPELINES: [(&str, &str); 3] = [
+const PIPELINES: [(&str, &str); 4] = [
     (
         "classifier",
         r#"{"spec":{"input":{"image":{"channels":"rgb"}},"pre":[{"resize":{"width":8,"height":8,"mode":"bilinear","fit":"crop"}},{"normalize":{"mean":[127,127,127],"std":[128,128,128]}}],"post":[{"softmax":{}},{"top_k":{"k":2,"labels":"labels.txt"}}]},"inputs":[{"name":"x","shape":[1,3,8,8],"dtype":"F32","quant":null}],"outputs":[{"name":"y","shape":[1,3],"dtype":"F32","quant":null}]}"#,
@@ -157,6 +213,10 @@ const PIPELINES: [(&str, &str); 3] = [
     (
         "quantized",
         r#"{"spec":{"input":{"image":{"channels":"gray","layout":"nhwc"}},"pre":[{"resize":{"width":9,"height":9,"mode":"area","fit":"shortest"}},{"crop":{"width":8,"height":6}},{"normalize":{"mean":[0.5],"std":[0.25],"divide":255}}],"post":[{"dequantize":{}},{"top_k":{"k":1,"labels":"two.txt"}}]},"inputs":[{"name":"x","shape":[null,6,8,1],"dtype":"U8","quant":{"scale":0.02,"zero_point":128}}],"outputs":[{"name":"y","shape":[null,2],"dtype":"I8","quant":{"scale":0.1,"zero_point":-5}}]}"#,
+    ),
+    (
+        "parameters",
+        r#"{"spec":{"input":{"image":{}},"pre":[{"region":{"area":{"parameter":"roi"}}},{"resize":{"width":4,"height":4,"mode":{"parameter":"mode"}}}],"post":[{"softmax":{"enabled":{"parameter":"on"}}},{"top_k":{"k":{"parameter":"k"},"labels":"labels.txt","threshold":{"parameter":"t"},"classes":{"parameter":"only"}}}],"parameters":{"roi":{"type":"region","default":[0.25,0.0,1.0,0.5],"description":"part"},"mode":{"type":"choice","choices":["area","nearest"],"default":"area","description":""},"on":{"type":"bool","default":true,"description":""},"k":{"type":"int","min":1,"max":3,"default":2,"description":""},"t":{"type":"float","min":0,"max":1,"default":0.5,"description":""},"only":{"type":"classes","default":[],"description":""}}},"inputs":[{"name":"x","shape":[1,3,4,4],"dtype":"U8","quant":null}],"outputs":[{"name":"y","shape":[1,3],"dtype":"F32","quant":null}]}"#,
     ),
     (
         "tensors",

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use tilemark_bundle::{DeviceKey, Grant, GrantClass, SignedGrant, Step, Usage};
+use tilemark_bundle::{DeviceKey, Digest, Grant, GrantClass, SignedGrant, Step, Usage};
 
 use super::book::{Book, short};
 use super::clock::Clock;
@@ -38,6 +38,11 @@ struct Block {
 impl Meter {
     pub(super) fn new(grant: SignedGrant, book: Book, clock: Clock) -> Self {
         Self { grant, book, clock, block: Mutex::default() }
+    }
+
+    /// Where it is of a leased seat: the grant that lends it.
+    pub(super) fn lender(&self) -> Option<Digest> {
+        self.grant.lender()
     }
 
     pub(super) fn grant(&self) -> &Grant {

@@ -3,6 +3,7 @@
 mod book;
 mod clock;
 mod identity;
+mod lease;
 mod meter;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
@@ -222,7 +223,7 @@ impl Licenses {
     ) -> Result<(License, ContentKey, Usage), Error> {
         let key = grant.content_key(bundle.manifest(), bundle.identity(), book.device())?;
         let claims = grant.grant();
-        self.check_revoked(claims, bundle, list)?;
+        self.check_revoked(&grant, bundle, list)?;
         let mut usage = match book.peek(&grant) {
             // What was bought runs, whatever became of its record: it limits nothing.
             Err(_) if claims.class == GrantClass::Owned => Usage::none(&grant),
@@ -232,7 +233,7 @@ impl Licenses {
         if claims.not_after.is_some() {
             usage = self.note_time(book, &grant)?;
         }
-        let seat = claims.seats.map(|seats| seats::take(&self.dir("seats"), claims.id, seats)).transpose()?;
+        let seat = claims.seats.map(|_| self.take_seat(book, &grant)).transpose()?;
         let meter = Meter::new(grant, book.clone(), self.clock.clone());
         Ok((License { meter, _seat: seat }, key, usage))
     }
@@ -241,13 +242,16 @@ impl Licenses {
     /// bought goes on, unless its very signature is in doubt.
     fn check_revoked(
         &self,
-        claims: &Grant,
+        signed: &SignedGrant,
         bundle: &Bundle,
         list: Option<&Revocations>,
     ) -> Result<(), Error> {
+        let claims = signed.grant();
         let (class, grant, owned) =
             (claims.class.as_str(), short(claims.id), claims.class == GrantClass::Owned);
-        let revoked = list.and_then(|list| list.grants.iter().find(|entry| entry.grant == claims.id));
+        // With a grant go the seats that were leased of it.
+        let is = |id: Digest| id == claims.id || Some(id) == signed.lender();
+        let revoked = list.and_then(|list| list.grants.iter().find(|entry| is(entry.grant)));
         if let Some(entry) = revoked
             && (!owned || entry.reason == Reason::KeyCompromise)
             && entry.reason != Reason::Superseded
@@ -387,7 +391,10 @@ impl License {
             text += &format!(", until {}{grace}", format_time(end));
         }
         if let Some(seats) = claims.seats {
-            text += &format!(", one of {seats} seats");
+            text += &match self.meter.lender() {
+                Some(lender) => format!(", a seat leased of the grant {}", short(lender)),
+                None => format!(", one of {seats} seats"),
+            };
         }
         if claims.output == OutputLevel::Label {
             text += ", best label only";
@@ -405,5 +412,7 @@ pub fn is_payload(text: &[u8], kind: PayloadType) -> bool {
 
 #[cfg(test)]
 mod crash_tests;
+#[cfg(test)]
+mod lease_tests;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ pub(super) struct Shop {
     clock: Arc<AtomicU64>,
 }
 
-const START: u64 = 1_800_000_000;
+pub(super) const START: u64 = 1_800_000_000;
 
 impl Shop {
     pub(super) fn new() -> Self {
@@ -29,11 +29,11 @@ impl Shop {
         shop
     }
 
-    fn trust(&self) -> Trust {
+    pub(super) fn trust(&self) -> Trust {
         Trust::key(self.key.public().clone())
     }
 
-    fn bundle(&self) -> Bundle {
+    pub(super) fn bundle(&self) -> Bundle {
         Untrusted::from_bytes(self.file.clone()).unwrap().verify(&self.trust()).unwrap()
     }
 
@@ -69,7 +69,7 @@ impl Shop {
     }
 
     #[track_caller]
-    fn refused(&self, device: &Licenses, code: &str) {
+    pub(super) fn refused(&self, device: &Licenses, code: &str) {
         let error = self.entitle(device).err();
         assert_eq!(error.as_ref().map(Error::code), Some(code), "{error:?}");
         assert!(!error.unwrap().hint().is_empty());

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use tilemark_bundle::AppIdentity;
-use tilemark_pipeline::{InputSpec, ONLY_MODEL, PostStage, PreStage, Spec, StepSpec};
+use tilemark_pipeline::{InputSpec, ONLY_MODEL, Parameter, PostStage, PreStage, Spec, StepSpec};
 
 use crate::contents;
 use crate::error::Error;
@@ -33,6 +33,9 @@ pub struct Description {
     /// `[[step]]`: in an app of several models, each with stages of its own.
     #[serde(default, rename = "step")]
     pub steps: Vec<StepSpec>,
+    /// `[parameters.NAME]`: what an integrator may set.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, Parameter>,
     /// `[golden]`: inputs to record.
     #[serde(default)]
     pub golden: GoldenSection,
@@ -130,6 +133,7 @@ impl Description {
             pre: self.pre.clone(),
             post: self.post.clone(),
             steps: self.steps.clone(),
+            parameters: self.parameters.clone(),
         }
     }
 }

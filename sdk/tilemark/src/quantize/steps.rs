@@ -45,14 +45,19 @@ impl Pixels {
             let reason = "the model's input is no picture of a fixed size: describe the steps in an app.toml";
             return Err(Error::Samples { path: graph.name.clone().into(), reason: reason.into() });
         };
-        let resize =
-            Resize { width, height, mode: Mode::Bilinear, fit: self.fit, pad: None, align: Align::Centre };
+        let resize = Resize {
+            width,
+            height,
+            mode: Mode::Bilinear.into(),
+            fit: self.fit,
+            pad: None,
+            align: Align::Centre,
+        };
         let normalize = Normalize { mean: self.mean.clone(), std: self.std.clone(), divide: self.divide };
         Ok(Spec {
             input: InputSpec { image: Some(ImageInput { channels: self.channels, layout: None }) },
             pre: vec![PreStage::Resize(resize), PreStage::Normalize(normalize)],
-            post: Vec::new(),
-            steps: Vec::new(),
+            ..Spec::default()
         })
     }
 }

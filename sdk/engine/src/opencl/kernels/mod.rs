@@ -10,13 +10,15 @@ mod fully_connected;
 mod matmul;
 mod movement;
 mod pairwise;
+mod places;
 mod pool;
+mod ranking;
+mod reduce;
 mod table;
 mod walk;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use serde::Serialize;
+use tilemark_model::graph::GeneralOp;
 use tilemark_model::{Graph, Node, Op, Shapes, ValueId};
 
 use super::api::Arg;
@@ -68,14 +70,16 @@ pub(crate) struct SumPart<'a> {
     pub(crate) is_second: bool,
 }
 
-const OPERATIONS: [&[Kernel]; 11] = [
+const OPERATIONS: [&[Kernel]; 13] = [
     conv::KERNELS,
     depthwise::KERNELS,
     fully_connected::KERNELS,
     pairwise::KERNELS,
     pool::AVERAGE,
-    pool::GLOBAL_AVERAGE,
     pool::MAX,
+    reduce::KERNELS,
+    ranking::ARG_EXTREMES,
+    ranking::TOP_KS,
     matmul::KERNELS,
     concat::KERNELS,
     movement::KERNELS,
@@ -103,13 +107,6 @@ pub fn opencl_kernels() -> impl Iterator<Item = OpenclKernel> {
         operation: kernel.name.split('/').next().unwrap_or_default(),
         needs: kernel.needs,
     })
-}
-
-/// A number for the sources of all programs of this build: what was found out about others says nothing about them.
-pub fn opencl_sources() -> String {
-    let mut hasher = DefaultHasher::new();
-    (tilemark_kernels::PRELUDE, tilemark_kernels::ALL).hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
 }
 
 impl OpenclKernel {
@@ -189,8 +186,8 @@ pub(crate) fn of(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(&'stati
         Op::MatMul(_) => (matmul::KERNELS, "two activations"),
         Op::Add(_) | Op::Mul(_) if pairwise::applies(graph, node, shapes) => (pairwise::KERNELS, "8 bits"),
         Op::AveragePool(_) => (pool::AVERAGE, "8 bits"),
-        Op::GlobalAveragePool if shapes.of(node.inputs[0]).len() == 4 => {
-            (pool::GLOBAL_AVERAGE, "8 bits, an image")
+        Op::GlobalAveragePool | Op::ReduceMean { .. } if reduce::applies(graph, node, shapes) => {
+            (reduce::KERNELS, "8 bits")
         }
         Op::MaxPool(_) if is_bytes(graph, node.output) => (pool::MAX, "8 bits"),
         Op::Table => (table::KERNELS, "look-up"),
@@ -200,6 +197,21 @@ pub(crate) fn of(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(&'stati
         Op::Concat { .. } => return None,
         op if op.is_movement() && movement::applies(graph, node, shapes) => {
             (movement::KERNELS, "moves bytes")
+        }
+        _ => return None,
+    };
+    Some((kernels, why.to_owned()))
+}
+
+/// The kernels for a node that the host leaves to the reference interpreter, and why these: what comes after a network of bytes, so
+/// that only the answer goes to the host.
+pub(crate) fn alone(graph: &Graph, node: &Node, shapes: &Shapes) -> Option<(&'static [Kernel], String)> {
+    let (kernels, why) = match &node.op {
+        Op::General(GeneralOp::ArgExtreme { .. }) if ranking::finds_extremes(graph, node, shapes) => {
+            (ranking::ARG_EXTREMES, "among bytes")
+        }
+        Op::General(GeneralOp::TopK { .. }) if ranking::sorts(graph, node, shapes) => {
+            (ranking::TOP_KS, "among bytes")
         }
         _ => return None,
     };

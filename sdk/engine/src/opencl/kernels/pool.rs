@@ -1,4 +1,4 @@
-//! Pooling: largest byte and mean of windows, means of whole images.
+//! Pooling: largest byte and mean of windows.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tilemark_kernels::{AVERAGE_POOL, MAX_POOL};
 use tilemark_model::graph::Window;
 use tilemark_model::{Op, numerics};
 
-use super::walk::{RUN, runs, sizes};
+use super::walk::{runs, sizes};
 use super::{Arg, Kernel, Launch, Needs, Site, Suits, int, place, size};
 use crate::error::Error;
 use crate::host::kernels::average_pool::Windows;
@@ -18,13 +18,6 @@ pub(super) const AVERAGE: &[Kernel] =
     &[Kernel { name: "average_pool/opencl", needs: Needs::Nothing, suits: Suits::Any, build: average }];
 pub(super) const MAX: &[Kernel] =
     &[Kernel { name: "max_pool/opencl", needs: Needs::Nothing, suits: Suits::Any, build: max }];
-pub(super) const GLOBAL_AVERAGE: &[Kernel] = &[Kernel {
-    name: "global_average_pool/opencl",
-    needs: Needs::Nothing,
-    suits: Suits::Any,
-    build: global_average,
-}];
-
 fn max(site: &Site<'_>) -> Result<Option<Vec<Launch>>, Error> {
     let (x, y) = (&site.inputs[0], site.output);
     let windows = Windows::new(site.step)?;
@@ -84,43 +77,6 @@ fn average(site: &Site<'_>) -> Result<Option<Vec<Launch>>, Error> {
     Ok(Some(vec![Launch { program, entry: "average_pool_run", args, global, local }]))
 }
 
-/// Items that share an image: one for some pixels each.
-const PIXELS_OF_ITEM: usize = 4;
-const MOST_ITEMS: usize = 64;
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_possible_wrap,
-    reason = "sums wrap, as the contract's do"
-)]
-fn global_average(site: &Site<'_>) -> Result<Option<Vec<Launch>>, Error> {
-    let (step, x, y) = (site.step, &site.inputs[0], site.output);
-    let scale = |id| step.graph.quant(id).map(|quant| quant.scale);
-    let grid = x.layout.grid;
-    let pixels = grid.rows * grid.columns;
-    let multiplier = numerics::mean_multiplier(scale(step.node.inputs[0])?, scale(step.node.output)?, pixels);
-    let zeros = (pixels as i32).wrapping_mul(stored_zero_point(step.graph, step.node.inputs[0])?);
-    let most = MOST_ITEMS.min(site.opened.facts().max_work_group).max(1);
-    let items = 1 << (pixels / PIXELS_OF_ITEM).clamp(1, most).ilog2();
-    let args = vec![
-        Arg::Arena,
-        size(x),
-        place(x),
-        place(y),
-        Arg::Int(zeros),
-        Arg::Float(multiplier),
-        clamp_of(site)?,
-    ];
-    let program = ProgramKey::new(AVERAGE_POOL, format!("-DTM_ITEMS={items}"));
-    Ok(Some(vec![Launch {
-        program,
-        entry: "global_average_pool_run",
-        args,
-        global: [grid.channels.div_ceil(RUN), items, grid.images],
-        local: Some([1, items, 1]),
-    }]))
-}
-
 fn window<'a>(site: &Site<'a>) -> Result<&'a Window, Error> {
     match &site.step.node.op {
         Op::AveragePool(pool) | Op::MaxPool(pool) => Ok(&pool.window),
@@ -128,7 +84,8 @@ fn window<'a>(site: &Site<'a>) -> Result<&'a Window, Error> {
     }
 }
 
-fn clamp_of(site: &Site<'_>) -> Result<Arg, Error> {
+/// Bounds and zero point of a result.
+pub(super) fn clamp_of(site: &Site<'_>) -> Result<Arg, Error> {
     let [lo, hi, zero] = clamp(site.step.graph, site.step.node.output, None)?.bytes();
     Ok(Arg::Int4([lo, hi, zero, 0]))
 }

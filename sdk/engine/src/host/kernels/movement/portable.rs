@@ -4,6 +4,7 @@ use tilemark_model::graph::MoveOp;
 use tilemark_model::shape::normalize_axis;
 use tilemark_model::{Data, Op, Tensor, reference};
 
+use super::gather;
 use super::routes::{self, Places, Routes};
 use crate::error::Error;
 use crate::host::kernels::operand::Element;
@@ -31,10 +32,7 @@ pub(super) fn build(step: &Lowering<'_>) -> Result<Planned, Error> {
         | Op::Move(MoveOp::Reshape { .. }) => {
             vec![Routes::reshaped(input, step.output).ok_or_else(inconsistent)?]
         }
-        _ => {
-            let places = reference::places(step.node, step.shapes, &input.strides())?;
-            vec![Routes::new(input.origin(), &places.ok_or_else(inconsistent)?, step.output)]
-        }
+        _ => vec![Routes::new(input.origin(), &places(step)?.ok_or_else(inconsistent)?, step.output)],
     };
     let pads = routes.len() == 1 && !routes[0].is_complete();
     let fill = if pads { Some(fill(step).ok_or_else(inconsistent)??) } else { None };
@@ -56,6 +54,7 @@ pub(crate) fn places(step: &Lowering<'_>) -> Result<Option<Vec<Places>>, Error> 
         | Op::Squeeze { .. }
         | Op::Unsqueeze { .. }
         | Op::Move(MoveOp::Reshape { .. }) => Ok(routes::reshaped(input, step.output)),
+        Op::Move(MoveOp::Gather { axis }) => Ok(gather::places(step, *axis)),
         _ => Ok(reference::places(step.node, step.shapes, &input.strides())?),
     }
 }

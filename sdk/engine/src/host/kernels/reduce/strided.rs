@@ -3,9 +3,10 @@
 
 use tilemark_model::numerics::{self, SUM_LANES};
 
+use super::Reduced;
 use crate::error::Error;
 use crate::host::kernels::epilogue::{Clamp, clamp};
-use crate::host::kernels::strided::{Axes, named};
+use crate::host::kernels::strided::Axes;
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile};
 use crate::host::vectorize::{Loop, Vectorizer};
@@ -47,16 +48,11 @@ pub(super) fn build(
     vectorizer: Vectorizer,
 ) -> Result<Planned, Error> {
     let (graph, node, x, y) = (step.graph, step.node, &step.inputs[0], step.output);
-    let (reduced, kept) = named(axes, x.shape.len());
-    // The output has the kept axes among ones, or alone.
-    let to = y.strides();
-    let has_ones = y.shape.len() == x.shape.len();
-    let place = |(i, &axis): (usize, &usize)| to[if has_ones { axis } else { i }];
-    let from = x.strides();
-    let kept_axes = kept.iter().enumerate().map(|(i, &axis)| [x.shape[axis], from[axis], place((i, &axis))]);
+    let (reduced, from, to) = (Reduced::new(axes, x, y), x.strides(), y.strides());
+    let kept_axes = reduced.kept().map(|(axis, of_y)| [x.shape[axis], from[axis], to[of_y]]);
     let mut kept = Axes::of(kept_axes.collect());
     let lanes = kept.take_lanes().unwrap_or(1);
-    let reduced = Axes::new(x, x, reduced);
+    let reduced = Axes::new(x, x, reduced.axes);
     let n = reduced.len();
     let finish = match graph.value(node.inputs[0]).quant {
         Some(quant) => Finish::Bytes {

@@ -1,0 +1,37 @@
+//! `cargo xtask interop`: signatures and envelopes against the tools of others, from PyPI.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::{python, steps};
+
+/// OpenSSF Model Signing's own tool, and what reads DSSE envelopes beside us. The tool needs pyOpenSSL, and does not say so.
+const PACKAGES: [&str; 4] =
+    ["model-signing==1.1.1", "securesystemslib==1.6.0", "cryptography==50.0.2", "pyOpenSSL==26.4.0"];
+
+pub(crate) fn run() -> Result<()> {
+    check(&fetch()?)
+}
+
+/// The Python that has the tools.
+pub(crate) fn fetch() -> Result<PathBuf> {
+    python::environment("interop", &PACKAGES)
+}
+
+/// Runs the tests that use them.
+pub(crate) fn check(python: &Path) -> Result<()> {
+    let mut test = steps::cargo();
+    test.args([
+        "test",
+        "--locked",
+        "-p",
+        "tilemark-cli",
+        "--test",
+        "cli",
+        "interop",
+        "--",
+        "--include-ignored",
+    ]);
+    steps::shell(test.env("TILEMARK_INTEROP_PYTHON", python))
+}
