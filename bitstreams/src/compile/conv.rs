@@ -96,6 +96,7 @@ impl Conv<'_> {
             strides,
             before,
             planes,
+            row_step: 1,
         }
     }
 }
@@ -130,7 +131,7 @@ impl Compiler {
             let together = if conv.groups == 1 { blocks } else { 1 };
             for from in (0..blocks).step_by(together) {
                 let planes = conv.planes(from, lanes);
-                let geometry = conv.geometry(op, covers, planes.len());
+                let geometry = conv.geometry(op, covers, planes.len()).skip_rows();
                 geometry.check()?;
                 let weights = |block: usize, part: &Part| {
                     let mut bytes = Vec::new();

@@ -251,7 +251,6 @@ impl Compiler {
         tile.load_input = load;
         tile.x = address as u32;
         tile.x_plane = x.plane_bytes(&self.config) as u32;
-        tile.x_row = (x.extent[1] * self.config.lanes) as u32;
         tile.x_load = [planes as u16, self.next.activations];
         tile.x_pitch = pitch.map(|words| words as u16);
         tile.bases[0] = self.next.activations;

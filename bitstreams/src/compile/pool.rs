@@ -159,6 +159,7 @@ fn geometry(window: &Window, op: Op, covers: [usize; 2], [x, y]: [&Tensor; 2]) -
         strides,
         before,
         planes: 1,
+        row_step: 1,
     }
 }
 

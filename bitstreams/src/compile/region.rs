@@ -32,6 +32,8 @@ pub(super) struct Geometry {
     pub(super) before: [usize; 2],
     /// Planes that an output block is computed from.
     pub(super) planes: usize,
+    /// Of so many rows of the image in memory one is looked at: `x` counts those, and strides are over those.
+    pub(super) row_step: usize,
 }
 
 /// Some steps of every pixel: kernel rows and planes.
@@ -45,6 +47,16 @@ pub(super) struct Part {
 pub(super) type Region = [Range<usize>; 2];
 
 impl Geometry {
+    /// Leaves out the rows that a kernel of one row steps over.
+    pub(super) fn skip_rows(mut self) -> Self {
+        if self.steps[0] == 1 && self.covers[0] == 1 && self.before[0] == 0 && self.strides[0] > 1 {
+            self.row_step = self.strides[0];
+            self.x[0] = self.x[0].div_ceil(self.row_step);
+            self.strides[0] = 1;
+        }
+        self
+    }
+
     pub(super) fn check(&self) -> Result<(), Refused> {
         within("the kernel", self.steps[0].max(self.steps[1]), 255)?;
         within("the stride", self.strides[0].max(self.strides[1]), 255)?;
@@ -92,7 +104,7 @@ impl Geometry {
     }
 
     /// Cuts outputs into regions whose input, `planes` planes for `rows` of the kernel, fits half of the banks, and that have at
-    /// most `pixels` pixels.
+    /// most `pixels` pixels. `constants` words are loaded for each region.
     pub(super) fn regions(
         &self,
         config: &Config,
@@ -100,6 +112,7 @@ impl Geometry {
         rows: &Range<usize>,
         planes: usize,
         pixels: usize,
+        constants: usize,
     ) -> Option<Vec<Region>> {
         let half = config.bank_words() / 2;
         let fits = |size: [usize; 2]| {
@@ -115,7 +128,7 @@ impl Geometry {
             let down = height.div_ceil(height.div_ceil(most));
             let input = self.largest_input([down, across], rows);
             let tiles = height.div_ceil(down) * width.div_ceil(across);
-            Some((tiles * (input[0] * input[1] + 16), [down, across]))
+            Some((tiles * (planes * input[0] * input[1] + constants + 16), [down, across]))
         });
         let (_, [down, across]) = best.min_by_key(|&(cost, _)| cost)?;
         let cut = |range: &Range<usize>, size: usize| {
@@ -163,7 +176,8 @@ impl Geometry {
         tile.pitch = self.pitch.map(|pitch| pitch as u8);
         tile.origin = [origin(0), origin(1)];
         tile.planes = part.planes.len() as u16;
-        x.address as usize + (needs[0].start * x.extent[1] + needs[1].start) * config.lanes
+        tile.x_row = (self.row_step * x.extent[1] * config.lanes) as u32;
+        x.address as usize + (needs[0].start * self.row_step * x.extent[1] + needs[1].start) * config.lanes
     }
 }
 

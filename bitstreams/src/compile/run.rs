@@ -43,7 +43,10 @@ impl Run<'_> {
         let total = self.outputs[0].len() * self.outputs[1].len();
         let parts = geometry.parts(half, geometry.planes)?;
         let whole = 0..geometry.steps[0];
-        let regions = geometry.regions(config, &self.outputs, &whole, geometry.planes, pixels(&parts));
+        let steps = geometry.steps[0] * geometry.steps[1] * geometry.planes;
+        let constants = self.blocks.len() * steps * config.lanes;
+        let most = pixels(&parts);
+        let regions = geometry.regions(config, &self.outputs, &whole, geometry.planes, most, constants);
         if let Some(regions) = regions {
             let size = |region: &Region| region[0].len() * region[1].len();
             if is_max || regions.first().map_or(0, size) >= total.min(WORTHWHILE_PIXELS) {
@@ -61,7 +64,8 @@ impl Run<'_> {
             let weights = if planes > 1 { half } else { half.min(rows * geometry.steps[1]) };
             let parts = geometry.parts(weights, planes)?;
             let longest = parts.iter().map(|part| part.rows.len()).max().unwrap_or(1);
-            let regions = geometry.regions(config, &self.outputs, &(0..longest), planes, config.sums);
+            let regions =
+                geometry.regions(config, &self.outputs, &(0..longest), planes, config.sums, constants);
             if let Some(regions) = regions {
                 return Ok(Cut { regions, parts, stays: false });
             }

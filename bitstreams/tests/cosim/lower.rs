@@ -75,14 +75,28 @@ pub(crate) fn compare(simulator: &mut Simulator, config: Config, case: &Case) ->
     Ok(compared)
 }
 
-/// The program of a case.
-pub(crate) fn program(case: &Case, config: Config) -> Program {
+/// A case, ready to be written to an engine's memory.
+pub(crate) struct Prepared {
+    pub(crate) program: Program,
+    /// Inputs, packed.
+    pub(crate) inputs: Vec<(Tensor, Vec<u8>)>,
+    /// What the last node must give.
+    pub(crate) outputs: Vec<(Tensor, Vec<u8>)>,
+}
+
+/// Compiles a case, and computes what it must give.
+pub(crate) fn prepared(case: &Case, config: Config) -> Result<Prepared, Refused> {
     let mut values = HashMap::new();
     reference::run_observed(&case.graph, case.inputs.clone(), |id, tensor| {
         values.insert(id, tensor.clone());
     })
     .unwrap();
-    lower(&case.graph, config, &values).unwrap().0
+    let (program, places, _) = lower(&case.graph, config, &values)?;
+    let bytes = |id: ValueId| values[&id].to_bytes();
+    let inputs = case.graph.inputs.iter().map(|port| places[&port.value].pack(&config, &bytes(port.value)));
+    let inputs = case.graph.inputs.iter().map(|port| places[&port.value]).zip(inputs).collect();
+    let outputs = case.graph.outputs.iter().map(|port| (places[&port.value], bytes(port.value))).collect();
+    Ok(Prepared { program, inputs, outputs })
 }
 
 type Lowered = (Program, HashMap<ValueId, Tensor>, Vec<ValueId>);

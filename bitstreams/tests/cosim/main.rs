@@ -3,6 +3,7 @@
 //! `cargo xtask fpga test` builds the simulator and runs this; without it every test says that it was skipped.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a test: what fails, fails it")]
 
+mod board;
 mod build;
 mod lower;
 mod refusals;

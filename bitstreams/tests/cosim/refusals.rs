@@ -5,7 +5,7 @@ use tilemark_model::DType;
 use tilemark_testkit::random::SplitMix64;
 
 use super::build::{Builder, ConvSpec, Fill};
-use super::lower::{Case, compare, explicit, program};
+use super::lower::{Case, compare, explicit, prepared};
 use super::simulator::{Simulator, Timing, simulator};
 
 fn case() -> Case {
@@ -39,7 +39,7 @@ fn works(simulator: &mut Simulator) {
 #[test]
 fn every_flipped_bit_of_a_descriptor_is_refused() {
     let Some(mut simulator) = simulator() else { return };
-    let good = program(&case(), Config::LANES_16);
+    let good = prepared(&case(), Config::LANES_16).unwrap().program;
     simulator.timing(Timing { latency: 3, taken: [200, 256, 256], seed: 1 });
     for bit in 0..DESCRIPTOR_BYTES * 8 {
         let mut bad = good.clone();
@@ -53,7 +53,7 @@ fn every_flipped_bit_of_a_descriptor_is_refused() {
 #[test]
 fn every_reason_is_given() {
     let Some(mut simulator) = simulator() else { return };
-    let good = program(&case(), Config::LANES_16);
+    let good = prepared(&case(), Config::LANES_16).unwrap().program;
     type Change = fn(&mut [u32]);
     let cases: [(u32, &str, Change); 16] = [
         (1, "no operation", |w| w[0] &= !0xff),
@@ -91,7 +91,7 @@ fn every_reason_is_given() {
 #[test]
 fn random_descriptors_end_or_can_be_stopped() {
     let Some(mut simulator) = simulator() else { return };
-    let good = program(&case(), Config::LANES_16);
+    let good = prepared(&case(), Config::LANES_16).unwrap().program;
     let mut random = SplitMix64::new(11);
     let (mut refused, mut ended, mut stopped) = (0, 0, 0);
     for round in 0..1500 {

@@ -66,7 +66,7 @@ pub(crate) fn test(steps: &mut Steps) {
         let requantizer =
             simulator("requant", "requant", &[], &["delay.sv", "joined.sv", "requant.sv"], &["requant.cpp"])?;
         let engine = engine(&LANES_16)?;
-        shell(compare(&engine).env("TILEMARK_REQUANT_SIM", requantizer))
+        shell(compare(&engine).env("TILEMARK_REQUANT_SIM", requantizer).env("TILEMARK_BOARD_SIM", board()?))
     });
     for variant in OTHERS {
         steps.run(&format!("FPGA engine: random layers of {}", variant.name), || {
@@ -124,6 +124,15 @@ fn engine(variant: &Variant) -> Result<PathBuf> {
     let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
     let cpp = ["engine_sim.cpp", "pipe.cpp"];
     simulator(variant.name, "engine", variant.parameters, &sources, &cpp)
+}
+
+/// The small board's design, at a fast serial line.
+fn board() -> Result<PathBuf> {
+    let mut sources = sources()?;
+    sources.extend(["uart.sv", "board.sv"].map(str::to_owned));
+    let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+    let parameters = ["-GN=4", "-GNRQ=2", "-GBYL=0", "-GBXL=0", "-GSUMSL=7", "-GDSP=4", "-GML=13", "-GDIV=4"];
+    simulator("board", "board", &parameters, &sources, &["board.cpp"])
 }
 
 /// Verilates and compiles; the program. What is up to date is kept.
