@@ -1,9 +1,7 @@
 // The memory of activations: BY x BX banks, so that a block of BY x BX neighbouring pixels of a plane is read in a clock,
 // wherever it begins. Pixel (y, x) of a plane is in bank (y mod BY, x mod BX), at base + y / BY * row_pitch + x / BX.
 // A read has 7 clocks; taps outside the image are the padding.
-module activations
-  import tile_pkg::*;
-#(
+module activations #(
   parameter int N = 16, BYL = 1, BXL = 2, DL = 10,
   localparam int BY = 1 << BYL, BX = 1 << BXL, T = BY * BX
 ) (
@@ -16,7 +14,7 @@ module activations
   input  logic [N*8-1:0] w_data,
   // read: what the tile says is read one to three clocks later
   /* verilator lint_off UNUSEDSIGNAL */
-  input  tile_t tile,
+  input  tile_pkg::tile_t tile,
   /* verilator lint_on UNUSEDSIGNAL */
   input  logic valid,
   input  logic signed [15:0] y, x,
@@ -72,8 +70,8 @@ module activations
     v3 <= v2;
     ry3 <= ry2;
     rx3 <= rx2;
-    for (int b = 0; b < BY; b++) base3[b] <= plane2 + rows2[15:0] + (3'(b) < ry2 ? pitch2 : 16'd0);
-    for (int b = 0; b < BX; b++) col3[b] <= x_bank2 + (3'(b) < rx2 ? 16'd1 : 16'd0);
+    for (int b = 0; b < BY; b++) base3[b] <= plane2 + rows2[15:0] + (b < int'(ry2) ? pitch2 : 16'd0);
+    for (int b = 0; b < BX; b++) col3[b] <= x_bank2 + (b < int'(rx2) ? 16'd1 : 16'd0);
     for (int ty = 0; ty < BY; ty++)
       for (int tx = 0; tx < BX; tx++) in3[ty*BX+tx] <= row_in2[ty] & col_in2[tx];
   end
@@ -127,7 +125,7 @@ module activations
       end
     end
   end
-  wire [WORD-1:0] sign = tile.layer.x_unsigned && tile.layer.op != OP_ADD ? {N{8'h80}} : '0;
+  wire [WORD-1:0] sign = tile.layer.x_unsigned && tile.layer.op != tile_pkg::OP_ADD ? {N{8'h80}} : '0;
   for (genvar b = 0; b < T; b++) begin : g_pad
     always_ff @(posedge clk) taps[b*WORD+:WORD] <= in6[b] ? g_turn[BYL+BXL].v[b*WORD+:WORD] ^ sign : {N{tile.layer.pad}};
   end

@@ -1,20 +1,18 @@
 // What becomes of a pixel's sums: NRQ lanes a clock they get their bias, or the sums of the tiles before; then they are kept,
 // or requantized, looked up in the table and gathered to a word.
-module drain
-  import tile_pkg::*;
-#(
+module drain #(
   parameter int N = 16, NRQ = 8, SUMSL = 8,
   parameter bit ADD = 1,
   localparam int D = N / NRQ, DL = $clog2(D)
 ) (
   input  logic clk, rst,
   /* verilator lint_off UNUSEDSIGNAL */
-  input  layer_t layer,
+  input  tile_pkg::layer_t layer,
   /* verilator lint_on UNUSEDSIGNAL */
   // a pixel's sums
   input  logic take,
   input  logic [N*32-1:0] sums,
-  input  tag_t tag,
+  input  tile_pkg::tag_t tag,
   // parameters: beats of N/4 lanes, biases first
   input  logic params_we, params_scale,
   input  logic [1:0] params_slot,
@@ -23,7 +21,9 @@ module drain
   // tables, an entry a clock
   input  logic table_we, table_wslot,
   input  logic [7:0] table_entry,
+  /* verilator lint_off UNUSEDSIGNAL */
   input  logic [31:0] table_data,
+  /* verilator lint_on UNUSEDSIGNAL */
   // results
   output logic word_valid,
   output logic [N*8-1:0] word,
@@ -41,7 +41,7 @@ module drain
   logic [N*32-1:0] left;
   logic [7:0] count;
   logic [SL-1:0] step;
-  tag_t now;
+  tile_pkg::tag_t now;
   always_ff @(posedge clk) begin
     if (take) begin
       left <= sums;
@@ -61,7 +61,7 @@ module drain
   // 1, 2: parameters and kept sums are read
   logic [NRQ*32-1:0] v1, v2;
   logic a1, a2, f1, f2;
-  tag_t g1, g2;
+  tile_pkg::tag_t g1, g2;
   logic [SUMSL+SL-1:0] at1, at2;
   always_ff @(posedge clk) begin
     v1 <= left[NRQ*32-1:0];
@@ -72,7 +72,7 @@ module drain
   // 3: the whole sum
   logic a3, f3;
   /* verilator lint_off UNUSEDSIGNAL */
-  tag_t g3;
+  tile_pkg::tag_t g3;
   /* verilator lint_on UNUSEDSIGNAL */
   logic [SUMSL+SL-1:0] at3;
   logic [NRQ*32-1:0] v3;
@@ -85,7 +85,7 @@ module drain
   logic va, fa, ea;
   delay #(.W(3), .LAT(LAT + 2)) u_valid (.clk, .d({a3 & g3.last, f3, g3.end_of_tile}), .q({va, fa, ea}));
 
-  wire adding = ADD && layer.op == OP_ADD;
+  wire adding = ADD && layer.op == tile_pkg::OP_ADD;
   wire [7:0] flip = layer.y_unsigned ? 8'h80 : 8'h00;
   logic [NRQ*8-1:0] bytes;
   for (genvar u = 0; u < NRQ; u++) begin : g_unit
@@ -138,5 +138,7 @@ module drain
     kept_ends_tile <= g3.end_of_tile;
   end
 
+`ifndef SYNTHESIS
   always_ff @(posedge clk) if (!rst && take) a_sums_were_taken_in_time : assert (count <= 1);
+`endif
 endmodule

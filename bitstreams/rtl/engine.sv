@@ -1,7 +1,5 @@
 // The engine: N x N products of bytes a clock, fed by a list of tiles in external memory. README.md is its manual.
-module engine
-  import tile_pkg::*;
-#(
+module engine #(
   parameter int N = 16,      // input lanes, output lanes, bytes of a word of memory: 4, 8 or 16
   parameter int NRQ = 8,     // results requantized a clock: N/4 to N
   parameter int BYL = 1, BXL = 2,  // log2 of the banks of activations, rows and columns
@@ -46,14 +44,18 @@ module engine
   always_ff @(posedge clk) begin
     if (reg_valid && reg_write && reg_addr == 8'h0c) list <= reg_wdata;
     if (reg_valid && reg_write && reg_addr == 8'h0d) count <= reg_wdata;
+    if (rst) begin
+      list <= 0;
+      count <= 0;
+    end
     case (reg_addr)
-      8'h00: reg_rdata <= ID;
-      8'h01: reg_rdata <= ABI;
+      8'h00: reg_rdata <= tile_pkg::ID;
+      8'h01: reg_rdata <= tile_pkg::ABI;
       8'h02: reg_rdata <= {6'd0, QUAD, ADD, 4'(BXL), 4'(BYL), 8'(NRQ), 8'(N)};
       8'h03: reg_rdata <= 32'(T) << DL;
       8'h04: reg_rdata <= 32'd1 << WDL;
       8'h05: reg_rdata <= 32'd1 << SUMSL;
-      8'h06: reg_rdata <= {16'(TABLE_SLOTS), 16'(PARAM_SLOTS)};
+      8'h06: reg_rdata <= {16'(tile_pkg::TABLE_SLOTS), 16'(tile_pkg::PARAM_SLOTS)};
       8'h09: reg_rdata <= {29'd0, error != 0, done, busy};
       8'h0a: reg_rdata <= 32'(error);
       8'h0b: reg_rdata <= error_index;
@@ -74,6 +76,7 @@ module engine
   assign stop = order && reg_wdata[1];
   assign busy = state != READY;
   logic kill;
+  logic [6:0] flush;
   wire reset = rst | kill;
 
   // ---- loading
@@ -87,7 +90,7 @@ module engine
   logic [7:0] table_entry, load_error;
   logic [31:0] table_data;
   logic [N*8-1:0] data;
-  tile_t given, waiting, tile;
+  tile_pkg::tile_t given, waiting, tile;
   loader #(.N(N), .BYL(BYL), .BXL(BXL), .DL(DL), .WDL(WDL), .ADD(ADD), .QUAD(QUAD)) u_loader (
     .clk, .rst(reset), .start, .list, .count, .rd_valid, .rd_ready, .rd_addr, .rsp_valid(rsp_valid && state == RUN), .rsp_data,
     .tiles_done(tiles), .stores_idle, .x_we, .x_row, .x_col, .x_addr, .w_we, .w_addr, .params_we, .params_scale,
@@ -100,7 +103,7 @@ module engine
   logic [15:0] on_the_way; // pixels between the steps and their results
   logic same, store_tile, stamped;
   assign tile_ready = !have;
-  wire is_stamp = waiting.layer.op == OP_STAMP;
+  wire is_stamp = waiting.layer.op == tile_pkg::OP_STAMP;
   wire drained = on_the_way == 0;
   wire may_begin = have && !begin_tile && !steps_busy && quiet[3]
     && (drained || (same && waiting.first && !is_stamp))
@@ -131,7 +134,7 @@ module engine
   logic step_valid, step_first, step_last;
   logic signed [15:0] step_y, step_x;
   logic [15:0] step_plane, step_weight;
-  tag_t step_tag;
+  tile_pkg::tag_t step_tag;
   steps #(.DRAIN(N / NRQ)) u_steps (
     .clk, .rst(reset), .tile, .start(begin_tile && !stamped), .hold(full), .busy(steps_busy), .held_drain, .held_room,
     .valid(step_valid), .first(step_first), .last(step_last), .y(step_y), .x(step_x), .plane(step_plane),
@@ -145,7 +148,7 @@ module engine
   logic [N*8-1:0] common7;
   always_comb begin
     common7 = taps[N*8-1:0];
-    if (QUAD && tile.layer.op == OP_QUAD)
+    if (QUAD && tile.layer.op == tile_pkg::OP_QUAD)
       for (int j = 0; j < N / 4; j++) common7[j*32+:32] = taps[(j%BX)*N*8+:32];
   end
   /* verilator lint_off UNUSEDSIGNAL */
@@ -153,11 +156,11 @@ module engine
   /* verilator lint_on UNUSEDSIGNAL */
   delay #(.W(16), .LAT(ACT - 3)) u_weight (.clk, .d(step_weight), .q(weight4));
   logic sum_valid, sum_first, take;
-  tag_t take_tag;
+  tile_pkg::tag_t take_tag;
   delay #(.W(2), .LAT(SUM_AT)) u_sum (.clk, .d({step_valid, step_first}), .q({sum_valid, sum_first}));
   delay #(.W(1), .LAT(SUM_AT + 1)) u_take (.clk, .d(step_last), .q(take));
-  delay #(.W($bits(tag_t)), .LAT(SUM_AT + 1)) u_tag (.clk, .d(step_tag), .q(take_tag));
-  wire depthwise = tile.layer.op == OP_DEPTHWISE;
+  delay #(.W(tile_pkg::TAG_BITS), .LAT(SUM_AT + 1)) u_tag (.clk, .d(step_tag), .q(take_tag));
+  wire depthwise = tile.layer.op == tile_pkg::OP_DEPTHWISE;
   logic [N*32-1:0] sums;
   // Groups of four lanes have copies of what all lanes need.
   for (genvar g = 0; g < N / 4; g++) begin : g_group
@@ -194,7 +197,7 @@ module engine
 
   // ---- progress, refusals, counters
   logic weights_over;
-  wire multiplies = tile.layer.op == OP_CONV || tile.layer.op == OP_QUAD || tile.layer.op == OP_DEPTHWISE;
+  wire multiplies = tile.layer.op == tile_pkg::OP_CONV || tile.layer.op == tile_pkg::OP_QUAD || tile.layer.op == tile_pkg::OP_DEPTHWISE;
   always_ff @(posedge clk) begin
     weights_over <= step_valid && multiplies && |step_weight[15:WDL];
     on_the_way <= on_the_way + 16'(step_last) - 16'(word_valid) - 16'(kept_valid);
@@ -226,19 +229,21 @@ module engine
         on_the_way <= 0;
       end
       RUN: if (load_error != 0 || x_over || weights_over || sums_over || stop) begin
-        error <= load_error != 0 ? load_error : x_over ? ERR_ACTIVATIONS : weights_over ? ERR_WEIGHTS
-          : sums_over ? ERR_SUMS : ERR_STOPPED;
+        error <= load_error != 0 ? load_error : x_over ? tile_pkg::ERR_ACTIVATIONS : weights_over ? tile_pkg::ERR_WEIGHTS
+          : sums_over ? tile_pkg::ERR_SUMS : tile_pkg::ERR_STOPPED;
         error_index <= load_error != 0 ? index : tiles;
         kill <= 1;
+        flush <= 0;
         state <= CLEAR;
       end else if (all_given && tiles == count && stores_idle) begin
         state <= READY;
         done <= 1;
       end
-      // Answers that memory still owes are waited for.
+      // Answers that memory still owes are waited for, and what is in the pipelines.
       default: begin
         kill <= 1;
-        if (outstanding == 0 && kill) begin
+        flush <= flush + 1;
+        if (outstanding == 0 && flush[6]) begin
           kill <= 0;
           state <= READY;
         end
@@ -249,23 +254,26 @@ module engine
       kill <= 0;
       done <= 0;
       error <= 0;
+      error_index <= 0;
       outstanding <= 0;
       tiles <= 0;
       on_the_way <= 0;
-      list <= 0;
-      count <= 0;
     end
   end
 
   // What the units count on.
+`ifndef SYNTHESIS
   initial begin
     a_lanes : assert (N == 4 || N == 8 || N == 16);
     a_results : assert (NRQ >= N / 4 && NRQ <= N);
     a_taps : assert (T <= N);
   end
+`endif
+`ifndef SYNTHESIS
   always_ff @(posedge clk)
     if (!rst) begin
       a_no_result_without_a_pixel : assert (!(word_valid | kept_valid) || on_the_way != 0);
       a_memory_owes_no_more_than_asked : assert (!(rsp_valid && outstanding == 0));
     end
+`endif
 endmodule

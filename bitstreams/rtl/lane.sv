@@ -1,8 +1,6 @@
 // One output lane: N products a clock, a tree that adds them, the sum of a pixel. Its weights are its own memory.
 // Data come in at clock 0; the sum has taken in the step at clock LAT.
-module lane
-  import tile_pkg::*;
-#(
+module lane #(
   parameter int N = 16, T = 8, WDL = 9,
   parameter int DSP = 16,  // so many of the products are left to the device's multipliers
   localparam int L = $clog2(N),
@@ -58,9 +56,9 @@ module lane
   always_ff @(posedge clk)
     if (valid)
       case (op)
-        OP_MAX: sum <= first | greater ? extended : sum;
+        tile_pkg::OP_MAX: sum <= first | greater ? extended : sum;
         // The first operand below, the second above.
-        OP_ADD: sum <= first ? {24'd0, own_byte} : {16'd0, own_byte, sum[7:0]};
+        tile_pkg::OP_ADD: sum <= first ? {24'd0, own_byte} : {16'd0, own_byte, sum[7:0]};
         default: sum <= (first ? 32'd0 : sum) + products;
       endcase
 endmodule

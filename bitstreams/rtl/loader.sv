@@ -1,8 +1,6 @@
 // Reads the command list, and for each descriptor the constants and the input that it wants on chip; hands tiles on in order.
 // It asks for the next descriptor as soon as it has asked for all of a tile, and loads while the tiles before are computed.
-module loader
-  import tile_pkg::*;
-#(
+module loader #(
   parameter int N = 16, BYL = 1, BXL = 2, DL = 10, WDL = 9,
   parameter bit ADD = 1, QUAD = 1,
   localparam int BY = 1 << BYL, BX = 1 << BXL, Q = N / 4, NL = $clog2(N), QL = $clog2(Q)
@@ -35,7 +33,7 @@ module loader
   // to the array
   output logic tile_valid,
   input  logic tile_ready,
-  output tile_t tile,
+  output tile_pkg::tile_t tile,
   output logic all_given,
   // refusals
   output logic [7:0] error,
@@ -95,26 +93,26 @@ module loader
 
   // ---- what is refused before anything is loaded
   function automatic logic bad_extent(input logic [15:0] extent);
-    bad_extent = extent == 0 || extent >= 16'(MAX_EXTENT);
+    bad_extent = extent == 0 || extent >= 16'(tile_pkg::MAX_EXTENT);
   endfunction
-  wire is_stamp = op == OP_STAMP;
-  wire [3:0] strides = words[3][3:0] | words[4][3:0] | words[5][3:0] | words[9][3:0] | words[11][3:0] | words[12][3:0];
+  wire is_stamp = op == tile_pkg::OP_STAMP;
+  wire [3:0] strides = (words[3][3:0] | words[4][3:0] | words[5][3:0] | words[9][3:0] | words[11][3:0] | words[12][3:0]) & 4'(N - 1);
   logic [7:0] verdict;
   logic bad_sum;
   always_comb begin
-    verdict = ERR_NONE;
-    if (|strides[NL-1:0]) verdict = ERR_ALIGNMENT;
-    if (op == OP_ADD && !ADD || op == OP_QUAD && !QUAD) verdict = ERR_FEATURE;
-    if (words[2][15:10] != 0 || words[2][23:17] != 0) verdict = ERR_SLOT;
+    verdict = tile_pkg::ERR_NONE;
+    if (strides != 0) verdict = tile_pkg::ERR_ALIGNMENT;
+    if (op == tile_pkg::OP_ADD && !ADD || op == tile_pkg::OP_QUAD && !QUAD) verdict = tile_pkg::ERR_FEATURE;
+    if (words[2][15:10] != 0 || words[2][23:17] != 0) verdict = tile_pkg::ERR_SLOT;
     if (!is_stamp && (bad_extent(rows) || bad_extent(cols) || bad_extent(tile.planes) || bad_extent(tile.y_rows)
-        || bad_extent(tile.y_cols) || tile.kernel_y == 0 || tile.kernel_x == 0)) verdict = ERR_EXTENT;
-    if (load_input && bad_extent(planes) || load_weights && w_count == 0) verdict = ERR_EXTENT;
-    if (words[0][15:8] != 8'h54 || words[0][31:26] != 0 || words[2][31:24] != 0 || words[20][31:16] != 0) verdict = ERR_RESERVED;
-    for (int i = 21; i < 31; i++) if (words[i] != 0) verdict = ERR_RESERVED;
-    if ((op == OP_MAX || op == OP_ADD) && !(first && last) || op == OP_ADD && table_on) verdict = ERR_RESERVED;
-    if (is_stamp && (load_input || load_params || load_table || load_weights)) verdict = ERR_RESERVED;
-    if (op == 0 || op > OP_STAMP) verdict = ERR_OPCODE;
-    if (bad_sum) verdict = ERR_CHECKSUM;
+        || bad_extent(tile.y_cols) || tile.kernel_y == 0 || tile.kernel_x == 0)) verdict = tile_pkg::ERR_EXTENT;
+    if (load_input && bad_extent(planes) || load_weights && w_count == 0) verdict = tile_pkg::ERR_EXTENT;
+    if (words[0][15:8] != 8'h54 || words[0][31:26] != 0 || words[2][31:24] != 0 || words[20][31:16] != 0) verdict = tile_pkg::ERR_RESERVED;
+    for (int i = 21; i < 31; i++) if (words[i] != 0) verdict = tile_pkg::ERR_RESERVED;
+    if ((op == tile_pkg::OP_MAX || op == tile_pkg::OP_ADD) && !(first && last) || op == tile_pkg::OP_ADD && table_on) verdict = tile_pkg::ERR_RESERVED;
+    if (is_stamp && (load_input || load_params || load_table || load_weights)) verdict = tile_pkg::ERR_RESERVED;
+    if (op == 0 || op > tile_pkg::OP_STAMP) verdict = tile_pkg::ERR_OPCODE;
+    if (bad_sum) verdict = tile_pkg::ERR_CHECKSUM;
   end
 
   // ---- asking
@@ -230,8 +228,8 @@ module loader
 
   function automatic answer_t then(input answer_t part);
     then = A_DESCRIPTOR;
-    if (load_input) then = A_INPUT;
-    if (load_weights && part != A_WEIGHTS) then = A_WEIGHTS;
+    if (load_input && part != A_INPUT) then = A_INPUT;
+    if (load_weights && part != A_WEIGHTS && part != A_INPUT) then = A_WEIGHTS;
     if (load_table && (part == A_CHECK || part == A_PARAMS)) then = A_TABLE;
     if (load_params && part == A_CHECK) then = A_PARAMS;
   endfunction
@@ -312,10 +310,10 @@ module loader
     end
     judged <= words_valid ? {judged[0], 1'b1} : 2'b00;
     verdict_q <= verdict;
-    words_checked <= words_valid && judged[1] && verdict_q == ERR_NONE;
-    if (words_valid && judged[1] && verdict_q != ERR_NONE && error == ERR_NONE) error <= verdict_q;
-    if (x_over) error <= ERR_ACTIVATIONS;
-    if (w_over) error <= ERR_WEIGHTS;
+    words_checked <= words_valid && judged[1] && verdict_q == tile_pkg::ERR_NONE;
+    if (words_valid && judged[1] && verdict_q != tile_pkg::ERR_NONE && error == tile_pkg::ERR_NONE) error <= verdict_q;
+    if (x_over) error <= tile_pkg::ERR_ACTIVATIONS;
+    if (w_over) error <= tile_pkg::ERR_WEIGHTS;
     if (tile_valid && tile_ready) begin
       words_valid <= 0;
       words_checked <= 0;
@@ -335,12 +333,12 @@ module loader
     end
     if (start) begin
       index <= 0;
-      error <= ERR_NONE;
+      error <= tile_pkg::ERR_NONE;
     end
   end
   logic loaded_q;  // what was loaded last is in its memory a clock later
   always_ff @(posedge clk) loaded_q <= loaded & ~(tile_valid & tile_ready) & ~rst;
-  assign tile_valid = loaded & loaded_q & words_checked & (error == ERR_NONE);
+  assign tile_valid = loaded & loaded_q & words_checked & (error == tile_pkg::ERR_NONE);
   assign all_given = index == count;
 
   // The checksum: the words of a beat, then their sum.
@@ -383,6 +381,8 @@ module loader
   end
   wire unused = &{1'b0, words[1], words[31], QL == 0};
 
+`ifndef SYNTHESIS
   always_ff @(posedge clk)
     if (!rst && rsp_valid) a_no_answer_without_a_question : assert (answer != A_CHECK);
+`endif
 endmodule

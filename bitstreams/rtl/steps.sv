@@ -1,13 +1,11 @@
 // Implicit im2col: the steps of a tile, one a clock. For each output pixel: kernel rows, kernel columns, planes (innermost).
 // A step reads the activations around one place of the input and one word of weights.
-module steps
-  import tile_pkg::*;
-#(
+module steps #(
   parameter int DRAIN = 2  // clocks that the sums of a pixel need to leave the array
 ) (
   input  logic clk, rst,
   /* verilator lint_off UNUSEDSIGNAL */
-  input  tile_t tile,    // stable while busy
+  input  tile_pkg::tile_t tile,    // stable while busy
   /* verilator lint_on UNUSEDSIGNAL */
   input  logic start,    // for one clock, while not busy
   input  logic hold,     // no room for another pixel's results
@@ -18,7 +16,7 @@ module steps
   output logic signed [15:0] y, x,  // place in the tile's input, which can lie outside
   output logic [15:0] plane,        // where the plane begins in each bank
   output logic [15:0] weight,
-  output tag_t tag
+  output tile_pkg::tag_t tag
 );
   logic [15:0] planes_left, y_left, x_left;
   logic [7:0] ky_left, kx_left;
@@ -119,12 +117,14 @@ module steps
     x <= x_now;
     plane <= plane_now;
     weight <= weight_now;
-    tag <= '{first: tile.first, last: tile.last, end_of_tile: x_end & y_end, slot: tile.slot, sums: sums_now};
+    tag <= {tile.first, tile.last, x_end & y_end, tile.slot, sums_now};  // in the order of the fields
   end
 
+`ifndef SYNTHESIS
   always_ff @(posedge clk)
     if (!rst && start) begin
       a_start_while_busy : assert (!busy);
       a_no_empty_loop : assert (tile.planes != 0 && tile.kernel_x != 0 && tile.kernel_y != 0 && tile.y_cols != 0 && tile.y_rows != 0);
     end
+`endif
 endmodule

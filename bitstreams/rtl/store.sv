@@ -1,7 +1,5 @@
 // Writes words of results: those of a tile row by row, in the order they were computed. Or a stamp.
-module store
-  import tile_pkg::*;
-#(
+module store #(
   parameter int N = 16, FDL = 9, ROOM = 64
 ) (
   input  logic clk, rst,
@@ -106,9 +104,11 @@ module store
   end
   assign idle = !busy & !next_valid & !tile_valid;
 
+`ifndef SYNTHESIS
   always_ff @(posedge clk)
     if (!rst) begin
       a_room_for_every_word : assert (!(word_valid && waiting[FDL]));
       a_tiles_only_while_ready : assert (!(tile_valid && next_valid && busy && !tile_end));
     end
+`endif
 endmodule

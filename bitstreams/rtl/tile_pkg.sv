@@ -41,4 +41,5 @@ package tile_pkg;
     logic [1:0] slot;
     logic [15:0] sums;
   } tag_t;
+  localparam int TAG_BITS = 21;
 endpackage

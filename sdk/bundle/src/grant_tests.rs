@@ -1,45 +1,6 @@
 use super::*;
-use crate::{
-    Algorithm, AppIdentity, Bundle, BundleWriter, DeviceSecret, Offer, Request, Strength, Untrusted, Vault,
-};
-
-/// A vendor with a vault, an encrypted bundle, and a device that trusts the vendor.
-struct Shop {
-    folder: tempfile::TempDir,
-    key: SigningKey,
-    vault: Vault,
-}
-
-impl Shop {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let vault = Vault::open_or_create(folder.path().join("vault")).unwrap();
-        Self { folder, key: SigningKey::generate(Algorithm::Ed25519).unwrap(), vault }
-    }
-
-    fn trust(&self) -> Trust {
-        Trust::key(self.key.public().clone())
-    }
-
-    fn bundle(&self, name: &str, release: u64) -> Bundle {
-        let app = AppIdentity::new(name, "1.0.0", release, "MIT", "").unwrap();
-        let writer = BundleWriter::new(app).blob("graph", &b"integers"[..]).blob("weights", vec![5; 9000]);
-        let file = writer.encrypt(&self.vault, &[self.key.public().id()]).sign(&[&self.key]).unwrap();
-        let bundle = Untrusted::from_bytes(file).unwrap().verify(&self.trust()).unwrap();
-        self.vault.register(&bundle).unwrap();
-        bundle
-    }
-
-    fn grant(&self, bundle: &Bundle, device: &DeviceKey, offer: &Offer) -> Result<SignedGrant> {
-        let request = Request::make(bundle.identity(), device)?;
-        let grant = self.vault.issue(&request, offer, &self.key, 1000)?;
-        SignedGrant::verify(&grant, &self.trust())
-    }
-}
-
-fn device(seed: u8) -> DeviceKey {
-    DeviceKey::from_secret(&DeviceSecret::from_slice(&[seed; 32]).unwrap(), Strength::Software).unwrap()
-}
+use crate::shop::{Shop, device};
+use crate::{Algorithm, Bundle, Offer, Request, Vault};
 
 fn owned() -> Offer {
     Offer::new(GrantClass::Owned)

@@ -1,36 +1,21 @@
 use super::*;
-use crate::{
-    Algorithm, AppIdentity, Bundle, BundleWriter, DeviceSecret, Offer, Receipt, SigningKey, Statement, Step,
-    Strength, Untrusted, Usage, Vault,
-};
+use crate::shop::{Shop, device};
+use crate::{Algorithm, Bundle, Offer, Receipt, SigningKey, Statement, Step, Usage};
 
-/// A vendor, a bundle, and the device that holds a grant of three seats.
+/// A vendor, a bundle, and what the device that holds a grant has of them.
 struct Office {
-    _folder: tempfile::TempDir,
     trust: Trust,
     bundle: Bundle,
     text: Vec<u8>,
     grant: SignedGrant,
 }
 
-fn device(seed: u8) -> DeviceKey {
-    DeviceKey::from_secret(&DeviceSecret::from_slice(&[seed; 32]).unwrap(), Strength::Software).unwrap()
-}
-
 fn office(offer: &Offer) -> Office {
-    let folder = tempfile::tempdir().unwrap();
-    let vault = Vault::open_or_create(folder.path()).unwrap();
-    let key = SigningKey::generate(Algorithm::Ed25519).unwrap();
-    let trust = Trust::key(key.public().clone());
-    let app = AppIdentity::new("acme/tagger", "1.0.0", 7, "MIT", "").unwrap();
-    let writer = BundleWriter::new(app).blob("graph", &b"integers"[..]);
-    let file = writer.encrypt(&vault, &[key.public().id()]).sign(&[&key]).unwrap();
-    let bundle = Untrusted::from_bytes(file).unwrap().verify(&trust).unwrap();
-    vault.register(&bundle).unwrap();
-    let request = Request::make(bundle.identity(), &device(1)).unwrap();
-    let text = vault.issue(&request, offer, &key, 1000).unwrap();
+    let shop = Shop::new();
+    let (trust, bundle) = (shop.trust(), shop.bundle("acme/tagger", 7));
+    let text = shop.issue(&bundle, &device(1), offer).unwrap();
     let grant = SignedGrant::verify(&text, &trust).unwrap();
-    Office { _folder: folder, trust, bundle, text, grant }
+    Office { trust, bundle, text, grant }
 }
 
 fn seats() -> Offer {

@@ -56,6 +56,13 @@ mod vault;
 mod verdict;
 mod writer;
 
+/// Helpers of tests name the crate from outside.
+#[cfg(test)]
+extern crate self as tilemark_bundle;
+#[cfg(test)]
+#[path = "../tests/common/shop.rs"]
+mod shop;
+
 pub use cipher::ContentKey;
 pub use device::{Bytes64, DeviceId, DeviceKey, DevicePublic, DeviceSecret, Spki, Strength, WrappedKey};
 pub use digest::{Digest, sha256};

@@ -3,49 +3,29 @@
 
 mod common;
 
+use common::shop::{Shop, device};
 use common::*;
 use tilemark_bundle::{
-    AppIdentity, Bundle, BundleWriter, DeviceKey, DeviceSecret, Envelope, ErrorKind, FactKind, GrantClass,
-    Manifest, Offer, PayloadType, Request, SignedGrant, SigningKey, Strength, Vault, sha256,
+    Bundle, Envelope, ErrorKind, FactKind, GrantClass, Manifest, Offer, PayloadType, SigningKey, sha256,
 };
 
 /// Three chunks and a bit.
 const WEIGHTS: usize = 3 * 262_144 + 1000;
 
-struct Shop {
-    folder: tempfile::TempDir,
-    key: SigningKey,
-    vault: Vault,
+/// The tagger of a shop, with weights of several chunks.
+fn large(shop: &Shop) -> Vec<u8> {
+    let weights: Vec<u8> = (0..WEIGHTS).map(|at| (at % 253) as u8).collect();
+    shop.pack("acme/tagger", 7, &[("graph", b"integers only"), ("empty", b""), ("weights", &weights)])
 }
 
-impl Shop {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let vault = Vault::open_or_create(folder.path()).unwrap();
-        Self { folder, key: key(), vault }
-    }
+fn small_encrypted(shop: &Shop) -> Vec<u8> {
+    shop.pack("acme/tagger", 7, &[("graph", b"integers only")])
+}
 
-    fn pack(&self, app: AppIdentity) -> Vec<u8> {
-        let weights: Vec<u8> = (0..WEIGHTS).map(|at| (at % 253) as u8).collect();
-        let writer = BundleWriter::new(app).blob("graph", &b"integers only"[..]).blob("empty", &b""[..]);
-        let writer = writer.blob("weights", weights).encrypt(&self.vault, &[self.key.public().id()]);
-        writer.sign(&[&self.key]).unwrap()
-    }
-
-    fn small(&self) -> Vec<u8> {
-        let writer = BundleWriter::new(app("acme/tagger", 7)).blob("graph", &b"integers only"[..]);
-        writer.encrypt(&self.vault, &[self.key.public().id()]).sign(&[&self.key]).unwrap()
-    }
-
-    fn open(&self, file: &[u8]) -> Bundle {
-        verify(file, &trust(&self.key)).unwrap()
-    }
-
-    /// Unlocks with the key that a grant for the genuine bundle gives.
-    fn unlock(&self, file: &[u8]) -> tilemark_bundle::Result<Bundle> {
-        let entry = self.vault.register(&self.open(&self.pack(app("acme/tagger", 7)))).unwrap();
-        self.open(file).unlock(&self.vault.key_for(&entry).unwrap())
-    }
+/// Unlocks with the key that a grant for the genuine bundle gives.
+fn unlock(shop: &Shop, file: &[u8]) -> tilemark_bundle::Result<Bundle> {
+    let entry = shop.vault.register(&shop.open(&large(shop))).unwrap();
+    shop.open(file).unlock(&shop.vault.key_for(&entry).unwrap())
 }
 
 /// The same blobs under a manifest that was changed as text, signed by `key`.
@@ -58,15 +38,15 @@ fn resigned(file: &[u8], key: &SigningKey, change: impl Fn(String) -> String) ->
 #[test]
 fn it_comes_back_and_says_so() {
     let shop = Shop::new();
-    let file = shop.pack(app("acme/tagger", 7));
-    assert_eq!(file, shop.pack(app("acme/tagger", 7)), "reproducible");
+    let file = large(&shop);
+    assert_eq!(file, large(&shop), "reproducible");
     assert!(!file.windows(13).any(|window| window == b"integers only"));
     let locked = shop.open(&file);
     assert!(locked.is_locked() && locked.verdict().get(FactKind::PlaintextIntact).is_none());
     let error = locked.blob("weights").unwrap_err();
     assert_eq!((error.code(), error.kind()), ("TM0154", ErrorKind::NotEntitled));
     assert_eq!(locked.blob("wieghts").unwrap_err().code(), "TM0153");
-    let open = shop.unlock(&file).unwrap();
+    let open = unlock(&shop, &file).unwrap();
     assert_eq!(open.blob("graph").unwrap(), b"integers only");
     assert_eq!(open.blob("empty").unwrap(), b"");
     assert!(
@@ -78,13 +58,13 @@ fn it_comes_back_and_says_so() {
     );
     assert!(open.verdict().holds(FactKind::PlaintextIntact));
     assert_eq!(open.as_bytes(), file);
-    assert!(shop.folder.path().join("secret.pem").exists());
+    assert!(shop.vault.dir().join("secret.pem").exists());
 }
 
 #[test]
 fn every_flipped_byte_is_refused_before_anything_is_decrypted() {
     let shop = Shop::new();
-    let file = shop.small();
+    let file = small_encrypted(&shop);
     for at in 0..file.len() {
         let mut changed = file.clone();
         changed[at] ^= 1;
@@ -96,7 +76,7 @@ fn every_flipped_byte_is_refused_before_anything_is_decrypted() {
 #[test]
 fn ciphertext_signed_again_for_another_bundle() {
     let shop = Shop::new();
-    let file = shop.pack(app("acme/tagger", 7));
+    let file = large(&shop);
     let mallory = key();
     let trust = policy(&[&shop.key, &mallory], "*", 1);
     for (from, to) in [("acme/tagger", "mallory/tagger"), ("\"release\":7", "\"release\":8")] {
@@ -118,7 +98,7 @@ fn ciphertext_signed_again_for_another_bundle() {
 #[test]
 fn chunks_moved_by_somebody_who_may_sign() {
     let shop = Shop::new();
-    let file = shop.pack(app("acme/tagger", 7));
+    let file = large(&shop);
     let range = {
         let start = file.len() - (WEIGHTS + 4 * 16);
         start..file.len()
@@ -140,7 +120,7 @@ fn chunks_moved_by_somebody_who_may_sign() {
         let (first, rest) = weights.split_at_mut(chunk);
         first.swap_with_slice(&mut rest[..chunk]);
     });
-    let error = shop.unlock(&swapped).unwrap_err();
+    let error = unlock(&shop, &swapped).unwrap_err();
     assert_eq!(error.code(), "TM0155");
     assert!(error.to_string().contains("chunk 0"), "{error}");
     let cut = with(&|weights| weights.truncate(3 * chunk));
@@ -158,7 +138,7 @@ fn chunks_moved_by_somebody_who_may_sign() {
 #[test]
 fn terms_encryption_and_blobs_must_agree() {
     let shop = Shop::new();
-    let file = shop.small();
+    let file = small_encrypted(&shop);
     let change = |from: &str, to: &str| {
         let changed = resigned(&file, &shop.key, |manifest| {
             assert!(manifest.contains(from), "{from}");
@@ -190,13 +170,10 @@ fn terms_encryption_and_blobs_must_agree() {
 #[test]
 fn a_grants_key_opens_the_file() {
     let shop = Shop::new();
-    let bundle = shop.open(&shop.small());
+    let bundle = shop.open(&small_encrypted(&shop));
     shop.vault.register(&bundle).unwrap();
-    let secret = DeviceSecret::from_slice(&[3; 32]).unwrap();
-    let device = DeviceKey::from_secret(&secret, Strength::Software).unwrap();
-    let request = Request::make(bundle.identity(), &device).unwrap();
-    let grant = shop.vault.issue(&request, &Offer::new(GrantClass::Owned), &shop.key, 1).unwrap();
-    let grant = SignedGrant::verify(&grant, &trust(&shop.key)).unwrap();
+    let device = device(3);
+    let grant = shop.grant(&bundle, &device, &Offer::new(GrantClass::Owned)).unwrap();
     let key = grant.content_key(bundle.manifest(), bundle.identity(), &device).unwrap();
     assert_eq!(bundle.unlock(&key).unwrap().blob("graph").unwrap(), b"integers only");
 }

@@ -16,13 +16,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tilemark-model", &[]),
     ("tilemark-pipeline", &["tilemark-model"]),
     ("tilemark-kernels", &[]),
+    ("tilemark-bitstreams", &[]),
     ("tilemark-engine", &["tilemark-model", "tilemark-kernels"]),
     ("tilemark", &["tilemark-bundle", "tilemark-model", "tilemark-pipeline", "tilemark-engine"]),
     ("tilemark-cli", &["tilemark"]),
     // Not shipped.
     ("tilemark-testkit", &["tilemark-bundle", "tilemark-model", "tilemark-pipeline", "tilemark-engine"]),
     ("tilemark-shim", &[]),
-    ("tilemark-xtask", &["tilemark-bundle", "tilemark-testkit"]),
+    ("tilemark-xtask", &["tilemark-bundle", "tilemark-bitstreams", "tilemark-testkit"]),
     ("tilemark-examples", PUBLIC),
     ("tilemark-benches", PUBLIC),
 ];
@@ -34,6 +35,8 @@ const PUBLIC: &[&str] =
 /// Beyond [`MAY_IMPORT`], tests may use these: to make inputs, and to check what is written through the codec.
 const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tilemark-model", &["tilemark-testkit", "tilemark-bundle"]),
+    // The engine's RTL is compared with the reference; committed bitstreams with their hashes.
+    ("tilemark-bitstreams", &["tilemark-bundle", "tilemark-model", "tilemark-testkit"]),
     ("tilemark-engine", &["tilemark-testkit", "tilemark-shim"]),
     ("tilemark-pipeline", &["tilemark-testkit"]),
     ("tilemark", &["tilemark-testkit"]),

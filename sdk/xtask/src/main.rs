@@ -4,6 +4,7 @@
 mod aarch64;
 mod compare;
 mod expected;
+mod fpga;
 mod hwbench;
 mod interop;
 mod models;
@@ -33,6 +34,8 @@ enum Task {
     Opencl,
     /// Checks the OpenCL kernels for accesses out of bounds and data races (needs oclgrind).
     Oclgrind,
+    /// Simulates the FPGA engine against the reference, or builds a bitstream again (fetches the tools the first time).
+    Fpga(fpga::Fpga),
     /// Computes the expected files again with ONNX Runtime (needs Python and the network).
     Expected,
     /// Runs ONNX's own operator cases (fetches them the first time).
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Task::Aarch64 => Ok(aarch64::run()),
         Task::Opencl => Ok(opencl::run()),
         Task::Oclgrind => Ok(oclgrind::run()),
+        Task::Fpga(wanted) => fpga::run(&wanted),
         Task::Expected => expected::run().map(|()| true),
         Task::OnnxTests => onnx_tests::run().map(|()| true),
         Task::Interop => interop::run().map(|()| true),

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use anyhow::Result;
 
 use crate::aarch64;
+use crate::fpga;
 use crate::interop;
 use crate::models;
 use crate::oclgrind;
@@ -126,6 +127,7 @@ pub(crate) fn run() -> Result<bool> {
         steps.run("real networks", || models::check(&[]));
     }
     opencl::test(&mut steps, has_networks);
+    fpga::test(&mut steps);
     oclgrind::test(&mut steps); // which the step before may have installed
     Ok(steps.summary())
 }

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test's own bundle is well-formed, and a panic names the line")]
 
+pub(crate) mod shop;
+
 use tilemark_bundle::{
     Algorithm, AppIdentity, BundleWriter, Envelope, PayloadType, Refused, SigningKey, Trust, Untrusted,
     sha256,

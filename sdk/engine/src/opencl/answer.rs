@@ -17,7 +17,7 @@ use crate::known_answer;
 
 /// Numbers of an item that the device is given, and that it gives.
 const GIVEN: usize = 15;
-const ANSWERS: [&str; 9] = [
+const ANSWERS: [&str; 10] = [
     "requantization",
     "int to float",
     "float product",
@@ -27,6 +27,7 @@ const ANSWERS: [&str; 9] = [
     "float to int",
     "rint",
     "wrapping product and sum",
+    "order of 64 bits",
 ];
 /// Bytes of the copying test: odd, and more than a page.
 const COPIED: usize = 100_003;
@@ -191,6 +192,8 @@ impl Item {
     fn answers(&self) -> [i32; ANSWERS.len()] {
         let bits = |x: f32| x.to_bits().cast_signed();
         let Self { sum, multiplier, lo, hi, zero_point, a, b, x, y, z, i, j, .. } = *self;
+        let wide =
+            |high: i32, low: i32| u64::from(high.cast_unsigned()) << 32 | u64::from(low.cast_unsigned());
         [
             requantize(sum, multiplier, zero_point, lo, hi),
             bits(sum as f32),
@@ -201,6 +204,7 @@ impl Item {
             x.round_ties_even() as i32,
             bits(x.round_ties_even()),
             i.wrapping_mul(j).wrapping_add(sum),
+            wide(i, j).max(wide(i, sum)).max(wide(j, i)) as i32, // its low half
         ]
     }
 }

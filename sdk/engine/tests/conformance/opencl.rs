@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use tilemark_engine::{Compiled, Device, opencl_kernels, survey};
+use tilemark_model::reference;
 
-use crate::build::Case;
+use crate::build::{Builder, Case, Fill};
 use crate::{cases, check, mixed, ranking};
 
 /// The devices to test. `cargo xtask test` says by `TILEMARK_TEST_OPENCL` which platform must be among them, or `none`; without it a
@@ -139,5 +140,31 @@ fn random_networks_equal_the_reference_on_opencl() {
         for seed in 0..if is_reduced() { 4 } else { 40 } {
             check(&cases::network(seed), &device);
         }
+    }
+}
+
+/// Sessions of one plan and of several share a device, its programs and its constants.
+#[test]
+fn sessions_at_once_on_one_opencl_device_take_any_batch() {
+    for device in devices() {
+        let case = &mixed::cases()[0];
+        let compiled = Compiled::new(case.graph.clone(), &device).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let mut session = compiled.session().unwrap();
+                scope.spawn(move || {
+                    for run in 0..6 {
+                        let x = &case.inputs[0];
+                        let shape =
+                            [[1, 3, 8, 1][(thread + run) % 4], x.shape()[1], x.shape()[2], x.shape()[3]];
+                        let mut builder = Builder::new((10 * thread + run) as u64);
+                        let requests = [(); 2].map(|()| vec![builder.tensor(&shape, x.dtype(), Fill::Any)]);
+                        let expected =
+                            requests.clone().map(|inputs| reference::run(&case.graph, inputs).unwrap());
+                        assert_eq!(session.run_many(&requests).unwrap(), expected, "{shape:?}");
+                    }
+                });
+            }
+        });
     }
 }

