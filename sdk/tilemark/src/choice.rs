@@ -162,7 +162,8 @@ impl App {
 
     /// All that a measurement depends on, by its SHA-256.
     fn subject(&self, device: &Device, host: &Device) -> String {
-        let graphs: Vec<String> = self.models().map(|(name, _)| self.graph_digest(name).to_string()).collect();
+        let graphs: Vec<String> =
+            self.models().map(|(name, _)| self.graph_digest(name).to_string()).collect();
         let (graph, device, host) = (graphs.join("+"), device.measured_as(), host.measured_as());
         tilemark_bundle::sha256(format!("graph {graph}\n{device}\nhost\n{host}").as_bytes()).to_string()
     }
