@@ -38,8 +38,10 @@ struct tm_engine {
     uint64_t now = 0;
     uint32_t latency = 8, reads = 256, writes = 256, answered = 256;
     bool strayed = false;
+    uint64_t base = 0, size = 0;
 
     explicit tm_engine(uint64_t bytes) : memory((bytes + 15) / 16 * 16) {
+        size = memory.size();
         context.randReset(2);  // nothing may depend on what memories and registers hold at power-on
         context.randSeed(1);
         top = std::make_unique<Vengine>(&context);
@@ -52,7 +54,7 @@ struct tm_engine {
     bool chance(uint32_t of256) { return of256 >= 256 || random.below256() < of256; }
 
     uint8_t *at(uint32_t address) {
-        if (uint64_t{address} + kWord <= memory.size()) return &memory[address];
+        if (uint64_t{address} + kWord <= size) return &memory[base + address];
         strayed = true;
         return nullptr;
     }
@@ -87,6 +89,11 @@ extern "C" {
 tm_engine *tm_engine_new(uint64_t bytes) { return new tm_engine(bytes); }
 void tm_engine_free(tm_engine *engine) { delete engine; }
 uint8_t *tm_engine_memory(tm_engine *engine) { return engine->memory.data(); }
+void tm_engine_window(tm_engine *engine, uint64_t base, uint64_t bytes) {
+    const uint64_t all = engine->memory.size();
+    engine->base = base < all ? base : all;
+    engine->size = bytes < all - engine->base ? bytes : all - engine->base;
+}
 uint64_t tm_engine_memory_bytes(const tm_engine *engine) { return engine->memory.size(); }
 int tm_engine_busy(const tm_engine *engine) { return engine->top->busy; }
 

@@ -14,6 +14,8 @@ void tm_engine_free(tm_engine *engine);
 /* The memory; the caller reads and writes it while no list runs. */
 uint8_t *tm_engine_memory(tm_engine *engine);
 uint64_t tm_engine_memory_bytes(const tm_engine *engine);
+/* What the engine sees of it: so many bytes from `base` on, a multiple of 16, as if they began at 0. At the start all. */
+void tm_engine_window(tm_engine *engine, uint64_t base, uint64_t bytes);
 /* Registers, by offset in bytes; each access takes clocks. */
 uint32_t tm_engine_read(tm_engine *engine, uint32_t offset);
 void tm_engine_write(tm_engine *engine, uint32_t offset, uint32_t value);

@@ -5,6 +5,7 @@
 
 mod compile;
 mod config;
+mod container;
 mod descriptor;
 mod manifest;
 mod memory;
@@ -13,6 +14,7 @@ pub use compile::{
     Add, AveragePool, Compiler, Conv, MaxPool, MeanMultiplier, Program, Refused, Requant, Table, Window,
 };
 pub use config::{ABI, Config, ID, NotThisEngine};
+pub use container::{Container, ContainerError, HEADER_BYTES, Header, MAX_ARTIFACT_BYTES};
 pub use descriptor::{DESCRIPTOR_BYTES, Descriptor, Op};
 pub use manifest::{
     Artifact, Kind, Manifest, ManifestError, Parameters, Resources, SCHEMA, Status, Target, Timing, Toolchain,

@@ -168,6 +168,12 @@ impl Compiler {
         self.tag
     }
 
+    /// Descriptors so far.
+    #[must_use]
+    pub const fn tiles(&self) -> u32 {
+        self.program.tiles
+    }
+
     /// Writes the counters to `address`, 16 bytes, when all before it is done: cycles, steps, words read, words written.
     pub fn stamp(&mut self, address: u32) {
         self.push(&Descriptor {
