@@ -14,6 +14,7 @@ mod opencl;
 mod packages;
 mod peers;
 mod python;
+mod simfpga;
 mod steps;
 mod test;
 
@@ -36,6 +37,8 @@ enum Task {
     Oclgrind,
     /// Simulates the FPGA engine against the reference, or builds a bitstream again (fetches the tools the first time).
     Fpga(fpga::Fpga),
+    /// Builds the OpenCL driver of the simulated FPGA, and says last how a program finds it (needs Verilator).
+    Simfpga,
     /// Computes the expected files again with ONNX Runtime (needs Python and the network).
     Expected,
     /// Runs ONNX's own operator cases (fetches them the first time).
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Task::Opencl => Ok(opencl::run()),
         Task::Oclgrind => Ok(oclgrind::run()),
         Task::Fpga(wanted) => fpga::run(&wanted),
+        Task::Simfpga => simfpga::run().map(|()| true),
         Task::Expected => expected::run().map(|()| true),
         Task::OnnxTests => onnx_tests::run().map(|()| true),
         Task::Interop => interop::run().map(|()| true),

@@ -14,6 +14,7 @@ use crate::oclgrind;
 use crate::onnx_tests;
 use crate::opencl;
 use crate::packages;
+use crate::simfpga;
 use crate::steps::{Steps, cargo, shell};
 
 /// Instructions in software, for the tests of kernels on machines without them.
@@ -128,6 +129,7 @@ pub(crate) fn run() -> Result<bool> {
     }
     opencl::test(&mut steps, has_networks);
     fpga::test(&mut steps);
+    simfpga::test(&mut steps);
     oclgrind::test(&mut steps); // which the step before may have installed
     Ok(steps.summary())
 }
