@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::limits::MAX_THREADS;
-use crate::opencl::{DeviceStore, Facts, Opened, Survey, condemn, open, outcome, survey, times};
+use crate::opencl::{DeviceStore, Facts, Opened, Survey, Targets, condemn, open, outcome, survey, times};
 use crate::tuning::{TUNING_REVISION, Tuning};
 
 /// A class of devices.
@@ -21,9 +21,14 @@ pub enum DeviceKind {
     Cpu,
     /// A graphics processor.
     Gpu,
+    /// An FPGA.
+    Fpga,
     /// A vendor's emulation of an FPGA on the CPU.
     #[serde(rename = "fpga-emulation")]
     FpgaEmulation,
+    /// A simulation of an FPGA's engine, clock by clock.
+    #[serde(rename = "fpga-simulation")]
+    FpgaSimulation,
     /// Any other.
     Accelerator,
 }
@@ -33,9 +38,11 @@ impl DeviceKind {
     fn rank(self) -> usize {
         match self {
             DeviceKind::Gpu => 0,
-            DeviceKind::Accelerator => 1,
-            DeviceKind::FpgaEmulation => 3,
-            DeviceKind::Cpu => 2,
+            DeviceKind::Fpga => 1,
+            DeviceKind::Accelerator => 2,
+            DeviceKind::Cpu => 3,
+            DeviceKind::FpgaEmulation => 4,
+            DeviceKind::FpgaSimulation => 5,
         }
     }
 }
@@ -45,7 +52,9 @@ impl fmt::Display for DeviceKind {
         match self {
             DeviceKind::Cpu => f.write_str("cpu"),
             DeviceKind::Gpu => f.write_str("gpu"),
+            DeviceKind::Fpga => f.write_str("fpga"),
             DeviceKind::FpgaEmulation => f.write_str("fpga-emulation"),
+            DeviceKind::FpgaSimulation => f.write_str("fpga-simulation"),
             DeviceKind::Accelerator => f.write_str("accelerator"),
         }
     }
@@ -61,6 +70,7 @@ pub struct Device {
     tuning: Option<Tuning>,
     variant: Option<String>,
     store: Store,
+    targets: Targets,
 }
 
 /// Where what is learned of the device is kept: equal is the very same place.
@@ -143,7 +153,8 @@ impl Device {
 
     /// The host's CPU, with every core that the process may use.
     pub fn host() -> Self {
-        Self { facts: None, threads: None, level: None, tuning: None, variant: None, store: Store::default() }
+        let (store, targets) = (Store::default(), Targets::default());
+        Self { facts: None, threads: None, level: None, tuning: None, variant: None, store, targets }
     }
 
     /// An OpenCL device that [`survey`] found.
@@ -168,6 +179,11 @@ impl Device {
         Self { store: Store(Some(store)), ..self }
     }
 
+    /// The same device, which may be programmed with one of these bitstreams. Only an FPGA asks for one.
+    pub fn with_targets(self, targets: Targets) -> Self {
+        Self { targets, ..self }
+    }
+
     /// Whether it has a place to keep what is learned of it.
     pub fn has_store(&self) -> bool {
         self.store.0.is_some()
@@ -188,7 +204,7 @@ impl Device {
 
     /// Makes it ready, unless it is the host: it has given the known answers then.
     pub(crate) fn open(&self) -> Result<Option<Arc<Opened>>, Error> {
-        self.facts.as_ref().map(|facts| open(facts, self.store.0.as_ref())).transpose()
+        self.facts.as_ref().map(|facts| open(facts, self.store.0.as_ref(), &self.targets)).transpose()
     }
 
     /// The same device limited to `threads` threads per session.

@@ -142,6 +142,62 @@ pub enum Error {
         /// OpenCL's name for that.
         name: String,
     },
+    /// A device that takes programs from bitstreams only, and an app that ships none.
+    #[error("device {device} ({name}) takes no program from source, only bitstreams, and the app ships none")]
+    NoBitstream {
+        /// The device.
+        device: String,
+        /// The hardware's name.
+        name: String,
+    },
+    /// A bitstream whose bytes are not what was packed.
+    #[error("the bitstream of target `{target}` is damaged: {reason}")]
+    BitstreamDamaged {
+        /// The target.
+        target: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Bitstreams, all of them for other hardware.
+    #[error("no bitstream of the app is for device {device} ({name}): {reasons}")]
+    WrongPart {
+        /// The device.
+        device: String,
+        /// The hardware's name.
+        name: String,
+        /// What stands against each target.
+        reasons: String,
+    },
+    /// Bitstreams, all of them of another version of the engine's interface.
+    #[error("no bitstream of the app for device {device} has an interface that this SDK speaks: {reasons}")]
+    WrongAbi {
+        /// The device.
+        device: String,
+        /// What stands against each target.
+        reasons: String,
+    },
+    /// A driver that did not take a bitstream.
+    #[error("device {device} did not take the bitstream of target `{target}`: {reason}")]
+    BitstreamRefused {
+        /// The device.
+        device: String,
+        /// The target.
+        target: String,
+        /// What the driver said.
+        reason: String,
+    },
+    /// A layer that a target cannot run, in an app that does not let the host run it.
+    #[error("target `{target}` cannot run `{node}` ({operation}): {reason}")]
+    LayerRefused {
+        /// The target.
+        target: String,
+        /// The node.
+        node: String,
+        /// Its operation.
+        operation: String,
+        /// Why not.
+        reason: String,
+    },
     /// A plan that contradicts itself: a bug of this crate.
     #[error("the plan is inconsistent at `{at}`: {reason}")]
     Internal {
@@ -173,6 +229,12 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0414", "a device's name that fits several"),
     ("TM0415", "an OpenCL device without enough memory or other resources"),
     ("TM0416", "an OpenCL device that was lost"),
+    ("TM0417", "an FPGA, and an app without bitstreams"),
+    ("TM0418", "a damaged bitstream"),
+    ("TM0419", "bitstreams for other hardware only"),
+    ("TM0420", "bitstreams of another interface only"),
+    ("TM0421", "a bitstream that the driver does not take"),
+    ("TM0422", "a layer that an FPGA target cannot run, and that the app does not leave to the host"),
 ];
 
 impl Error {
@@ -195,6 +257,12 @@ impl Error {
             Error::SeveralDevices { .. } => "TM0414",
             Error::DeviceMemory { .. } => "TM0415",
             Error::DeviceLost { .. } => "TM0416",
+            Error::NoBitstream { .. } => "TM0417",
+            Error::BitstreamDamaged { .. } => "TM0418",
+            Error::WrongPart { .. } => "TM0419",
+            Error::WrongAbi { .. } => "TM0420",
+            Error::BitstreamRefused { .. } => "TM0421",
+            Error::LayerRefused { .. } => "TM0422",
             Error::Model(error) => error.code(),
         }
     }
@@ -231,6 +299,19 @@ impl Error {
             Error::DeviceLost { .. } => {
                 "make a new session; if it happens again, look at the system's log for the driver's reason"
             }
+            Error::NoBitstream { .. } | Error::WrongPart { .. } => {
+                "ask the vendor for a bundle with a target for this hardware, or name another device"
+            }
+            Error::BitstreamDamaged { .. } => {
+                "ask the vendor: the file is as it was signed, so it was packed like this"
+            }
+            Error::WrongAbi { .. } => "update the SDK or the bundle, whichever is older",
+            Error::BitstreamRefused { .. } => {
+                "update the device's driver or shell, or ask the vendor for a matching target"
+            }
+            Error::LayerRefused { .. } => {
+                "run on another device; the vendor can allow the host such layers with `host_layers = true` under `[targets]`"
+            }
             Error::Internal { .. } => "report this with the model: it is a bug in tilemark",
             Error::Model(error) => error.hint(),
         }
@@ -264,6 +345,17 @@ mod tests {
             Error::SeveralDevices { found: "x".into(), fitting: "y".into() },
             Error::DeviceMemory { device: "x".into(), call: "clFinish", status: -4, name: "y".into() },
             Error::DeviceLost { device: "x".into(), call: "clFinish", status: -2, name: "y".into() },
+            Error::NoBitstream { device: "x".into(), name: "y".into() },
+            Error::BitstreamDamaged { target: "x".into(), reason: "y".into() },
+            Error::WrongPart { device: "x".into(), name: "y".into(), reasons: "z".into() },
+            Error::WrongAbi { device: "x".into(), reasons: "y".into() },
+            Error::BitstreamRefused { device: "x".into(), target: "y".into(), reason: "z".into() },
+            Error::LayerRefused {
+                target: "x".into(),
+                node: "y".into(),
+                operation: "Conv".into(),
+                reason: "z".into(),
+            },
         ];
         let codes: Vec<&str> = errors.iter().map(Error::code).collect();
         assert_eq!(codes, CODES.iter().map(|(code, _)| *code).collect::<Vec<_>>());

@@ -24,7 +24,10 @@ pub use error::{CODES, Error};
 pub use fleet::Fleet;
 pub use host::{CpuLevel, KernelInfo, LEVEL_VARIABLE, all_kernels, peak_macs_per_second};
 pub use known_answer::known_answer;
-pub use opencl::{DeviceStore, Facts, OpenclKernel, PlatformReport, Survey, opencl_kernels, survey};
+pub use opencl::{
+    DeviceStore, Facts, HostLayers, OpenclKernel, PlatformReport, Survey, Target, Targets, opencl_kernels,
+    survey,
+};
 pub use plan::{Basis, Plan, StepInfo};
 pub use session::Session;
 pub use tuning::{TUNE_VARIABLE, Tuning, TuningRecord, TuningStore};

@@ -11,7 +11,7 @@ use crate::host::executor::Executor;
 use crate::host::memory::Memory;
 use crate::host::ports;
 use crate::host::vectorize::Vectorizer;
-use crate::opencl::Remote;
+use crate::opencl::Part;
 use crate::plan::{Leg, Plan};
 
 /// Runs one inference at a time. Make one per thread that runs; they share their weights.
@@ -21,7 +21,7 @@ pub struct Session {
     memory: Memory,
     plan: Option<Arc<Plan>>,
     /// What the plan has on an OpenCL device. None after a fault: the next run makes it anew.
-    remote: Option<Remote>,
+    remote: Option<Part>,
 }
 
 impl Session {
@@ -133,8 +133,8 @@ impl Session {
         }
         self.each_step(&plan, false, |session, i, _| {
             let step = &plan.all_steps()[i];
-            if let (Some(remote), false) = (&session.remote, step.launches().is_empty()) {
-                remote.download(&mut session.memory, &step.output)?;
+            if let (Some(remote), false) = (&session.remote, !step.is_on_device()) {
+                remote.download(&mut session.memory, step.value, &step.output)?;
             }
             observe(step.value, &session.read(&plan, step.value)?);
             Ok(())
@@ -181,8 +181,8 @@ impl Session {
         let remote = self.remote.as_ref().ok_or_else(detached)?;
         for leg in plan.route() {
             match leg {
-                Leg::Upload(slot) => remote.upload(&mut self.memory, slot)?,
-                Leg::Download(slot) => remote.download(&mut self.memory, slot)?,
+                Leg::Upload(value, slot) => remote.upload(&mut self.memory, *value, slot)?,
+                Leg::Download(value, slot) => remote.download(&mut self.memory, *value, slot)?,
                 Leg::Device(steps) => remote.launch(steps.clone())?,
                 Leg::Host(steps) => {
                     remote.finish()?; // uploads may still read what these steps overwrite
@@ -210,8 +210,8 @@ impl Session {
             self.send(plan, next.next())?;
             let remote = self.remote.as_ref().ok_or_else(detached)?;
             for leg in plan.route() {
-                if let Leg::Download(slot) = leg {
-                    remote.download(&mut self.memory, slot)?;
+                if let Leg::Download(value, slot) = leg {
+                    remote.download(&mut self.memory, *value, slot)?;
                 }
             }
             remote.finish()?; // an answer may need no copy
@@ -267,14 +267,14 @@ impl Session {
             let remote = self.remote.as_ref().ok_or_else(detached)?;
             let start = Instant::now();
             let (steps, on_device) = match leg {
-                Leg::Upload(slot) => {
-                    remote.upload(&mut self.memory, slot)?;
+                Leg::Upload(value, slot) => {
+                    remote.upload(&mut self.memory, *value, slot)?;
                     remote.finish()?;
                     copying += start.elapsed();
                     continue;
                 }
-                Leg::Download(slot) => {
-                    remote.download(&mut self.memory, slot)?;
+                Leg::Download(value, slot) => {
+                    remote.download(&mut self.memory, *value, slot)?;
                     copying += start.elapsed();
                     continue;
                 }
@@ -307,7 +307,7 @@ impl Session {
         self.remote = None; // first give back what was taken
         let detached = || Error::internal("a session", "has no device");
         let compiled = self.compiled.clone();
-        self.remote = Some(Remote::new(compiled.opened().ok_or_else(detached)?, plan, timed)?);
+        self.remote = Some(Part::new(compiled.opened().ok_or_else(detached)?, plan, timed)?);
         Ok(())
     }
 

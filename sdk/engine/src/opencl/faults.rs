@@ -2,7 +2,7 @@
 
 use super::api::Arg;
 use super::launch::ProgramKey;
-use super::{Launch, open, survey};
+use super::{Launch, Targets, open, survey};
 use tilemark_kernels::Source;
 
 /// Stores past the end of a buffer, and two work items that write one byte.
@@ -14,7 +14,7 @@ kernel void race(global uchar *arena, int bytes) { arena[bytes / 2] = get_global
 fn run(entry: &'static str) {
     let survey = survey();
     let facts = survey.devices().next().expect("no OpenCL device to plant a fault on");
-    let opened = open(facts, None).unwrap();
+    let opened = open(facts, None, &Targets::default()).unwrap();
     let arena = opened.buffer(64).unwrap();
     let source = Source { name: "faults", text: SOURCE };
     let args = vec![Arg::Arena, Arg::Int(64)];

@@ -12,19 +12,22 @@ mod answer;
 mod api;
 #[cfg(test)]
 mod faults;
+pub(crate) mod fpga;
 pub(crate) mod kernels;
 mod launch;
 mod opened;
+mod part;
 mod remote;
 mod store;
 mod survey;
 mod tune;
 mod uploads;
 
+pub use fpga::{HostLayers, Target, Targets};
 pub use kernels::{OpenclKernel, opencl_kernels};
 pub(crate) use launch::Launch;
 pub(crate) use opened::{Opened, condemn, open, outcome};
-pub(crate) use remote::Remote;
+pub(crate) use part::Part;
 pub use store::DeviceStore;
 pub(crate) use store::times;
 pub use survey::{Facts, PlatformReport, Survey, survey};

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::answer;
 use super::api::{Buffer, Context, Fault, Kernel, Pinned, Program, Queue};
+use super::fpga::{self, Engine, Targets};
 use super::launch::{Launch, ProgramKey};
 use super::store::{self, DeviceStore};
 use super::survey::Facts;
@@ -20,6 +21,10 @@ pub(crate) struct Opened {
     programs: Mutex<HashMap<ProgramKey, Built>>,
     /// Where programs outlive the process.
     store: Option<Arc<dyn DeviceStore>>,
+    /// What it was programmed with, where it is no device for kernels.
+    engine: Option<Engine>,
+    /// The bitstreams that this was chosen from.
+    targets: Targets,
     /// Whether programs may come from there.
     takes_binaries: AtomicBool,
 }
@@ -44,19 +49,26 @@ static KNOWN: Mutex<Known> = Mutex::new(Known { opened: Vec::new(), passed: Vec:
 ///
 /// # Errors
 /// [`Error::DeviceFails`] if it gives others; the driver's fault if it refuses a call.
-pub(crate) fn open(facts: &Arc<Facts>, store: Option<&Arc<dyn DeviceStore>>) -> Result<Arc<Opened>, Error> {
+pub(crate) fn open(
+    facts: &Arc<Facts>,
+    store: Option<&Arc<dyn DeviceStore>>,
+    targets: &Targets,
+) -> Result<Arc<Opened>, Error> {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     known.opened.retain(|device| device.strong_count() > 0);
-    if let Some(device) = known.opened.iter().filter_map(Weak::upgrade).find(|device| device.facts == *facts)
-    {
+    let is_open = |device: &Arc<Opened>| {
+        device.facts == *facts && (device.engine.is_none() || device.targets == *targets)
+    };
+    if let Some(device) = known.opened.iter().filter_map(Weak::upgrade).find(is_open) {
         return Ok(device);
     }
-    let device = Arc::new(Opened::new(facts, store)?);
-    // A store has its own outcomes, which other processes may add to.
-    if store.is_some() || !known.passed.contains(facts) {
+    let device = Arc::new(Opened::new(facts, store, targets)?);
+    // A store has its own outcomes, which other processes may add to. Another bitstream is another device.
+    let is_engine = device.engine.is_some();
+    if store.is_some() || is_engine || !known.passed.contains(facts) {
         answer::require(&device)?;
     }
-    if !known.passed.contains(facts) {
+    if !is_engine && !known.passed.contains(facts) {
         known.passed.push(Arc::clone(facts));
     }
     known.opened.push(Arc::downgrade(&device));
@@ -74,19 +86,38 @@ pub(crate) fn condemn(facts: &Facts, store: &dyn DeviceStore, reason: &str) {
 }
 
 impl Opened {
-    fn new(facts: &Arc<Facts>, store: Option<&Arc<dyn DeviceStore>>) -> Result<Self, Error> {
+    fn new(
+        facts: &Arc<Facts>,
+        store: Option<&Arc<dyn DeviceStore>>,
+        targets: &Targets,
+    ) -> Result<Self, Error> {
+        // Decided before the device is touched.
+        if !facts.has_compiler {
+            fpga::choose(targets, facts)?;
+        }
         let context = Context::new(facts.handle()).map_err(|fault| facts.fault(fault))?;
+        let engine = match facts.has_compiler {
+            true => None,
+            false => Some(Engine::load(&context, facts, targets)?),
+        };
         Ok(Self {
             facts: Arc::clone(facts),
             context,
             programs: Mutex::default(),
             store: store.cloned(),
+            engine,
+            targets: targets.clone(),
             takes_binaries: AtomicBool::new(true),
         })
     }
 
     pub(crate) fn facts(&self) -> &Arc<Facts> {
         &self.facts
+    }
+
+    /// What it was programmed with, where it is an FPGA.
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        self.engine.as_ref()
     }
 
     pub(super) fn store(&self) -> Option<&dyn DeviceStore> {

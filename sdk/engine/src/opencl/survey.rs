@@ -165,12 +165,13 @@ fn facts(platform: &PlatformReport, device_index: usize, id: cl_device_id) -> Re
     let number = |what| data(what).map(|bytes| little(&bytes));
     let (name, types) = (string(device::CL_DEVICE_NAME)?, number(device::CL_DEVICE_TYPE)?);
     let extensions = string(device::CL_DEVICE_EXTENSIONS)?;
+    let has_compiler = number(device::CL_DEVICE_COMPILER_AVAILABLE)? != 0;
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     Ok(Facts {
         platform_index: platform.index,
         device_index,
         platform: platform.name.clone(),
-        kind: kind(types, &name),
+        kind: kind(types, &name, has_compiler),
         name,
         driver: string(device::CL_DRIVER_VERSION)?,
         version: string(device::CL_DEVICE_VERSION)?,
@@ -180,7 +181,7 @@ fn facts(platform: &PlatformReport, device_index: usize, id: cl_device_id) -> Re
         local_memory: number(device::CL_DEVICE_LOCAL_MEM_SIZE)?,
         max_work_group: size(number(device::CL_DEVICE_MAX_WORK_GROUP_SIZE)?),
         compute_units: u32::try_from(number(device::CL_DEVICE_MAX_COMPUTE_UNITS)?).unwrap_or(u32::MAX),
-        has_compiler: number(device::CL_DEVICE_COMPILER_AVAILABLE)? != 0,
+        has_compiler,
         compute_capability: compute_capability(&extensions, id),
         has_own_memory: number(device::CL_DEVICE_HOST_UNIFIED_MEMORY)? == 0,
         rounds_to_nearest: number(device::CL_DEVICE_SINGLE_FP_CONFIG)? & device::CL_FP_ROUND_TO_NEAREST != 0,
@@ -196,10 +197,15 @@ fn compute_capability(extensions: &str, id: cl_device_id) -> Option<[u32; 2]> {
     if says { Some([number(major)?, number(minor)?]) } else { None }
 }
 
-fn kind(types: u64, name: &str) -> DeviceKind {
+fn kind(types: u64, name: &str, has_compiler: bool) -> DeviceKind {
     let name = name.to_lowercase();
+    let is_accelerator = types & device::CL_DEVICE_TYPE_ACCELERATOR != 0;
     if name.contains("fpga") && name.contains("emulation") {
         DeviceKind::FpgaEmulation
+    } else if is_accelerator && name.contains("simulated") {
+        DeviceKind::FpgaSimulation
+    } else if is_accelerator && !has_compiler {
+        DeviceKind::Fpga
     } else if types & device::CL_DEVICE_TYPE_GPU != 0 && types & device::CL_DEVICE_TYPE_CPU == 0 {
         DeviceKind::Gpu
     } else if types & device::CL_DEVICE_TYPE_CPU != 0 {

@@ -7,6 +7,7 @@ use tilemark_model::{DType, Graph, Node, Op, Shapes, ValueId};
 use super::layout::{Halo, Layout};
 use crate::host::kernels::{self, Kernel, depthwise};
 use crate::opencl::kernels::{self as device, Kernel as DeviceKernel};
+use crate::opencl::{Opened, fpga};
 
 /// What becomes of one node.
 pub(crate) enum Choice {
@@ -14,6 +15,8 @@ pub(crate) enum Choice {
     Kernels(&'static [Kernel], String),
     /// An operation's kernels on the OpenCL device, and why these.
     Device(&'static [DeviceKernel], String),
+    /// Tiles of an FPGA's engine, and why.
+    Layer(String),
     /// Another name for the same bytes, if memory allows.
     Alias,
     /// Nothing: the steps that compute its operands write them where they belong.
@@ -23,30 +26,38 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    /// Decides by the node's operation, types and shapes. What the host would do by a kernel the device does by its own, where
-    /// it has one.
-    pub(crate) fn new(graph: &Graph, node: &Node, shapes: &Shapes, on_device: bool) -> Self {
+    /// Decides by the node's operation, types and shapes. What the host would do by a kernel the device does, where it can.
+    pub(crate) fn new(graph: &Graph, node: &Node, shapes: &Shapes, opened: Option<&Opened>) -> Self {
         let context = Context { graph, node, shapes };
         match context.obstacle() {
             Some(why) => Choice::Reference(why),
-            None => context.choose().or_on_device(graph, node, shapes, on_device),
+            None => context.choose().or_on_device(graph, node, shapes, opened),
         }
     }
 
-    fn or_on_device(self, graph: &Graph, node: &Node, shapes: &Shapes, on_device: bool) -> Self {
-        let of_device = match self {
-            Choice::Kernels(..) if on_device => device::of(graph, node, shapes),
-            Choice::Reference(_) if on_device => device::alone(graph, node, shapes),
-            _ => None,
-        };
-        of_device.map_or(self, |(kernels, why)| Choice::Device(kernels, why))
+    fn or_on_device(self, graph: &Graph, node: &Node, shapes: &Shapes, opened: Option<&Opened>) -> Self {
+        match (&self, opened, opened.and_then(Opened::engine)) {
+            (Choice::Kernels(kernels, why), _, Some(engine)) => {
+                match fpga::judge(graph, node, shapes, &engine.config) {
+                    Ok(why) => Choice::Layer(why),
+                    Err(reason) => Choice::Kernels(kernels, format!("{why}; not on the FPGA: {reason}")),
+                }
+            }
+            (Choice::Kernels(..), Some(_), None) => {
+                device::of(graph, node, shapes).map_or(self, |(kernels, why)| Choice::Device(kernels, why))
+            }
+            (Choice::Reference(_), Some(_), None) => {
+                device::alone(graph, node, shapes).map_or(self, |(kernels, why)| Choice::Device(kernels, why))
+            }
+            _ => self,
+        }
     }
 
     /// What becomes of a node whose result would have been an alias if memory allowed.
-    pub(crate) fn moved(graph: &Graph, node: &Node, shapes: &Shapes, on_device: bool) -> Self {
+    pub(crate) fn moved(graph: &Graph, node: &Node, shapes: &Shapes, opened: Option<&Opened>) -> Self {
         let why = || "the elements lie in another order".to_owned();
         let moved = (Context { graph, node, shapes }).movement();
-        match moved.or_on_device(graph, node, shapes, on_device) {
+        match moved.or_on_device(graph, node, shapes, opened) {
             Choice::Kernels(kernels, _) => Choice::Kernels(kernels, why()),
             Choice::Device(kernels, _) => Choice::Device(kernels, why()),
             _ => Choice::Reference(why()),
@@ -60,8 +71,13 @@ impl Choice {
 
     /// Whether the chosen kernel ends in an epilogue that can apply a table.
     pub(crate) fn takes_table(&self, node: &Node) -> bool {
-        let accumulates = matches!(node.op, Op::Conv(..) | Op::FullyConnected(_) | Op::Add(_) | Op::Mul(_));
-        accumulates && matches!(self, Choice::Kernels(..) | Choice::Device(..))
+        match (&node.op, self) {
+            (Op::Conv(..) | Op::FullyConnected(_), Choice::Layer(_)) => true,
+            (Op::Conv(..) | Op::FullyConnected(_) | Op::Add(_) | Op::Mul(_), choice) => {
+                matches!(choice, Choice::Kernels(..) | Choice::Device(..))
+            }
+            _ => false,
+        }
     }
 
     /// Whether the node's inputs may be pixels that lie apart, of `channels` channels.

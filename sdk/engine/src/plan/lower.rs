@@ -143,10 +143,14 @@ impl Plan {
     pub(crate) fn new(source: Source<'_>, input_shapes: Vec<Vec<usize>>) -> Result<Self, Error> {
         let shapes = Arc::new(shape::infer(source.graph, &input_shapes)?);
         let lower = Lower::new(source, shapes)?;
+        let engine = lower.engine_program()?;
         let (slots, arena_bytes) = lower.slots()?;
         let mut steps = Vec::with_capacity(lower.order.len());
         for &node in &lower.order {
             steps.push(lower.step(node, &slots, None)?);
+        }
+        for (i, step) in steps.iter_mut().enumerate().filter(|(_, step)| step.on_engine) {
+            step.info.tiles = engine.as_ref().map_or(0, |engine| engine.tiles(i));
         }
         let scratch_bytes = scratch_bytes(&steps);
         if scratch_bytes > MAX_SCRATCH_BYTES {
@@ -155,7 +159,8 @@ impl Plan {
         }
         let tail = Tail::new(source.graph, &lower.shapes);
         let route = if source.opened.is_some() { lower.route(&mut steps, &slots) } else { Route::default() };
-        Ok(Self { shapes: lower.shapes, input_shapes, steps, tail, slots, route, arena_bytes, scratch_bytes })
+        let shapes = lower.shapes;
+        Ok(Self { shapes, input_shapes, steps, tail, slots, route, engine, arena_bytes, scratch_bytes })
     }
 }
 
@@ -178,7 +183,8 @@ pub(super) struct Lower<'a> {
 impl<'a> Lower<'a> {
     pub(super) fn new(source: Source<'a>, shapes: Arc<Shapes>) -> Result<Self, Error> {
         let graph = source.graph;
-        let mut choices = choices(graph, &shapes, source.opened.is_some());
+        let opened = source.opened.map(|opened| &**opened);
+        let mut choices = choices(graph, &shapes, opened);
         let kernels = Kernels { graph, shapes: &shapes, choices: &choices, level: source.picker.level };
         let fusion = Fusion::new(graph, &kernels);
         // What follows from the shapes alone is computed already; what follows from values comes after the plan.
@@ -205,7 +211,7 @@ impl<'a> Lower<'a> {
             if axis_order::is_alias(node, from.0, to.0) && from.1 == to.1 {
                 choices[i] = Choice::Alias;
             } else if matches!(choices[i], Choice::Alias) && !same() {
-                choices[i] = Choice::moved(graph, node, &shapes, source.opened.is_some());
+                choices[i] = Choice::moved(graph, node, &shapes, opened);
             }
         }
         let places = Places::default();
@@ -303,6 +309,7 @@ impl<'a> Lower<'a> {
             Choice::Alias => ("alias", "the same bytes under another shape".to_owned(), None),
             Choice::InPlace => ("in place", "its operands are written where they belong".to_owned(), None),
             Choice::Reference(why) => ("reference", why.clone(), Some(self.fallback(index, &output)?)),
+            Choice::Layer(why) => ("fpga", why.clone(), None),
             Choice::Device(kernels, why) => {
                 let lowering = self.lowering(index, slots, &output);
                 device = self.on_device(kernels, &self.site(index, &lowering, &inputs, &output)?)?;
@@ -316,7 +323,8 @@ impl<'a> Lower<'a> {
             }
         };
         let work = planned.map(|Planned { work, tiling }| (work, tiling));
-        let does_anything = work.is_some() || !device.launches.is_empty();
+        let is_layer = matches!(self.choices[index], Choice::Layer(_));
+        let does_anything = work.is_some() || is_layer || !device.launches.is_empty();
         if does_anything {
             let over = self.overwritten[index].and_then(|id| slots[id.index()].as_ref());
             let apart = inputs.iter().filter(|input| over.is_none_or(|over| over.offset != input.offset));
@@ -337,7 +345,7 @@ impl<'a> Lower<'a> {
         };
         let info =
             info.with_pick(pick.as_ref(), work.as_ref().map(|(_, tiling)| tiling)).with_device(&device);
-        Ok(Step { info, value, inputs, output, pick, work, device })
+        Ok(Step { info, value, inputs, output, pick, work, device, on_engine: is_layer })
     }
 
     /// Where a node's step reads and writes.
@@ -397,10 +405,10 @@ impl<'a> Lower<'a> {
 }
 
 /// What computes each node.
-fn choices(graph: &Graph, shapes: &Shapes, on_device: bool) -> Vec<Choice> {
+fn choices(graph: &Graph, shapes: &Shapes, opened: Option<&Opened>) -> Vec<Choice> {
     let choice = |node: &Node| match shapes.is_late(node.output) {
         true => Choice::Reference("its shape depends on values".into()),
-        false => Choice::new(graph, node, shapes, on_device),
+        false => Choice::new(graph, node, shapes, opened),
     };
     let mut choices: Vec<Choice> = graph.nodes.iter().map(choice).collect();
     let pairs = choices.iter_mut().zip(&graph.nodes).filter(|(choice, node)| choice.has_pair_table(node));

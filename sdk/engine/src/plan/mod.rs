@@ -8,6 +8,7 @@ mod arena;
 mod axis_order;
 mod choose;
 mod device;
+mod engine;
 mod explain;
 mod fusion;
 mod host;
@@ -28,9 +29,11 @@ use tilemark_model::{Shapes, ValueId};
 
 use crate::host::kernels::Work;
 use crate::opencl::Launch;
+use crate::opencl::fpga::Program;
 use device::DevicePart;
 
-pub(crate) use arena::ALIGN;
+pub(crate) use arena::{ALIGN, Arena, Lifetime};
+pub(crate) use choose::activations;
 pub use explain::StepInfo;
 pub(crate) use layout::{Grid, Halo, Layout, Order, READ_SLACK};
 pub(crate) use lower::{Lowering, PackedWeights, Source, stored_lowest, stored_table, stored_zero_point};
@@ -53,6 +56,8 @@ pub struct Plan {
     slots: Vec<Option<Slot>>,
     /// What runs where.
     route: Route,
+    /// What an FPGA's engine runs of it.
+    engine: Option<Arc<Program>>,
     arena_bytes: usize,
     scratch_bytes: usize,
 }
@@ -92,6 +97,8 @@ pub(crate) struct Step {
     pub(crate) work: Option<(Box<dyn Work>, Tiling)>,
     /// What an OpenCL device runs instead.
     device: DevicePart,
+    /// Whether an FPGA's engine runs it instead.
+    on_engine: bool,
 }
 
 impl Step {
@@ -99,6 +106,11 @@ impl Step {
     pub(crate) fn is_cut_like(&self, other: &Self) -> bool {
         let tiling = |step: &Step| step.work.as_ref().map(|(_, tiling)| tiling.clone());
         tiling(self) == tiling(other)
+    }
+
+    /// Whether a device runs it.
+    pub(crate) fn is_on_device(&self) -> bool {
+        self.on_engine || !self.device.launches.is_empty()
     }
 
     pub(crate) fn launches(&self) -> &[Launch] {
@@ -167,6 +179,16 @@ impl Plan {
     /// Whether the next run's inputs can be sent to the device while it computes this one's.
     pub(crate) fn streams(&self) -> bool {
         self.route.streams
+    }
+
+    /// Kilohertz of the FPGA's clock, where one runs the plan: for a bitstream that never ran, the routed estimate. Times of its
+    /// steps are clocks by this.
+    pub fn engine_kilohertz(&self) -> Option<u32> {
+        self.engine.as_ref().map(|engine| engine.kilohertz)
+    }
+
+    pub(crate) fn engine(&self) -> Option<&Arc<Program>> {
+        self.engine.as_ref()
     }
 
     pub(crate) fn slot(&self, value: ValueId) -> Option<&Slot> {

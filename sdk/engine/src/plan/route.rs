@@ -17,9 +17,9 @@ pub(crate) enum Leg {
     /// Steps on the device.
     Device(Range<usize>),
     /// A value goes from the host to the device.
-    Upload(Slot),
+    Upload(ValueId, Slot),
     /// A value comes from the device to the host.
-    Download(Slot),
+    Download(ValueId, Slot),
 }
 
 /// The way through a run.
@@ -54,7 +54,7 @@ impl Lower<'_> {
                 route.root.insert(step.value, from);
                 continue;
             }
-            let on_device = !step.device.launches.is_empty();
+            let on_device = step.is_on_device();
             let reads: Vec<ValueId> = self.reads(index).collect();
             step.info.moved = reads.into_iter().map(|value| route.bring(value, on_device)).sum();
             route.step(at, on_device);
@@ -64,8 +64,10 @@ impl Lower<'_> {
         let returned = self.needed_on_host().map(|value| route.bring(value, false)).sum();
         steps.last_mut().into_iter().for_each(|last| last.info.returned = returned);
         let is_input = |value: ValueId| graph.inputs.iter().any(|port| port.value == route.root(value));
-        let streams =
-            !self.needed_on_host().any(is_input) && route.legs.iter().all(|leg| !matches!(leg, Leg::Host(_)));
+        let is_engine = self.source.opened.is_some_and(|opened| opened.engine().is_some());
+        let streams = !is_engine // which has no place for two inputs
+            && !self.needed_on_host().any(is_input)
+            && route.legs.iter().all(|leg| !matches!(leg, Leg::Host(_)));
         Route { legs: route.legs, streams }
     }
 }
@@ -97,7 +99,7 @@ impl Walk<'_> {
         }
         let slot = slot.clone();
         let bytes = slot.bytes as u64;
-        self.legs.push(if to_device { Leg::Upload(slot) } else { Leg::Download(slot) });
+        self.legs.push(if to_device { Leg::Upload(root, slot) } else { Leg::Download(root, slot) });
         bytes
     }
 

@@ -168,6 +168,7 @@ impl Plan {
             steps,
             tail: Tail::default(),
             slots: Vec::new(),
+            engine: None,
             route: super::route::Route::default(),
             arena_bytes: self.arena_bytes,
         }

@@ -10,6 +10,7 @@ mod cases;
 #[cfg(target_arch = "x86_64")]
 mod faults;
 mod float;
+mod fpga;
 mod joins;
 mod lines;
 mod mixed;

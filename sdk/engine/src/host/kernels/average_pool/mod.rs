@@ -39,10 +39,14 @@ impl Windows {
             return Err(inconsistent("planned as pooling"));
         };
         let grid = step.inputs[0].grid;
-        let image = [grid.rows, grid.columns];
-        let extent = output_extent(&pool.window, image, pool.ceil_mode)
-            .ok_or_else(|| inconsistent("has a window that fits nowhere"))?;
-        Ok(Self { pool: pool.clone(), image, before: extent.before, after: extent.after })
+        Self::of(pool, [grid.rows, grid.columns])
+            .ok_or_else(|| inconsistent("has a window that fits nowhere"))
+    }
+
+    /// The windows of a pool on an image of `[rows, columns]`; `None` if they fit nowhere.
+    pub(crate) fn of(pool: &Pool, image: [usize; 2]) -> Option<Self> {
+        let extent = output_extent(&pool.window, image, pool.ceil_mode)?;
+        Some(Self { pool: pool.clone(), image, before: extent.before, after: extent.after })
     }
 
     /// The image's rows (axis 0) or columns (axis 1) under the window of one output.

@@ -1,0 +1,123 @@
+//! A session's part on an engine: its memory with constants and list in it, and the queue.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tilemark_model::ValueId;
+
+use super::super::Opened;
+use super::super::api::{Arg, Buffer, Event, Fault, Queue};
+use super::place;
+use super::program::Program;
+use crate::error::Error;
+use crate::host::memory::Memory;
+use crate::plan::Slot;
+
+/// The kernel of every engine: `tilemark_run(memory, list, tiles)`.
+const ENTRY: &std::ffi::CStr = c"tilemark_run";
+
+/// What a session holds on an engine for one plan.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    opened: Arc<Opened>,
+    program: Arc<Program>,
+    queue: Queue,
+    timed: bool,
+    memory: Buffer,
+}
+
+impl Remote {
+    /// Makes memory for a plan, and writes what does not change.
+    ///
+    /// # Errors
+    /// Those of the device.
+    #[allow(unsafe_code, reason = "the copy has ended when this returns")]
+    pub(crate) fn new(opened: &Arc<Opened>, program: &Arc<Program>, timed: bool) -> Result<Self, Error> {
+        let (queue, memory) = (opened.queue(timed)?, opened.buffer(program.bytes())?);
+        if !program.fixed.is_empty() {
+            // SAFETY: `finish` waits for the copy, while the program is borrowed.
+            let written = unsafe { queue.write(&memory, program.fixed_at, &program.fixed) };
+            written.and_then(|_| queue.finish()).map_err(|fault| opened.fault(fault))?;
+        }
+        Ok(Self { opened: Arc::clone(opened), program: Arc::clone(program), queue, timed, memory })
+    }
+
+    pub(crate) fn is_timed(&self) -> bool {
+        self.timed
+    }
+
+    /// Sends steps to the engine, as one list, without waiting for them.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) fn launch(&self, steps: Range<usize>) -> Result<(), Error> {
+        let sent = self.send(steps).and_then(|_| self.queue.flush());
+        sent.map_err(|fault| self.opened.fault(fault))
+    }
+
+    /// Runs a step and says how long the engine took for it, by its own clock.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) fn time(&self, step: usize) -> Result<Duration, Error> {
+        let run = || {
+            let Some(event) = self.send(step..step + 1)? else { return Ok(Duration::ZERO) };
+            event.wait()?;
+            event.nanoseconds().map(Duration::from_nanos)
+        };
+        run().map_err(|fault| self.opened.fault(fault))
+    }
+
+    fn send(&self, steps: Range<usize>) -> Result<Option<Event>, Fault> {
+        let Some((list, tiles)) = self.program.list(steps).filter(|&(_, tiles)| tiles > 0) else {
+            return Ok(None);
+        };
+        let Some(engine) = self.opened.engine() else { return Ok(None) };
+        let mut kernel = engine.program.kernel(ENTRY)?;
+        let word = |number: usize| Arg::Int(u32::try_from(number).unwrap_or(u32::MAX).cast_signed());
+        for (index, arg) in (0..).zip([Arg::Arena, word(list), word(tiles)]) {
+            kernel.set(index, &arg, &self.memory)?;
+        }
+        self.queue.launch(&kernel, [1; 3], Some([1; 3])).map(Some)
+    }
+
+    /// Packs a value from the host's arena into the engine's memory. Waits until it is there.
+    ///
+    /// # Errors
+    /// Those of the device.
+    #[allow(unsafe_code, reason = "the copy has ended when this returns")]
+    pub(crate) fn upload(&self, memory: &mut Memory, value: ValueId, slot: &Slot) -> Result<(), Error> {
+        let packed = place::pack(slot, memory.slice_mut(slot.range()), &self.program.config);
+        let at = self.address(value)?;
+        // SAFETY: `finish` waits for the copy, while the bytes are here.
+        let written = unsafe { self.queue.write(&self.memory, at, &packed) };
+        written.and_then(|_| self.queue.finish()).map_err(|fault| self.opened.fault(fault))
+    }
+
+    /// Unpacks a value from the engine's memory into the host's arena, when all before has ended.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) fn download(&self, memory: &mut Memory, value: ValueId, slot: &Slot) -> Result<(), Error> {
+        let config = &self.program.config;
+        let mut packed = vec![0; place::bytes(slot.layout.grid, config)];
+        let read = self.queue.read(&self.memory, self.address(value)?, &mut packed);
+        read.map_err(|fault| self.opened.fault(fault))?;
+        place::unpack(slot, &packed, memory.slice_mut(slot.range()), config);
+        Ok(())
+    }
+
+    fn address(&self, value: ValueId) -> Result<usize, Error> {
+        let nowhere = || Error::internal("a value", "has no place in the engine's memory");
+        self.program.address(value).map(|address| address as usize).ok_or_else(nowhere)
+    }
+
+    /// Waits until the engine has done all it was sent.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub(crate) fn finish(&self) -> Result<(), Error> {
+        self.queue.finish().map_err(|fault| self.opened.fault(fault))
+    }
+}

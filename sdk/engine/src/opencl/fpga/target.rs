@@ -1,0 +1,202 @@
+//! Bitstreams: which of those that a bundle ships fits a device, decided before anything is loaded.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tilemark_bitstreams::{ABI, Config, Container};
+
+use super::super::api::{Context, Program};
+use super::super::survey::Facts;
+use crate::error::Error;
+
+/// A bitstream as a bundle ships it: a target.
+#[derive(Clone, Debug)]
+pub struct Target {
+    id: String,
+    container: Result<Container, String>,
+    bytes: Arc<[u8]>,
+}
+
+/// The bitstreams of an app, and what it allows.
+#[derive(Clone, Debug, Default)]
+pub struct Targets {
+    list: Arc<[Target]>,
+    host_layers: HostLayers,
+}
+
+/// Whether the host may run layers of 8-bit arithmetic that a target cannot. Arithmetic in f32 is always the host's.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum HostLayers {
+    /// A layer that the target cannot run is an error.
+    #[default]
+    Refused,
+    /// The plan shows them.
+    Allowed,
+}
+
+/// What stands against a target on a device.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Unfit {
+    Damaged(String),
+    Part { wanted: String, platform: String },
+    Abi { found: u32 },
+}
+
+impl Target {
+    /// A target of this name with a container's bytes, damaged or not: what is wrong with it is told where it is chosen.
+    pub fn new(id: impl Into<String>, bytes: impl Into<Arc<[u8]>>) -> Self {
+        let bytes = bytes.into();
+        let container = Container::parse(&bytes).map_err(|error| error.to_string());
+        Self { id: id.into(), container, bytes }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether its bytes are what was built.
+    ///
+    /// # Errors
+    /// [`Error::BitstreamDamaged`].
+    pub fn check(&self) -> Result<(), Error> {
+        let damaged =
+            |reason: &String| Error::BitstreamDamaged { target: self.id.clone(), reason: reason.clone() };
+        self.container.as_ref().map(drop).map_err(damaged)
+    }
+
+    /// Whether it is for a device, in words.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn fits(&self, facts: &Facts) -> Result<(), String> {
+        self.judge(facts).map(drop).map_err(|unfit| unfit.to_string())
+    }
+
+    fn judge(&self, facts: &Facts) -> Result<&Container, Unfit> {
+        let container = self.container.as_ref().map_err(|reason| Unfit::Damaged(reason.clone()))?;
+        let header = &container.header;
+        let has = |name: &str, part: &str| name.to_lowercase().contains(&part.to_lowercase());
+        if !has(&facts.platform, &header.platform) || !has(&facts.name, &header.part) {
+            let (wanted, platform) = (header.part.clone(), header.platform.clone());
+            return Err(Unfit::Part { wanted, platform });
+        }
+        if header.abi >> 16 != ABI >> 16 {
+            return Err(Unfit::Abi { found: header.abi });
+        }
+        Ok(container)
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unfit::Damaged(reason) => write!(f, "it is damaged: {reason}"),
+            Unfit::Part { wanted, platform } => {
+                write!(f, "it is for a {wanted} of a platform with `{platform}` in its name")
+            }
+            Unfit::Abi { found } => {
+                let [major, minor, own] = [found >> 16, found & 0xffff, ABI >> 16];
+                write!(f, "its interface is {major}.{minor}, this SDK speaks {own}")
+            }
+        }
+    }
+}
+
+impl Targets {
+    /// These, best first.
+    pub fn new(list: impl Into<Arc<[Target]>>, host_layers: HostLayers) -> Self {
+        Self { list: list.into(), host_layers }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Target> {
+        self.list.iter()
+    }
+
+    /// Whether the host may run what a target cannot.
+    pub fn host_layers(&self) -> HostLayers {
+        self.host_layers
+    }
+}
+
+impl PartialEq for Targets {
+    fn eq(&self, other: &Self) -> bool {
+        let both = || self.list.iter().zip(other.list.iter());
+        self.host_layers == other.host_layers
+            && self.list.len() == other.list.len()
+            && both().all(|(a, b)| a.id == b.id && a.bytes == b.bytes)
+    }
+}
+
+impl Eq for Targets {}
+
+/// The first target that fits a device.
+///
+/// # Errors
+/// [`Error::NoBitstream`] if there is none at all, [`Error::WrongPart`], [`Error::WrongAbi`] or [`Error::BitstreamDamaged`] by what
+/// stands against the one that comes closest.
+pub(crate) fn choose<'t>(targets: &'t Targets, facts: &Facts) -> Result<&'t Target, Error> {
+    let device = facts.id();
+    let unfit = |target: &Target| target.judge(facts).err();
+    if let Some(target) = targets.iter().find(|target| unfit(target).is_none()) {
+        return Ok(target);
+    }
+    let against: Vec<(&Target, Unfit)> = targets.iter().filter_map(|t| Some((t, unfit(t)?))).collect();
+    let Some((target, closest)) = against.iter().max_by_key(|(_, unfit)| match unfit {
+        Unfit::Part { .. } => 0,
+        Unfit::Abi { .. } => 1,
+        Unfit::Damaged(_) => 2,
+    }) else {
+        return Err(Error::NoBitstream { device, name: facts.name.clone() });
+    };
+    let reasons: Vec<String> =
+        against.iter().map(|(target, unfit)| format!("{}: {unfit}", target.id)).collect();
+    let reasons = reasons.join("; ");
+    Err(match closest {
+        Unfit::Damaged(reason) => {
+            Error::BitstreamDamaged { target: target.id.clone(), reason: reason.clone() }
+        }
+        Unfit::Part { .. } => Error::WrongPart { device, name: facts.name.clone(), reasons },
+        Unfit::Abi { .. } => Error::WrongAbi { device, reasons },
+    })
+}
+
+/// A device that was programmed with a target.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(super) program: Program,
+    pub(crate) target: String,
+    pub(crate) config: Config,
+    pub(crate) kilohertz: u32,
+    pub(crate) host_layers: HostLayers,
+}
+
+impl Engine {
+    /// Chooses a target and programs the device with it.
+    ///
+    /// # Errors
+    /// Those of [`choose`]; [`Error::BitstreamRefused`] if the driver does not take it.
+    pub(crate) fn load(context: &Context, facts: &Facts, targets: &Targets) -> Result<Self, Error> {
+        let target = choose(targets, facts)?;
+        let refused = |reason: String| Error::BitstreamRefused {
+            device: facts.id(),
+            target: target.id.clone(),
+            reason,
+        };
+        let Ok(Container { header, .. }) = &target.container else {
+            return Err(Error::internal(&target.id, "is damaged, and was chosen"));
+        };
+        let loaded = context.load(facts.handle(), &target.bytes, c"");
+        let program = loaded
+            .map_err(|fault| refused(format!("{} gave {}", fault.call, fault.name())))?
+            .map_err(|log| refused(format!("the driver said: {log}")))?;
+        Ok(Self {
+            program,
+            target: target.id.clone(),
+            config: header.config,
+            kilohertz: header.kilohertz,
+            host_layers: targets.host_layers,
+        })
+    }
+}

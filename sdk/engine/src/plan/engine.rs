@@ -1,0 +1,67 @@
+//! Steps on an FPGA: what its engine runs of a plan, and what the app says of the rest.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tilemark_model::ValueId;
+
+use super::choose::Choice;
+use super::lower::{Lower, is_float};
+use crate::error::Error;
+use crate::opencl::fpga::{HostLayers, LayerStep, Program};
+
+impl Lower<'_> {
+    /// The engine's program, if the device is an FPGA.
+    ///
+    /// # Errors
+    /// [`Error::LayerRefused`] if a layer of 8-bit arithmetic is left to the host and the app does not allow it; those of
+    /// [`Program::new`].
+    pub(super) fn engine_program(&self) -> Result<Option<Arc<Program>>, Error> {
+        let Some(engine) = self.source.opened.and_then(|opened| opened.engine()) else { return Ok(None) };
+        let graph = self.source.graph;
+        if engine.host_layers == HostLayers::Refused {
+            let is_left = |i: &&usize| {
+                let choice = &self.choices[**i];
+                matches!(choice, Choice::Kernels(..) | Choice::Reference(_))
+                    && !is_float(&graph.nodes[**i].op)
+            };
+            if let Some(&i) = self.order.iter().find(is_left) {
+                let (node, target) = (&graph.nodes[i], engine.target.clone());
+                let reason = match &self.choices[i] {
+                    Choice::Kernels(_, why) | Choice::Reference(why) => why.clone(),
+                    _ => String::new(),
+                };
+                let (name, operation) = (node.name.clone(), node.op.name().to_owned());
+                return Err(Error::LayerRefused { target, node: name, operation, reason });
+            }
+        }
+        let (steps, needed) = self.engine_steps();
+        let program = Program::new(graph, &self.shapes, &steps, &needed, engine.config, engine.kilohertz)?;
+        Ok(Some(Arc::new(program)))
+    }
+
+    /// All steps, and what the host reads at the end, by the values whose bytes they are.
+    fn engine_steps(&self) -> (Vec<LayerStep<'_>>, Vec<ValueId>) {
+        let graph = self.source.graph;
+        let mut roots: HashMap<ValueId, ValueId> = HashMap::new();
+        let mut steps = Vec::with_capacity(self.order.len());
+        for &index in &self.order {
+            let root = |id: ValueId| roots.get(&id).copied().unwrap_or(id);
+            let inputs: Vec<ValueId> = self.reads(index).map(root).collect();
+            let output = self.fusion.ends_in(index, graph);
+            let is_alias = matches!(self.choices[index], Choice::Alias);
+            if let (true, Some(&input)) = (is_alias, inputs.first()) {
+                roots.insert(output, input);
+            }
+            steps.push(LayerStep {
+                node: &graph.nodes[index],
+                table: self.fusion.table_of[index].map(|table| &graph.nodes[table]),
+                inputs: if is_alias { Vec::new() } else { inputs },
+                output,
+                on_engine: matches!(self.choices[index], Choice::Layer(_)),
+            });
+        }
+        let root = |id: ValueId| roots.get(&id).copied().unwrap_or(id);
+        (steps, self.needed_on_host().map(root).collect())
+    }
+}
