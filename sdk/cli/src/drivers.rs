@@ -221,12 +221,18 @@ pub(crate) fn gpus() -> Vec<Device> {
 /// The host, and every OpenCL device that gives the known answers.
 pub(crate) fn all() -> Vec<Device> {
     let survey = Listing::ask().load();
-    let usable = survey.devices().map(Device::opencl).filter_map(|device| tested(device).ok());
+    // What takes bitstreams only is used where it is named: a simulation of an FPGA would take minutes here.
+    let takes_source = survey.devices().filter(|facts| facts.has_compiler);
+    let usable = takes_source.map(Device::opencl).filter_map(|device| tested(device).ok());
     [Device::host()].into_iter().chain(usable).collect()
 }
 
-/// A device that gives the known answers, by what is kept of it or by a test in another process.
+/// A device that gives the known answers, by what is kept of it or by a test in another process. One that takes bitstreams only is
+/// tested when an app has brought one.
 fn tested(device: Device) -> std::result::Result<Device, tilemark::EngineError> {
+    if device.facts().is_some_and(|facts| !facts.has_compiler) {
+        return Ok(device);
+    }
     let device = keeping(device, cache().as_ref());
     if let Some(outcome) = device.kept_answer() {
         return outcome.map(|()| device);

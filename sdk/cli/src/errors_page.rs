@@ -103,6 +103,7 @@ fn exit_codes(code: &str) -> &'static str {
         code if ("TM0301".."TM0320").contains(&code) => "6",
         "TM0337" | "TM0338" => "2",
         "TM0401" | "TM0404" | "TM0405" | "TM0413" | "TM0414" => "5",
+        code if ("TM0417".."TM0423").contains(&code) => "5",
         "TM0402" | "TM0403" | "TM0410" | "TM0601" => "2",
         "TM0505" | "TM0520" => "6",
         "TM0507" => "7",

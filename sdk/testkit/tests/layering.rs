@@ -17,7 +17,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tilemark-pipeline", &["tilemark-model"]),
     ("tilemark-kernels", &[]),
     ("tilemark-bitstreams", &[]),
-    ("tilemark-engine", &["tilemark-model", "tilemark-kernels"]),
+    ("tilemark-engine", &["tilemark-model", "tilemark-kernels", "tilemark-bitstreams"]),
+    ("tilemark-simfpga", &["tilemark-bitstreams"]),
     ("tilemark", &["tilemark-bundle", "tilemark-model", "tilemark-pipeline", "tilemark-engine"]),
     ("tilemark-cli", &["tilemark"]),
     // Not shipped.
@@ -39,7 +40,7 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tilemark-bitstreams", &["tilemark-bundle", "tilemark-model", "tilemark-testkit"]),
     ("tilemark-engine", &["tilemark-testkit", "tilemark-shim"]),
     ("tilemark-pipeline", &["tilemark-testkit"]),
-    ("tilemark", &["tilemark-testkit"]),
+    ("tilemark", &["tilemark-testkit", "tilemark-bitstreams"]),
     // `docs/errors.md` is compared with every crate's list of codes.
     (
         "tilemark-cli",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tilemark_bundle::{
     Authentic, Bundle, Digest, Fact, FactKind, Manifest, Refused, Trust, Untrusted, Verdict,
 };
-use tilemark_engine::{Compiled, Device};
+use tilemark_engine::{Compiled, Device, Targets};
 use tilemark_model::{Graph, Tensor, shape};
 use tilemark_pipeline::{Parameter, Pipeline, Value};
 
@@ -22,6 +22,7 @@ use crate::input::Input;
 use crate::license::License;
 use crate::revocations;
 use crate::session::Session;
+use crate::targets;
 use crate::tuning::TuningCache;
 
 /// Opens, verifies and loads a bundle. Keeps the rollback floor of its app in [`Home::from_env`], and there what its sessions
@@ -89,6 +90,7 @@ pub(crate) struct Parts {
     /// The pipeline as the vendor has it: every parameter at its default. Golden vectors are of this one.
     pipeline: Arc<Pipeline>,
     golden: Vec<Golden>,
+    targets: Targets,
 }
 
 impl App {
@@ -138,12 +140,13 @@ impl App {
         let interfaces = contents::interfaces(&models)?;
         let pipeline = Pipeline::new(spec, interfaces, &contents::read_resources(&bundle))?;
         let golden = golden::read(&bundle)?;
+        let targets = targets::read(&bundle)?;
         let mut bundle = bundle;
         if let Some(evidence) = describe_parameters(&pipeline) {
             bundle.verdict_mut().set(FactKind::ParametersSigned, true, evidence);
         }
         let pipeline = Arc::new(pipeline);
-        let parts = Parts { bundle, models, pipeline: pipeline.clone(), golden };
+        let parts = Parts { bundle, models, pipeline: pipeline.clone(), golden, targets };
         let app = Self { parts: Arc::new(parts), pipeline, tuning: None, devices: None, license: None };
         app.check_macs()?;
         Ok(app)
@@ -295,6 +298,11 @@ impl App {
         self.admit(inputs)
     }
 
+    /// The bitstreams that it ships for FPGAs.
+    pub(crate) fn targets(&self) -> &Targets {
+        &self.parts.targets
+    }
+
     pub(crate) fn bundle(&self) -> &Bundle {
         &self.parts.bundle
     }
@@ -307,11 +315,12 @@ impl App {
         &self.parts.golden
     }
 
-    /// The device with the app's cache, unless it has one of its own.
+    /// The device with the app's bitstreams, and with its cache unless it has one of its own.
     fn keeping(&self, device: &Device) -> Device {
+        let device = device.clone().with_targets(self.targets().clone());
         match &self.devices {
-            Some(cache) if !device.has_store() => cache.keeps(device.clone()),
-            _ => device.clone(),
+            Some(cache) if !device.has_store() => cache.keeps(device),
+            _ => device,
         }
     }
 

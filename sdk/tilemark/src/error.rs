@@ -258,6 +258,12 @@ fn engine_kind(error: &tilemark_engine::Error) -> ErrorKind {
         Error::NoSuchDevice { .. }
         | Error::SeveralDevices { .. }
         | Error::DeviceFails { .. }
+        | Error::NoBitstream { .. }
+        | Error::BitstreamDamaged { .. }
+        | Error::WrongPart { .. }
+        | Error::WrongAbi { .. }
+        | Error::BitstreamRefused { .. }
+        | Error::LayerRefused { .. }
         | Error::LevelUnsupported { .. }
         | Error::LevelNotBuilt { .. } => ErrorKind::NoDevice,
         Error::ThreadCount { .. } | Error::UnknownLevel { .. } | Error::UnknownTuning { .. } => {

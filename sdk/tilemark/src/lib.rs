@@ -45,6 +45,7 @@ pub mod pack;
 pub mod quantize;
 mod revocations;
 mod session;
+mod targets;
 mod tuning;
 
 pub use app::{App, CompiledApp, open, open_with, verify_with};
@@ -59,6 +60,7 @@ pub use lineages::Lineages;
 pub use output::{Milliseconds, Output};
 pub use revocations::RevocationLists;
 pub use session::Session;
+pub use targets::{TargetFit, TargetsSection};
 pub use tuning::{TuningCache, TuningState};
 
 pub use tilemark_bundle::{

@@ -9,6 +9,7 @@ use tilemark_pipeline::{InputSpec, ONLY_MODEL, Parameter, PostStage, PreStage, S
 
 use crate::contents;
 use crate::error::Error;
+use crate::targets::TargetsSection;
 
 /// The largest `app.toml` read.
 const MAX_DESCRIPTION_BYTES: u64 = 1 << 20;
@@ -39,6 +40,9 @@ pub struct Description {
     /// `[golden]`: inputs to record.
     #[serde(default)]
     pub golden: GoldenSection,
+    /// `[targets]`: FPGAs that the app ships bitstreams for.
+    #[serde(default)]
+    pub targets: TargetsSection,
 }
 
 /// `[app]`.

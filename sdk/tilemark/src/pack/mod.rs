@@ -20,6 +20,7 @@ use crate::contents::{self, AppModel, GRAPH, PIPELINE, RESOURCES, WEIGHTS};
 use crate::error::Error;
 use crate::golden;
 use crate::input::Input;
+use crate::targets;
 
 pub use description::{AppSection, Description, GoldenSection, ModelSection};
 pub use lint::{Finding, Severity};
@@ -37,6 +38,8 @@ pub struct Package {
     blobs: Vec<(String, Vec<u8>)>,
     vectors: usize,
     synthetic_golden: bool,
+    /// Beside the host.
+    targets: Vec<String>,
 }
 
 impl Package {
@@ -65,7 +68,10 @@ impl Package {
         let golden =
             description.golden.inputs.iter().map(|name| files.golden_input(name, spec.takes_image()));
         let golden = golden.collect::<Result<_, _>>()?;
-        Self::build(identity, models, spec, resources, golden)
+        let targets = targets::pack(&description.targets, |name| files.read(name))?;
+        let mut package = Self::build(identity, models, spec, resources, golden)?;
+        package.blobs.extend(targets.blobs);
+        Ok(Self { targets: targets.names, ..package })
     }
 
     /// Builds an app of a model alone: raw tensors in and out.
@@ -108,7 +114,15 @@ impl Package {
             blobs.extend(golden::record(index, input, &graphs, &pipeline)?);
         }
         let ceilings = ceilings(&graphs)?;
-        Ok(Self { identity, ceilings, vectors: golden.len(), synthetic_golden, models, blobs })
+        Ok(Self {
+            identity,
+            ceilings,
+            vectors: golden.len(),
+            synthetic_golden,
+            models,
+            blobs,
+            targets: Vec::new(),
+        })
     }
 
     /// The imported models by name, and what the passes did to each.
@@ -154,6 +168,7 @@ impl Package {
 
     fn writer(&self) -> BundleWriter<'_> {
         let writer = BundleWriter::new(self.identity.clone()).target("host").limits(self.ceilings);
+        let writer = self.targets.iter().fold(writer, |writer, target| writer.target(target));
         self.blobs.iter().fold(writer, |writer, (name, bytes)| writer.blob(name, bytes.as_slice()))
     }
 }

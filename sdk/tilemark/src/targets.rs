@@ -1,0 +1,118 @@
+//! The FPGA targets of an app: bitstreams that its bundle ships.
+//!
+//! Blob `targets/NAME` is a container as `tilemark-bitstreams` defines it, and `targets.json` says in which order they are
+//! preferred and whether the host may run what they cannot. Both are signed like everything in a bundle.
+
+use serde::{Deserialize, Serialize};
+use tilemark_bundle::Bundle;
+use tilemark_engine::{Facts, HostLayers, Target, Targets};
+
+use crate::app::App;
+use crate::error::Error;
+
+/// The order, and what is allowed.
+pub(crate) const INDEX: &str = "targets.json";
+/// A bitstream.
+const PREFIX: &str = "targets/";
+/// The largest index read.
+const MAX_INDEX_BYTES: usize = 1 << 16;
+
+/// `[targets]` of `app.toml`, beside the host and kernels from source, which every app has.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetsSection {
+    /// Containers of bitstreams, relative to `app.toml`, best first.
+    #[serde(default)]
+    pub fpga: Vec<String>,
+    /// Whether the host may run layers that a target cannot. The plan shows them.
+    #[serde(default)]
+    pub host_layers: bool,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Index {
+    fpga: Vec<String>,
+    host_layers: bool,
+}
+
+/// What a target is for a device.
+#[derive(Clone, Debug, Serialize)]
+pub struct TargetFit {
+    /// The target's name.
+    pub target: String,
+    /// Whether it is for the device.
+    pub fits: bool,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl App {
+    /// What each of the app's FPGA targets is for a device, before anything is loaded there.
+    pub fn target_fits(&self, facts: &Facts) -> Vec<TargetFit> {
+        let fit = |target: &Target| {
+            let reason = target.fits(facts).err();
+            TargetFit { target: target.id().to_owned(), fits: reason.is_none(), reason }
+        };
+        self.targets().iter().map(fit).collect()
+    }
+}
+
+/// A container's name in bundle and plan: its file's, without folder and ending.
+fn name(file: &str) -> &str {
+    let file = file.rsplit('/').next().unwrap_or(file);
+    file.split('.').next().unwrap_or(file)
+}
+
+/// What a section adds to a bundle.
+#[derive(Debug, Default)]
+pub(crate) struct Packed {
+    pub(crate) blobs: Vec<(String, Vec<u8>)>,
+    /// Of the targets.
+    pub(crate) names: Vec<String>,
+}
+
+/// What a section adds to a bundle; nothing where it names no target.
+///
+/// # Errors
+/// [`Error::Engine`] for a container that is damaged, and what `read` says of a file.
+pub(crate) fn pack(
+    section: &TargetsSection,
+    read: impl Fn(&str) -> Result<Vec<u8>, Error>,
+) -> Result<Packed, Error> {
+    let names: Vec<String> = section.fpga.iter().map(|file| name(file).to_owned()).collect();
+    if names.is_empty() {
+        return Ok(Packed::default());
+    }
+    let index = Index { fpga: names.clone(), host_layers: section.host_layers };
+    let json = serde_json::to_vec(&index)
+        .map_err(|error| Error::Contents { what: INDEX, reason: error.to_string() })?;
+    let mut blobs = vec![(INDEX.to_owned(), json)];
+    for file in &section.fpga {
+        let bytes = read(file)?;
+        Target::new(name(file), bytes.as_slice()).check()?;
+        blobs.push((format!("{PREFIX}{}", name(file)), bytes));
+    }
+    Ok(Packed { blobs, names })
+}
+
+/// The targets of a verified bundle; none where it has no index.
+///
+/// # Errors
+/// [`Error::Contents`] for an index that is none, [`Error::Bundle`] for one that names a blob that is not there.
+pub(crate) fn read(bundle: &Bundle) -> Result<Targets, Error> {
+    if bundle.blobs().all(|(name, _)| name != INDEX) {
+        return Ok(Targets::default());
+    }
+    let invalid = |reason: String| Error::Contents { what: INDEX, reason };
+    let bytes = bundle.blob(INDEX)?;
+    if bytes.len() > MAX_INDEX_BYTES {
+        return Err(invalid(format!("{} bytes, at most {MAX_INDEX_BYTES} are read", bytes.len())));
+    }
+    let index: Index = serde_json::from_slice(bytes).map_err(|error| invalid(error.to_string()))?;
+    let target = |name: &String| Ok(Target::new(name, bundle.blob(&format!("{PREFIX}{name}"))?));
+    let targets = index.fpga.iter().map(target).collect::<Result<Vec<_>, Error>>()?;
+    let host_layers = if index.host_layers { HostLayers::Allowed } else { HostLayers::Refused };
+    Ok(Targets::new(targets, host_layers))
+}
