@@ -8,6 +8,7 @@ mod fpga;
 mod hwbench;
 mod interop;
 mod models;
+mod mutants;
 mod oclgrind;
 mod onnx_tests;
 mod opencl;
@@ -45,6 +46,8 @@ enum Task {
     OnnxTests,
     /// Checks model signatures and envelopes against PyPI's tools (fetches them the first time).
     Interop,
+    /// Plants faults into the checks of bundles and licences, and counts how many the tests find.
+    Mutants,
     /// Fetches real models and makes their int8 forms below target/models (needs Python and the network).
     Models(models::Models),
     /// Times Tilemark beside ONNX Runtime and OpenVINO on those models (needs Python and the network).
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Task::Expected => expected::run().map(|()| true),
         Task::OnnxTests => onnx_tests::run().map(|()| true),
         Task::Interop => interop::run().map(|()| true),
+        Task::Mutants => mutants::run(),
         Task::Models(wanted) => models::run(&wanted).map(|()| true),
         Task::Peers(wanted) => peers::run(&wanted).map(|()| true),
         Task::Hwbench(wanted) => hwbench::run(&wanted).map(|()| true),
