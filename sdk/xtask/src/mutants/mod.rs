@@ -35,108 +35,137 @@ pub fn planted(number: usize) -> bool {
 }
 "#;
 
-/// The crates with faults, and the tests that have to find them.
-const CRATES: [(&str, &[&str]); 2] = [
-    ("tilemark-bundle", &["--lib", "--test", "refusals", "--test", "encrypted"]),
-    ("tilemark", &["--lib", "license"]),
+/// A crate with faults.
+struct Crate {
+    package: &'static str,
+    folder: &'static str,
+    /// The tests that have to find them: what follows `cargo test`.
+    tests: &'static [&'static str],
+    /// Of these, the ones that are quick, for a first look; they are named after the file, or these words.
+    quick: &'static [&'static str],
+}
+
+const CRATES: [Crate; 2] = [
+    Crate {
+        package: "tilemark-bundle",
+        folder: "bundle",
+        tests: &["--lib", "--test", "refusals", "--test", "encrypted"],
+        quick: &[],
+    },
+    Crate {
+        package: "tilemark",
+        folder: "tilemark",
+        tests: &["--lib", "license"],
+        quick: &["license::tests", "license::lease_tests"],
+    },
 ];
 
 /// Whether every fault was found.
 pub(crate) fn run() -> Result<bool> {
     let copy = crate::target().join("mutants");
-    copy_sources(&copy)?;
-    plant(&copy)?;
-    for (name, tests) in CRATES {
+    copy_sources(&copy, &planted()?)?;
+    for part in &CRATES {
         // Asleep, they change nothing: else a test that fails would say nothing about a fault.
-        ensure!(passes(&copy, name, tests, None)?, "{name}: its tests fail without any fault");
+        let passed = shell(&mut test(&copy, part, part.tests)).is_ok();
+        ensure!(passed, "{}: its tests fail without any fault", part.package);
     }
-    let mut survivors = Vec::new();
+    let mut survivors = 0;
     for (number, fault) in faults::FAULTS.iter().enumerate() {
-        let found = !passes(&copy, package(fault.file), tests_of(fault.file), Some(number))?;
+        let found = finds(&copy, number, fault)?;
         let word = if found { "killed" } else { "SURVIVED" };
         println!("{word:<9} {}: {} -> {}", fault.file, shown(fault.find), shown(fault.plant));
-        if !found {
-            survivors.push(number);
-        }
+        survivors += usize::from(!found);
     }
-    let (killed, all) = (faults::FAULTS.len() - survivors.len(), faults::FAULTS.len());
+    let all = faults::FAULTS.len();
+    let killed = all - survivors;
     println!("{killed} of {all} faults found by the tests, {:.0} %", 100.0 * killed as f64 / all as f64);
-    Ok(survivors.is_empty())
+    Ok(survivors == 0)
 }
 
-/// Tracked files and new ones, as they are now.
-fn copy_sources(to: &Path) -> Result<()> {
-    if to.exists() {
-        std::fs::remove_dir_all(to)?;
+/// Whether a test fails with this fault awake: at first a quick one, then any.
+fn finds(copy: &Path, number: usize, fault: &Fault) -> Result<bool> {
+    let part = part(fault.file);
+    let module = Path::new(fault.file).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let module = format!("{module}::");
+    let names: Vec<&str> = if part.quick.is_empty() { vec![&module] } else { part.quick.to_vec() };
+    let quick = [&["--lib", "--"], &names[..]].concat();
+    for tests in [&quick[..], part.tests] {
+        let mut test = test(copy, part, tests);
+        let status =
+            test.env(AWAKE, number.to_string()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+        match status.code() {
+            Some(0) => {}
+            Some(101) => return Ok(true),
+            other => bail!("cargo test ended with {other:?}"),
+        }
     }
+    Ok(false)
+}
+
+fn test(copy: &Path, part: &Crate, tests: &[&str]) -> Command {
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--manifest-path"]).arg(copy.join("Cargo.toml"));
+    // A folder of its own: cargo takes packages of the same place in two workspaces for the same.
+    command.args(["-p", part.package]).args(tests).env("CARGO_TARGET_DIR", crate::target().join("mutants-build"));
+    command
+}
+
+fn part(file: &str) -> &'static Crate {
+    let [bundle, tilemark] = &CRATES;
+    if file.starts_with(bundle.folder) { bundle } else { tilemark }
+}
+
+/// The sources that are changed: every expression into one that asks whether its fault is awake.
+fn planted() -> Result<BTreeMap<PathBuf, String>> {
+    let mut texts: BTreeMap<PathBuf, String> = BTreeMap::new();
+    let text = |texts: &mut BTreeMap<PathBuf, String>, path: &Path| match texts.remove(path) {
+        Some(text) => Ok(text),
+        None => {
+            std::fs::read_to_string(crate::root().join(path)).with_context(|| format!("{}", path.display()))
+        }
+    };
+    for (number, Fault { file, find, plant }) in faults::FAULTS.iter().enumerate() {
+        let path = Path::new("sdk").join(file);
+        let old = text(&mut texts, &path)?;
+        let count = old.matches(find).count();
+        ensure!(count == 1, "{file} has {count} times `{find}`, expected once: mend mutants/faults.rs");
+        let asked = format!("(if crate::planted({number}) {{ {plant} }} else {{ {find} }})");
+        texts.insert(path, old.replacen(find, &asked, 1));
+    }
+    for part in &CRATES {
+        let path = Path::new("sdk").join(part.folder).join("src/lib.rs");
+        let old = text(&mut texts, &path)?;
+        texts.insert(path, old + ASK);
+    }
+    Ok(texts)
+}
+
+/// Tracked files and new ones as they are now, or as `changed` has them. What is there already is not touched: cargo builds again
+/// what is newer.
+fn copy_sources(to: &Path, changed: &BTreeMap<PathBuf, String>) -> Result<()> {
     let list = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
         .current_dir(crate::root())
         .output()
         .context("git lists the sources")?;
     for name in list.stdout.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let name = std::str::from_utf8(name)?;
+        let name = Path::new(std::str::from_utf8(name)?);
         let (from, to) = (crate::root().join(name), to.join(name));
         if !from.is_file() {
-            continue; // removed, and not committed yet
+            let _ = std::fs::remove_file(&to); // removed, and not committed yet
+            continue;
+        }
+        let bytes = match changed.get(name) {
+            Some(text) => text.clone().into_bytes(),
+            None => std::fs::read(&from).with_context(|| format!("reading {}", name.display()))?,
+        };
+        if std::fs::read(&to).is_ok_and(|there| there == bytes) {
+            continue;
         }
         std::fs::create_dir_all(to.parent().unwrap_or(&to))?;
-        std::fs::copy(&from, &to).with_context(|| format!("copying {name}"))?;
+        std::fs::write(&to, bytes).with_context(|| format!("copying {}", name.display()))?;
     }
     Ok(())
-}
-
-/// Changes every expression into one that asks whether its fault is awake.
-fn plant(copy: &Path) -> Result<()> {
-    let mut texts: BTreeMap<PathBuf, String> = BTreeMap::new();
-    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| format!("{}", path.display()));
-    for (number, Fault { file, find, plant }) in faults::FAULTS.iter().enumerate() {
-        let path = copy.join("sdk").join(file);
-        let text = match texts.remove(&path) {
-            Some(text) => text,
-            None => read(&path)?,
-        };
-        let count = text.matches(find).count();
-        ensure!(count == 1, "{file} has {count} times `{find}`, expected once: mend mutants/faults.rs");
-        let asked = format!("(if crate::planted({number}) {{ {plant} }} else {{ {find} }})");
-        texts.insert(path, text.replacen(find, &asked, 1));
-    }
-    for (package, _) in CRATES {
-        let path = copy.join("sdk").join(folder(package)).join("src/lib.rs");
-        let text = match texts.remove(&path) {
-            Some(text) => text,
-            None => read(&path)?,
-        };
-        texts.insert(path, text + ASK);
-    }
-    texts.iter().try_for_each(|(path, text)| Ok(std::fs::write(path, text)?))
-}
-
-/// Whether the tests of a crate pass with this fault awake.
-fn passes(copy: &Path, package: &str, tests: &[&str], awake: Option<usize>) -> Result<bool> {
-    let mut command = cargo();
-    command.args(["test", "--quiet", "--manifest-path"]).arg(copy.join("Cargo.toml")).args(["-p", package]);
-    command.args(tests).env("CARGO_TARGET_DIR", crate::target()); // what it depends on is built there
-    let Some(number) = awake else { return Ok(shell(&mut command).is_ok()) };
-    let status =
-        command.env(AWAKE, number.to_string()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-    match status.code() {
-        Some(0) => Ok(true),
-        Some(101) => Ok(false),
-        other => bail!("cargo test ended with {other:?}"),
-    }
-}
-
-fn package(file: &str) -> &'static str {
-    if file.starts_with("bundle/") { CRATES[0].0 } else { CRATES[1].0 }
-}
-
-fn tests_of(file: &str) -> &'static [&'static str] {
-    if file.starts_with("bundle/") { CRATES[0].1 } else { CRATES[1].1 }
-}
-
-fn folder(package: &str) -> &'static str {
-    if package == CRATES[0].0 { "bundle" } else { "tilemark" }
 }
 
 /// An expression on one line.
