@@ -89,6 +89,48 @@ fn a_buyers_own_signature_grants_nothing() {
 }
 
 #[test]
+fn a_grant_by_a_revoked_key_is_refused() {
+    let shop = Shop::new();
+    let text = shop.issue(&shop.bundle("acme/tagger", 7), &device(1), &owned()).unwrap();
+    let (key, id) = (shop.key.public().clone(), shop.key.public().id());
+    let trust = Trust::builder().key(key).any_publisher(&[id], 1);
+    SignedGrant::verify(&text, &trust.clone().build().unwrap()).unwrap();
+    let trust = trust.revoke_key(id, "stolen").build().unwrap();
+    assert_eq!(SignedGrant::verify(&text, &trust).unwrap_err().code(), "TM0132");
+}
+
+#[test]
+fn a_grant_by_a_key_of_another_publisher_or_role_is_refused() {
+    let shop = Shop::new();
+    let text = shop.issue(&shop.bundle("acme/tagger", 7), &device(1), &owned()).unwrap();
+    let vendor = SigningKey::generate(Algorithm::Ed25519).unwrap();
+    let (id, own) = (shop.key.public().id(), vendor.public().id());
+    let trust = Trust::builder().key(shop.key.public().clone()).key(vendor.public().clone());
+    let trust = trust.publisher("acme", &[own], 1);
+    let other = trust.clone().publisher("other", &[id], 1).build().unwrap();
+    let store = trust.role("acme", crate::Role::Store, &[id], 1).build().unwrap();
+    for trust in [other, store] {
+        assert_eq!(SignedGrant::verify(&text, &trust).unwrap_err().code(), "TM0134");
+    }
+}
+
+#[test]
+fn a_grant_that_contradicts_its_keys_opens_nothing() {
+    let shop = Shop::new();
+    let bundle = shop.bundle("acme/tagger", 7);
+    let text = shop.issue(&bundle, &device(1), &owned()).unwrap();
+    let good = SignedGrant::verify(&text, &shop.trust()).unwrap();
+    for (app, first) in [("acme/reader", 7), ("acme/tagger", 8)] {
+        let (app, releases) = (app.parse().unwrap(), Releases { first, last: 9 });
+        let claims = Grant { app, releases, ..good.grant().clone() };
+        let other = SignedGrant::verify(&claims.sign(&shop.key).unwrap(), &shop.trust()).unwrap();
+        assert_eq!(key_of(&other, &bundle, &device(1)).unwrap_err().code(), "TM0179");
+    }
+    assert_eq!(SignedGrant::recorded(&text, good.digest()).unwrap().grant(), good.grant());
+    assert_eq!(SignedGrant::recorded(&text, sha256(b"other")).unwrap_err().code(), "TM0152");
+}
+
+#[test]
 fn changed_grants_and_requests_are_refused() {
     let shop = Shop::new();
     let bundle = shop.bundle("acme/tagger", 7);

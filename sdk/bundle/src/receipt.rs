@@ -404,6 +404,27 @@ mod tests {
     }
 
     #[test]
+    fn receipts_that_contradict_themselves_do_not_follow() {
+        let scene = scene();
+        let before = Usage::none(&scene.grant);
+        let (line, _) = Receipt::next(&scene.grant, &before, Step::Reserve(4), 110, &scene.device).unwrap();
+        let (good, digest) = Receipt::read(&line, scene.device.public()).unwrap();
+        before.follow(&scene.grant, &good, digest).unwrap();
+        let changes: [fn(&mut Receipt); 5] = [
+            |receipt| receipt.grant = sha256(b"another"),
+            |receipt| receipt.used = 3,
+            |receipt| receipt.used = 5,
+            |receipt| receipt.time = 99,
+            |receipt| (receipt.kind, receipt.units, receipt.used) = (ReceiptKind::Lease, 0, 0),
+        ];
+        for (at, change) in changes.iter().enumerate() {
+            let mut bad = good.clone();
+            change(&mut bad);
+            assert_eq!(before.follow(&scene.grant, &bad, digest).unwrap_err().code(), "TM0184", "{at}");
+        }
+    }
+
+    #[test]
     fn another_devices_receipts_are_refused() {
         let scene = scene();
         let mut lines = scene.chain(&STEPS);

@@ -107,7 +107,7 @@ fn copy_dir(from: &Path, to: &Path) {
 
 /// How many inferences a license gives before it refuses.
 fn drain(license: &License) -> u64 {
-    (0..).find(|_| license.take(1).is_err()).unwrap()
+    (0..10_000).find(|_| license.take(1).is_err()).expect("it refuses at last")
 }
 
 #[test]
@@ -138,6 +138,16 @@ fn a_trial_stops_at_its_end_across_processes() {
     shop.refused(&device, "TM0531");
     let listed = device.installed().unwrap();
     assert!(listed[0].refusal.as_ref().unwrap().contains("3 of 3"), "{listed:?}");
+}
+
+#[test]
+fn a_grant_that_begins_later_waits() {
+    let shop = Shop::new();
+    let device = shop.device("a");
+    shop.grant(&device, &Offer { not_before: Some(START + 10_000), ..trial(3) });
+    shop.refused(&device, "TM0533");
+    shop.set_clock(START + 10_000);
+    shop.entitle(&device).unwrap().take(1).unwrap();
 }
 
 #[test]

@@ -45,7 +45,6 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("bundle/src/encryption.rs", "issuers.is_empty() || !issuers.is_sorted_by(|a, b| a < b)", "false"),
     fault("bundle/src/cipher.rs", "found != plain.sha256", "false"),
     fault("bundle/src/cipher.rs", "data.push(last.into())", "()"),
-    fault("bundle/src/cipher.rs", "data.extend_from_slice(&index.to_le_bytes())", "()"),
     // Device keys.
     fault("bundle/src/device.rs", "self.check(&envelope)?", "()"),
     fault("bundle/src/device.rs", "[b\"tilemark wrapped key v1\".as_slice(), bundle.as_bytes(), grant.as_bytes()].concat()", "bundle.as_bytes().to_vec()"),

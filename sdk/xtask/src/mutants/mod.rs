@@ -49,7 +49,7 @@ const CRATES: [Crate; 2] = [
     Crate {
         package: "tilemark-bundle",
         folder: "bundle",
-        tests: &["--lib", "--test", "refusals", "--test", "encrypted"],
+        tests: &["--lib", "--test", "refusals", "--test", "encrypted", "--test", "tamper"],
         quick: &[],
     },
     Crate {
@@ -106,7 +106,10 @@ fn test(copy: &Path, part: &Crate, tests: &[&str]) -> Command {
     let mut command = cargo();
     command.args(["test", "--quiet", "--manifest-path"]).arg(copy.join("Cargo.toml"));
     // A folder of its own: cargo takes packages of the same place in two workspaces for the same.
-    command.args(["-p", part.package]).args(tests).env("CARGO_TARGET_DIR", crate::target().join("mutants-build"));
+    command
+        .args(["-p", part.package])
+        .args(tests)
+        .env("CARGO_TARGET_DIR", crate::target().join("mutants-build"));
     command
 }
 
