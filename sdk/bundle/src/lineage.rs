@@ -253,6 +253,9 @@ mod tests {
         theirs.old = b.public().id();
         let forged = Envelope::seal(Lineage::PAYLOAD_TYPE, json::to_vec(&theirs).unwrap(), &[&a]).unwrap();
         assert_eq!(verify(&forged.to_json(), &trust), Err("TM0134"));
+        let both = Trust::builder().key(a.public().clone()).key(b.public().clone());
+        let both = both.publisher("acme", &[a.public().id(), b.public().id()], 1).build().unwrap();
+        assert_eq!(verify(&forged.to_json(), &both), Err("TM0134"), "the key that is followed has to sign");
         for at in 0..good.len() {
             let mut bad = good.clone();
             bad[at] ^= 1;

@@ -110,5 +110,4 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("tilemark/src/license/mod.rs", "age.is_some_and(|age| age <= max)", "true"),
     fault("tilemark/src/license/seats.rs", "lent()?.contains(&number)", "false"),
     fault("tilemark/src/license/lease.rs", "until <= now", "false"),
-    fault("tilemark/src/license/lease.rs", "usage.receipts < recorded.receipts", "false"),
 ];
