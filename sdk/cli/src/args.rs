@@ -364,7 +364,7 @@ pub(crate) struct OnDevice {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) on: OnDevice,
-    /// Pictures: JPEG, PNG, BMP or WebP
+    /// Pictures (JPEG, PNG, BMP, WebP) or sounds (WAV)
     #[arg(value_name = "PICTURE", required_unless_present = "tensor")]
     pub(crate) pictures: Vec<PathBuf>,
     /// An input tensor, NAME=FILE.npy; once for each of the model's inputs

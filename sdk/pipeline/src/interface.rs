@@ -80,7 +80,8 @@ impl TensorInfo {
         Err(Error::Quantization { name: self.name.clone(), scale, zero_point, dtype: self.dtype })
     }
 
-    fn admit(&self, tensor: Tensor) -> Result<Tensor> {
+    /// The tensor as the model takes it: floats for a quantized input are quantized.
+    pub(crate) fn admit(&self, tensor: Tensor) -> Result<Tensor> {
         if !self.fits(tensor.shape()) {
             let (name, expected) = (self.name.clone(), self.shape_text());
             return Err(Error::InputShape { name, expected, found: tensor.shape().to_vec() });

@@ -58,6 +58,7 @@ mod post;
 mod pre;
 mod rectangle;
 mod run;
+mod sound;
 mod spec;
 mod step;
 mod table;
@@ -71,9 +72,10 @@ pub use parameters::{Parameter, Reference, Region, Settable, Value};
 pub use pipeline::{Interfaces, Pipeline, Resources};
 pub use place::Place;
 pub use run::{Done, Given, Prepared, StageTime, Times};
+pub use sound::Sound;
 pub use spec::{
-    Align, Anchors, Channels, Crop, Ctc, Dequantize, Fit, ImageInput, InputSpec, Layout, Level, Mask, Mode,
-    Nms, NmsKind, Normalize, ONLY_MODEL, PostStage, PreStage, RegionOf, Regions, Resize, Sigmoid, Softmax,
-    Spec, StepSpec, Threshold, TopK, Turn,
+    Align, Anchors, Channels, Crop, Ctc, Dequantize, Fit, Frames, ImageInput, InputSpec, Layout, Level, Mask,
+    Mode, Nms, NmsKind, Normalize, ONLY_MODEL, Pitch, PostStage, PreStage, RegionOf, Regions, Resize,
+    Sigmoid, Softmax, SoundInput, Spec, Standardize, StepSpec, Threshold, TopK, Turn,
 };
 pub use value::{Detection, FoundRegion, Line, Picture, Quad};

@@ -29,6 +29,14 @@ pub const MAX_NPY_HEADER_BYTES: usize = 4096;
 pub const MAX_NPY_RANK: usize = 8;
 /// Most bytes of elements in a `.npy` file.
 pub const MAX_NPY_BYTES: usize = 1 << 30;
+/// Most samples of a decoded sound, in all: half an hour at 16 kHz, 128 MiB.
+pub const MAX_SOUND_SAMPLES: u64 = 32 << 20;
+/// Lowest rate of a sound, in samples a second.
+pub const MIN_SAMPLE_RATE: u32 = 1_000;
+/// Highest rate of a sound, in samples a second.
+pub const MAX_SAMPLE_RATE: u32 = 384_000;
+/// Most frames of a sound, each of which runs the model: ten minutes at ten milliseconds.
+pub const MAX_FRAMES: usize = 60_000;
 /// Most steps of an app.
 pub const MAX_STEPS: usize = 32;
 /// Most boxes, regions or lines that a stage may return, and so most crops of a step.

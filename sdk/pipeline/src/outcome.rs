@@ -56,6 +56,7 @@ impl Outcome {
             || self.regions.is_some()
             || self.lines.is_some()
             || !self.pictures.is_empty()
+            || self.values.contains_key("hz")
     }
 
     /// The labels, best first; none where the pipeline has no `top_k`.

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::interface::Interface;
 use crate::limits::{MAX_RESULT_VALUES, MAX_STEPS};
-use crate::outcome::Outcome;
+use crate::outcome::{Label, Outcome};
 use crate::parameters::{Parameter, Settings, Value};
 use crate::place::Place;
 use crate::run::{Clock, Done, Given, Prepared, Times};
@@ -125,6 +125,9 @@ impl Pipeline {
     ) -> std::result::Result<Done, E> {
         if !self.is_single() && matches!(given, Given::Tensors(_)) && self.takes_image() {
             return Err(wrong_input(given, "a picture").into());
+        }
+        if self.spec.takes_sound() && !matches!(given, Given::Sound(_)) {
+            return Err(wrong_input(given, "a sound").into());
         }
         let mut times = Times::default();
         let mut values = Vec::with_capacity(self.steps.len());
@@ -254,12 +257,33 @@ impl Pipeline {
                     outcome.pictures.insert("mask".to_owned(), picture);
                     outcome.values.insert("share".to_owned(), shares);
                 }
-                Some(Made::Text(_) | Made::Turn(_)) | None => {}
+                Some(Made::Pitches(pitches)) => tell_pitches(&mut outcome, &pitches),
+                Some(Made::Text(_) | Made::Turn(_) | Made::Pitch { .. }) | None => {}
             }
         }
         outcome
     }
 }
+
+/// The pitch and the confidence of each frame, and the note of them all: that of the median pitch of those that have one.
+fn tell_pitches(outcome: &mut Outcome, pitches: &[(f64, f32)]) {
+    let column = |of: fn(&(f64, f32)) -> f64| pitches.iter().map(of).collect::<Vec<f64>>();
+    outcome.values.insert("hz".to_owned(), column(|(hz, _)| *hz));
+    outcome.values.insert("confidence".to_owned(), column(|(_, confidence)| f64::from(*confidence)));
+    let mut sure: Vec<(f64, f32)> = pitches.iter().copied().filter(|(hz, _)| *hz > 0.0).collect();
+    sure.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let labels = outcome.labels.insert(Vec::new());
+    let Some(&(hz, _)) = sure.get(sure.len() / 2) else { return };
+    // MIDI numbers the notes: 69 is the A of 440 Hz, and 12 are an octave.
+    let number = 69.0 + 12.0 * libm::log2(hz / 440.0);
+    let index = number.round().clamp(0.0, 127.0) as usize;
+    let score = sure.iter().fold(0.0, |sum, (_, confidence)| sum + confidence) / sure.len() as f32;
+    let name = format!("{}{}", NOTES[index % 12], (index / 12) as i64 - 1);
+    labels.push(Label { name, index, score });
+    outcome.values.insert("cents".to_owned(), vec![100.0 * (number - index as f64)]);
+}
+
+const NOTES: [&str; 12] = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"];
 
 /// For reading; `outputs` holds every bit.
 fn numbers(tensor: &Tensor) -> Vec<f64> {

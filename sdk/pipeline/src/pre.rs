@@ -203,6 +203,9 @@ fn check_stages<'a>(
                 check_normalize(at, n, channels)?;
                 normalize = Some(n);
             }
+            PreStage::Frames(_) | PreStage::Standardize(_) => {
+                return Err(order(at, stage, "it needs a sound: declare sound = { rate = ... } in [input]"));
+            }
         }
     }
     Ok((steps, size, normalize))

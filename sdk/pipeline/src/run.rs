@@ -8,12 +8,15 @@ use tilemark_model::Tensor;
 use crate::image::Image;
 use crate::outcome::Outcome;
 use crate::place::Place;
+use crate::sound::Sound;
 
 /// What a user gives.
 #[derive(Clone, Debug)]
 pub enum Given<'a> {
     /// A picture.
     Image(&'a Image),
+    /// A sound.
+    Sound(&'a Sound),
     /// The inputs of the only model, in its order ([`Interface::arrange`](crate::Interface::arrange)).
     Tensors(Vec<Tensor>),
 }
@@ -22,6 +25,7 @@ impl Given<'_> {
     pub(crate) fn words(&self) -> &'static str {
         match self {
             Self::Image(_) => "a picture",
+            Self::Sound(_) => "a sound",
             Self::Tensors(_) => "tensors",
         }
     }

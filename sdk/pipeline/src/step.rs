@@ -12,6 +12,7 @@ use crate::place::Place;
 use crate::post::Post;
 use crate::pre::Pre;
 use crate::run::{CROP, Clock, Given, MODEL, Times};
+use crate::sound::{Frames, Sound};
 use crate::spec::{INPUT, InputSpec, StepSpec};
 use crate::value::{Detection, FoundRegion, Kind, Line, Made, Quad, around, corners};
 
@@ -28,6 +29,7 @@ pub(crate) struct Step {
     model: String,
     interface: Interface,
     pub(crate) pre: Option<Pre>,
+    frames: Option<Frames>,
     pub(crate) post: Post,
     /// The kind of value that later steps and the result get.
     pub(crate) makes: Kind,
@@ -80,7 +82,9 @@ impl Step {
             Source::Input => spec.image.as_ref().or(input.image.as_ref()).filter(|_| input.image.is_some()),
             Source::Step(_) => None,
         };
-        let pre = Pre::new(&spec.pre, settings, image, &interface)?;
+        let sound = input.sound.as_ref().filter(|_| of == Source::Input);
+        let frames = sound.map(|sound| Frames::new(&spec.pre, sound, &interface)).transpose()?;
+        let pre = if frames.is_some() { None } else { Pre::new(&spec.pre, settings, image, &interface)? };
         if let Source::Step(i) = of {
             check_join(&before[i], &model, &interface)?;
         }
@@ -90,8 +94,8 @@ impl Step {
             return Err(Error::ValueKind { at, found, expected: "a picture to cut out of" });
         }
         let post = Post::new(&spec.post, &interface, settings, resources, pre.is_some())?;
-        let makes = makes(post.makes(), each.map(|i| before[i].makes))?;
-        Ok(Self { name: spec.name.clone(), of, each, turn_tall, model, interface, pre, post, makes })
+        let makes = makes(post.makes(), each.map(|i| before[i].makes), frames.is_some())?;
+        Ok(Self { name: spec.name.clone(), of, each, turn_tall, model, interface, pre, frames, post, makes })
     }
 
     /// Whether step `i` is read by this one.
@@ -101,7 +105,7 @@ impl Step {
 
     /// Whether the model runs once, on what the user gives.
     pub(crate) fn is_plain(&self) -> bool {
-        self.of == Source::Input && self.each.is_none()
+        self.of == Source::Input && self.each.is_none() && self.frames.is_none()
     }
 
     pub(crate) fn interface(&self) -> &Interface {
@@ -117,6 +121,9 @@ impl Step {
         times: &mut Times,
     ) -> std::result::Result<StepValue, E> {
         let mut clock = Clock { times, step: &self.name };
+        if let (Some(frames), Given::Sound(sound)) = (&self.frames, given) {
+            return self.run_frames(frames, sound, models, &mut clock);
+        }
         let Some(each) = self.each else {
             let (tensors, place) = self.inputs(given, values, &mut clock)?;
             let outputs = clock.time(MODEL, || models(&self.model, tensors))?;
@@ -139,6 +146,26 @@ impl Step {
             gathered.add(&Item { quad, ..item }, made);
         }
         Ok(StepValue { outputs: Vec::new(), raw: Vec::new(), made: Some(gathered.0) })
+    }
+
+    /// Runs the model on each frame of a sound.
+    fn run_frames<E: From<Error>>(
+        &self,
+        frames: &Frames,
+        sound: &Sound,
+        models: Models<E>,
+        clock: &mut Clock,
+    ) -> std::result::Result<StepValue, E> {
+        let mut pitches = Vec::new();
+        for tensor in frames.run(sound, clock)? {
+            let outputs = clock.time(MODEL, || models(&self.model, vec![tensor]))?;
+            if let (_, Some(Made::Pitch { hz, confidence })) =
+                self.post.run(&self.interface, outputs, None, clock)?
+            {
+                pitches.push((hz, confidence));
+            }
+        }
+        Ok(StepValue { outputs: Vec::new(), raw: Vec::new(), made: Some(Made::Pitches(pitches)) })
     }
 
     /// The rest of the step for the outputs of a model that ran once.
@@ -179,6 +206,8 @@ impl Step {
                 Ok((tensors.clone(), place))
             }
             (Given::Tensors(tensors), None) => Ok((tensors.clone(), None)),
+            (Given::Sound(_), _) => Err(wrong_input(given, "no sound")),
+            (Given::Image(_), None) if self.frames.is_some() => Err(wrong_input(given, "a sound")),
             (Given::Image(_), None) => {
                 Err(Error::TakesTensors { inputs: crate::interface::names(&self.interface.inputs) })
             }
@@ -269,8 +298,14 @@ impl Gathered {
 }
 
 /// The kind that a step makes: of every crop's value, where it cuts crops out.
-fn makes(each: Kind, boxes: Option<Kind>) -> Result<Kind> {
+fn makes(each: Kind, boxes: Option<Kind>, frames: bool) -> Result<Kind> {
     match (each, boxes) {
+        (Kind::Pitch, None) if frames => Ok(Kind::Pitches),
+        (other, None) if frames || other == Kind::Pitch => Err(Error::ValueKind {
+            at: if frames { "frames" } else { "pitch" }.to_owned(),
+            found: other.words().to_owned(),
+            expected: "a pitch of each frame of a sound",
+        }),
         (Kind::Text, _) => Ok(Kind::Lines),
         (Kind::Turn, Some(Kind::Regions)) => Ok(Kind::Regions),
         (Kind::Labels | Kind::Detections, Some(_)) => Ok(Kind::Detections),

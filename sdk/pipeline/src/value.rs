@@ -97,6 +97,13 @@ pub(crate) enum Made {
     Text(Option<(String, f32)>),
     /// Whether one crop is upside down.
     Turn(bool),
+    /// Of one frame: 0 Hz where it has none.
+    Pitch {
+        hz: f64,
+        confidence: f32,
+    },
+    /// Of each frame of a sound.
+    Pitches(Vec<(f64, f32)>),
     /// A mask, and the share of its pixels that each class has.
     Mask(Picture, Vec<f64>),
 }
@@ -112,6 +119,8 @@ pub(crate) enum Kind {
     Lines,
     Text,
     Turn,
+    Pitch,
+    Pitches,
     Mask,
 }
 
@@ -127,6 +136,8 @@ impl Kind {
             Self::Lines => "lines of text",
             Self::Text => "the text of one crop",
             Self::Turn => "whether one crop is upside down",
+            Self::Pitch => "the pitch of one frame",
+            Self::Pitches => "the pitch of each frame",
             Self::Mask => "a mask",
         }
     }

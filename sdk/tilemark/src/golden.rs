@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tilemark_bundle::{Bundle, Digest, codec, sha256};
 use tilemark_engine::Device;
 use tilemark_model::{Data, Tensor, ValueId, reference};
-use tilemark_pipeline::{Image, Outcome, Pipeline, npy};
+use tilemark_pipeline::{Image, Outcome, Pipeline, Sound, npy};
 
 use crate::app::App;
 use crate::contents::{AppModel, GOLDEN, declared};
@@ -132,6 +132,9 @@ impl Golden {
     pub(crate) fn input(&self, bundle: &Bundle) -> Result<Input, Error> {
         let Self { folder, record } = self;
         let blob = |name: &str| bundle.blob(&format!("{folder}{name}"));
+        if bundle.blob(&format!("{folder}sound.npy")).is_ok() {
+            return Ok(Input::samples(sound(npy::read(blob("rate.npy")?)?, npy::read(blob("sound.npy")?)?)?));
+        }
         if record.tensors.is_empty() {
             return Ok(Input::pixels(picture(npy::read(blob("image.npy")?)?)?));
         }
@@ -155,6 +158,13 @@ pub(crate) fn record(
             let shape = [image.height() as usize, image.width() as usize, 3];
             let pixels = npy::write(&Tensor::u8(shape, image.pixels().to_vec())?);
             blobs.push((format!("{folder}image.npy"), pixels));
+            Vec::new()
+        }
+        Kind::Sound(sound) => {
+            let samples = Tensor::f32([sound.samples().len()], sound.samples().to_vec())?;
+            let rate = i32::try_from(sound.rate()).unwrap_or(i32::MAX); // far below, by its limit
+            blobs.push((format!("{folder}sound.npy"), npy::write(&samples)));
+            blobs.push((format!("{folder}rate.npy"), npy::write(&Tensor::new([1], Data::I32(vec![rate]))?)));
             Vec::new()
         }
         Kind::Tensors(tensors) => {
@@ -367,6 +377,19 @@ fn outcome_digest(outcome: &Outcome) -> Result<Digest, Error> {
         bytes.extend(&picture.samples);
     }
     Ok(sha256(&bytes))
+}
+
+/// The sound of an array of samples, and one of its rate.
+fn sound(rate: Tensor, samples: Tensor) -> Result<Sound, Error> {
+    match (rate.into_data(), samples.into_data()) {
+        (Data::I32(rate), Data::F32(samples)) if rate.len() == 1 => {
+            Ok(Sound::from_samples(u32::try_from(rate[0]).unwrap_or(0), samples)?)
+        }
+        _ => {
+            let reason = "a sound of other arrays than f32 samples and an i32 rate".to_owned();
+            Err(Error::Contents { what: "golden vectors", reason })
+        }
+    }
 }
 
 /// The picture in an array of bytes `[height, width, 3]`.

@@ -7,21 +7,55 @@ use std::path::Path;
 use ndarray::ArrayViewD;
 use tilemark_model::Tensor;
 use tilemark_pipeline::limits::MAX_ENCODED_BYTES;
-use tilemark_pipeline::{Image, npy};
+use tilemark_pipeline::{Image, Sound, npy};
 
 use crate::error::Error;
 
-/// One input of an app: a picture, or tensors by the model's names.
+/// One input of an app: a picture, a sound, or tensors by the model's names.
 #[derive(Clone, Debug)]
 pub struct Input(pub(crate) Kind);
 
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Image(Image),
+    Sound(Sound),
     Tensors(BTreeMap<String, Tensor>),
 }
 
 impl Input {
+    /// The picture or the sound in a file, told apart by its first bytes.
+    ///
+    /// # Errors
+    /// Those of [`Input::image`] and [`Input::sound`].
+    pub fn file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let bytes = read_file(path.as_ref())?;
+        match bytes.as_slice() {
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => Self::sound_bytes(&bytes),
+            _ => Self::image_bytes(&bytes),
+        }
+    }
+
+    /// The sound in a WAV file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read, [`Error::Pipeline`] if it is no sound or beyond the limits.
+    pub fn sound(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::sound_bytes(&read_file(path.as_ref())?)
+    }
+
+    /// A WAV file in memory.
+    ///
+    /// # Errors
+    /// [`Error::Pipeline`] if it is no sound or beyond the limits.
+    pub fn sound_bytes(encoded: &[u8]) -> Result<Self, Error> {
+        Ok(Self::samples(Sound::decode(encoded)?))
+    }
+
+    /// A decoded sound.
+    pub fn samples(sound: Sound) -> Self {
+        Self(Kind::Sound(sound))
+    }
+
     /// The picture in a file: JPEG, PNG, BMP or WebP.
     ///
     /// # Errors
@@ -47,7 +81,7 @@ impl Input {
     pub fn picture(&self) -> Option<&Image> {
         match &self.0 {
             Kind::Image(image) => Some(image),
-            Kind::Tensors(_) => None,
+            Kind::Sound(_) | Kind::Tensors(_) => None,
         }
     }
 
@@ -61,7 +95,7 @@ impl Input {
     pub fn tensor(self, name: impl Into<String>, tensor: Tensor) -> Self {
         let mut tensors = match self.0 {
             Kind::Tensors(tensors) => tensors,
-            Kind::Image(_) => BTreeMap::new(),
+            Kind::Image(_) | Kind::Sound(_) => BTreeMap::new(),
         };
         tensors.insert(name.into(), tensor);
         Self(Kind::Tensors(tensors))

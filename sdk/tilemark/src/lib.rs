@@ -77,7 +77,7 @@ pub use tilemark_engine::{
 pub use tilemark_model::{DType, Data, Graph, Quant, Tensor};
 pub use tilemark_pipeline::{
     Detection, FoundRegion, Image, Label, Line, Outcome, Parameter, Picture, Quad, Region as PictureRegion,
-    StageTime, Value as ParameterValue, npy,
+    Sound, StageTime, Value as ParameterValue, npy,
 };
 
 /// Importing and examining models, for tools.

@@ -188,6 +188,7 @@ pub(crate) fn given<'a>(app: &App, input: &'a Input) -> Result<Given<'a>, Error>
 pub(crate) fn given_to<'a>(pipeline: &Pipeline, input: &'a Input) -> Result<Given<'a>, Error> {
     Ok(match &input.0 {
         Kind::Image(image) => Given::Image(image),
+        Kind::Sound(sound) => Given::Sound(sound),
         Kind::Tensors(tensors) => Given::Tensors(pipeline.interface().arrange(tensors.clone())?),
     })
 }

@@ -8,7 +8,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use tilemark::pack::{Description, Package};
-use tilemark::{App, Data, Device, Image, Input, Line, Output};
+use tilemark::{App, Data, Device, Image, Input, Line, Output, Sound};
 
 fn folder(app: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/apps").join(app)
@@ -116,4 +116,42 @@ fn every_garment_gets_onnx_runtimes_class() {
         let output = session.run(input).unwrap();
         assert_eq!(output.labels()[0].index, usize::from(class - b'0'), "image {i}");
     }
+}
+
+/// A quarter of a second of six harmonics, at a rate that is resampled.
+fn tone(hz: f64) -> Sound {
+    let at = |i: u32| {
+        let time = f64::from(i) / 44_100.0;
+        (1..=6)
+            .map(|k| (std::f64::consts::TAU * hz * f64::from(k) * time + f64::from(k)).sin() / f64::from(k))
+            .sum::<f64>()
+    };
+    Sound::from_samples(44_100, (0..11_025).map(|i| (0.3 * at(i)) as f32).collect()).unwrap()
+}
+
+#[test]
+fn the_tuner_hears_every_tone_within_fifty_cents() {
+    let Some(app) = app("tuner", "") else { return };
+    let mut session = app.session(Device::host()).unwrap();
+    let mut worst = 0.0f64;
+    // Two octaves and a half from the low A of a guitar, 5/4 semitones apart: notes and what lies between.
+    for i in 0..25 {
+        let hz = 110.0 * 2f64.powf(f64::from(i) * 1.25 / 12.0);
+        let output = session.run(Input::samples(tone(hz))).unwrap();
+        let heard = &output.outcome().values["hz"];
+        assert_eq!(heard.len(), 3);
+        let off = heard.iter().map(|found| 1200.0 * (found / hz).log2().abs()).fold(0.0, f64::max);
+        let midi = 69.0 + 12.0 * (hz / 440.0).log2();
+        assert!(off <= 50.0, "{hz} Hz is heard as {heard:?}");
+        let label = &output.labels()[0];
+        assert!((label.index as f64 - midi).abs() <= 1.0, "{} for {hz} Hz", label.name);
+        worst = worst.max(off);
+    }
+    println!("at most {worst:.1} cents off");
+    for silent in [vec![], vec![0.0; 100], vec![f32::NAN; 44_100]] {
+        let output = session.run(Input::samples(Sound::from_samples(44_100, silent).unwrap())).unwrap();
+        assert!(output.labels().is_empty(), "{:?}", output.outcome());
+    }
+    let picture = Input::pixels(Image::from_rgb(1, 1, vec![0; 3]).unwrap());
+    assert_eq!(session.run(picture).unwrap_err().code(), "TM0315");
 }

@@ -108,7 +108,7 @@ impl Given {
     fn read(self) -> Result<Input> {
         let name = self.name();
         match self {
-            Self::Picture(path) => Input::image(path).map_err(|error| Failure::input(&name, error)),
+            Self::Picture(path) => Input::file(path).map_err(|error| Failure::input(&name, error)),
             Self::Tensors(input) => Ok(input),
         }
     }
@@ -172,6 +172,12 @@ fn print(name: &str, outcome: &Outcome) -> Result<()> {
             true => text::line(format_args!("  {}", label.name))?, // a grant that gives out no score
             false => text::line(format_args!("  {:5.1}%  {}", 100.0 * label.score, label.name))?,
         }
+    }
+    if let (Some(hz), Some(confidence)) = (outcome.values.get("hz"), outcome.values.get("confidence")) {
+        let cents = outcome.values.get("cents").and_then(|cents| cents.first());
+        let off = cents.map(|cents| format!(", {cents:+.0} cents")).unwrap_or_default();
+        let sure = hz.iter().filter(|&&hz| hz > 0.0).count();
+        text::line(format_args!("  {sure} of {} frames have a pitch{off}", confidence.len()))?;
     }
     for found in outcome.detections.iter().flatten() {
         let [left, top, right, bottom] = found.frame.map(f32::round);

@@ -19,6 +19,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0313", "an input tensor has the wrong element type"),
     ("TM0314", "a picture was given to an app that takes tensors"),
     ("TM0315", "another kind of input was given than the app takes"),
+    ("TM0316", "the WAV file is damaged, cut short, or of an unsupported variant"),
+    ("TM0317", "the sound has too many samples or frames"),
+    ("TM0318", "the sound's rate is out of range"),
+    ("TM0319", "the bytes are no WAV file"),
     ("TM0320", "a file name in the pipeline is not a plain relative path"),
     ("TM0321", "a file that the pipeline refers to is missing"),
     ("TM0322", "a field of a stage is out of range"),
@@ -70,6 +74,10 @@ impl Error {
             Self::InputType { .. } => "TM0313",
             Self::TakesTensors { .. } => "TM0314",
             Self::InputKind { .. } => "TM0315",
+            Self::Wav { .. } => "TM0316",
+            Self::SoundTooLong { .. } | Self::TooManyFrames { .. } => "TM0317",
+            Self::SampleRate { .. } => "TM0318",
+            Self::NotASound { .. } => "TM0319",
             Self::FileName { .. } => "TM0320",
             Self::MissingFile { .. } => "TM0321",
             Self::Value { .. } => "TM0322",
@@ -130,6 +138,11 @@ impl Error {
             Self::InputType { .. } => "convert the array (numpy: a.astype(...)) before it is saved",
             Self::TakesTensors { .. } => "give tensors: --tensor NAME=FILE.npy",
             Self::InputKind { .. } => "give what the app takes; `tilemark inspect` says what that is",
+            Self::NotASound { .. } | Self::Wav { .. } => {
+                "give a complete WAV file; convert other formats first"
+            }
+            Self::SoundTooLong { .. } | Self::TooManyFrames { .. } => "give a shorter sound, or parts of it",
+            Self::SampleRate { .. } => "give a sound at an ordinary rate, such as 16,000 or 48,000 a second",
             Self::FileName { .. } => "use a relative path inside the app's folder, such as labels.txt",
             Self::MissingFile { .. } => "put the file beside app.toml, or correct its name there",
             Self::Value { .. }
@@ -169,5 +182,23 @@ impl Error {
                 "the app does not fit its own model: pack it again, and report this if it stays"
             }
         }
+    }
+
+    /// Whether what the user brought is at fault (a picture, a tensor) rather than the app or the engine.
+    pub fn is_input(&self) -> bool {
+        self.code() < "TM0320"
+    }
+
+    /// Whether what an integrator set is at fault.
+    pub fn is_setting(&self) -> bool {
+        match self {
+            Self::Step { source, .. } => source.is_setting(),
+            _ => matches!(self, Self::UnknownParameter { .. } | Self::ParameterValue { .. }),
+        }
+    }
+
+    /// The same error, said of one of several steps.
+    pub(crate) fn in_step(self, step: &str) -> Self {
+        Self::Step { step: step.to_owned(), source: Box::new(self) }
     }
 }

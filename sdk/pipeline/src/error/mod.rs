@@ -156,6 +156,47 @@ pub enum Error {
         expected: &'static str,
     },
 
+    /// The bytes do not start like a WAV file.
+    #[error("not a sound: found bytes {found}, expected the start of a WAV file")]
+    NotASound {
+        /// The first bytes, in hexadecimal.
+        found: String,
+    },
+    /// A WAV file is damaged, or written in a way that is not read.
+    #[error("the WAV file cannot be decoded: {message}")]
+    Wav {
+        /// What was found and expected.
+        message: String,
+    },
+    /// A sound has more samples than are taken.
+    #[error("the sound has {samples} samples, {seconds} seconds, the limit is {limit} samples")]
+    SoundTooLong {
+        /// Its length in seconds.
+        seconds: u64,
+        /// Samples found.
+        samples: u64,
+        /// Samples allowed.
+        limit: u64,
+    },
+    /// A sound has a rate that is not taken.
+    #[error("the sound has {rate} samples a second, {least} to {most} are taken")]
+    SampleRate {
+        /// Rate found.
+        rate: u32,
+        /// Lowest rate.
+        least: u32,
+        /// Highest rate.
+        most: u32,
+    },
+    /// A sound has more frames than models are run for.
+    #[error("the sound has {found} frames, the limit is {limit}")]
+    TooManyFrames {
+        /// Frames found.
+        found: usize,
+        /// Frames allowed.
+        limit: usize,
+    },
+
     // What a vendor declares.
     /// A file name is not a plain relative path inside the app.
     #[error("{at} names the file {name:?}: {why}")]
@@ -452,24 +493,4 @@ pub enum Error {
     /// A tensor could not be made.
     #[error(transparent)]
     Tensor(#[from] tilemark_model::Error),
-}
-
-impl Error {
-    /// Whether what the user brought is at fault (a picture, a tensor) rather than the app or the engine.
-    pub fn is_input(&self) -> bool {
-        self.code() < "TM0320"
-    }
-
-    /// Whether what an integrator set is at fault.
-    pub fn is_setting(&self) -> bool {
-        match self {
-            Self::Step { source, .. } => source.is_setting(),
-            _ => matches!(self, Self::UnknownParameter { .. } | Self::ParameterValue { .. }),
-        }
-    }
-
-    /// The same error, said of one of several steps.
-    pub(crate) fn in_step(self, step: &str) -> Self {
-        Self::Step { step: step.to_owned(), source: Box::new(self) }
-    }
 }

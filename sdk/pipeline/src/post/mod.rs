@@ -5,6 +5,7 @@ mod ctc;
 mod mask;
 mod nms;
 mod outputs;
+mod pitch;
 mod regions;
 mod scores;
 
@@ -128,6 +129,7 @@ fn follows(i: usize, stage: &PostStage, before: &[PostStage], made: Kind, on_pic
         PostStage::Regions(_) => Kind::Regions,
         PostStage::Ctc(_) => Kind::Text,
         PostStage::Turn(_) => Kind::Turn,
+        PostStage::Pitch(_) => Kind::Pitch,
     };
     if made == Kind::Labels {
         return order(format!("post[{i}]"), "top_k must be the last stage that reads the model's outputs");
@@ -163,6 +165,7 @@ fn prepared(stage: &PostStage, checks: &Checks) -> Result<(&'static str, Box<dyn
         PostStage::Regions(stage) => ("post.regions", Box::new(regions::Regions::new(stage, checks)?)),
         PostStage::Ctc(stage) => ("post.ctc", Box::new(ctc::Ctc::new(stage, checks)?)),
         PostStage::Turn(stage) => ("post.turn", Box::new(scores::Turn::new(stage, checks)?)),
+        PostStage::Pitch(stage) => ("post.pitch", Box::new(pitch::Pitch::new(stage, checks)?)),
     })
 }
 

@@ -106,6 +106,34 @@ mod tests {
         assert!(groups(&[], 0.5, 9).is_empty());
     }
 
+    /// `sdk/testkit/python/stages_expected.py` made the file: what OpenCV's `NMSBoxes` keeps of 1,000 random sets, index by index.
+    #[test]
+    fn a_thousand_sets_are_opencvs() {
+        let mut sets = 0;
+        for line in include_str!("../../tests/data/nms.txt").lines() {
+            let mut words = line.split(' ').map(|word| word.parse::<u32>().unwrap());
+            let mut state = words.next().unwrap();
+            let mut next = || {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                state >> 16
+            };
+            let (count, limit) = (1 + next() % 60, (f64::from(1 + next() % 9) / 10.0 + 0.0137) as f32);
+            let found: Vec<Detection> = (0..count)
+                .map(|_| {
+                    let [x, y, w, h, s] = [(); 5].map(|()| next());
+                    let (left, top) = ((x % 400) as f32 / 4.0, (y % 400) as f32 / 4.0);
+                    let (right, bottom) =
+                        (left + 1.0 + (w % 160) as f32 / 4.0, top + 1.0 + (h % 160) as f32 / 4.0);
+                    detection((1 + s % 512) as f32 / 512.0, [left, top, right, bottom])
+                })
+                .collect();
+            let kept = groups(&found, limit, 1000).into_iter().map(|group| group[0] as u32);
+            assert!(kept.eq(words), "set {sets}");
+            sets += 1;
+        }
+        assert_eq!(sets, 1000);
+    }
+
     #[test]
     fn labels_do_not_suppress_each_other() {
         let mut found = [detection(0.5, [0.0, 0.0, 1.0, 1.0]), detection(0.9, [0.0, 0.0, 1.0, 1.0])];

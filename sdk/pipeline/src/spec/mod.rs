@@ -7,8 +7,8 @@ mod post;
 mod step;
 
 pub use post::{
-    Anchors, Ctc, Dequantize, Level, Mask, Nms, NmsKind, PostStage, Regions, Sigmoid, Softmax, Threshold,
-    TopK, Turn,
+    Anchors, Ctc, Dequantize, Level, Mask, Nms, NmsKind, Pitch, PostStage, Regions, Sigmoid, Softmax,
+    Threshold, TopK, Turn,
 };
 pub(crate) use step::INPUT;
 pub use step::StepSpec;
@@ -46,6 +46,17 @@ pub struct InputSpec {
     /// A picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageInput>,
+    /// A sound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sound: Option<SoundInput>,
+}
+
+/// `sound = { rate = 16000 }`: a sound, mixed to one channel.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SoundInput {
+    /// Samples a second that the model wants.
+    pub rate: u32,
 }
 
 /// `image = { channels = "rgb" }`: a picture, and how the model wants its channels.
@@ -104,6 +115,10 @@ pub enum PreStage {
     Crop(Crop),
     /// Pixels to the model's numbers; the last stage.
     Normalize(Normalize),
+    /// A sound to frames; the first stage of a sound.
+    Frames(Frames),
+    /// Each frame to mean 0 and deviation 1.
+    Standardize(Standardize),
 }
 
 impl PreStage {
@@ -114,6 +129,8 @@ impl PreStage {
             Self::Resize(_) => "resize",
             Self::Crop(_) => "crop",
             Self::Normalize(_) => "normalize",
+            Self::Frames(_) => "frames",
+            Self::Standardize(_) => "standardize",
         }
     }
 }
@@ -229,6 +246,21 @@ pub struct Normalize {
     pub divide: f32,
 }
 
+/// `frames = { size = 1024, hop = 160 }`: the model runs once for each frame that lies inside the sound.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Frames {
+    /// Samples of a frame.
+    pub size: u32,
+    /// Samples from the beginning of one to that of the next.
+    pub hop: u32,
+}
+
+/// `standardize = {}`: each frame less its mean, divided by its standard deviation.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Standardize {}
+
 /// The name of an app's only model where its pipeline is written without steps.
 pub const ONLY_MODEL: &str = "model";
 
@@ -236,6 +268,11 @@ impl Spec {
     /// Whether a picture goes in; otherwise tensors do.
     pub fn takes_image(&self) -> bool {
         self.input.image.is_some()
+    }
+
+    /// Whether a sound goes in.
+    pub fn takes_sound(&self) -> bool {
+        self.input.sound.is_some()
     }
 
     /// The one form that pipelines have: `pre` and `post` without steps are one step around the only model.
@@ -267,7 +304,9 @@ impl Spec {
         let pre = pre.filter_map(|stage| match stage {
             PreStage::Region(region) => region.area.parameter(),
             PreStage::Resize(resize) => resize.mode.parameter(),
-            PreStage::Crop(_) | PreStage::Normalize(_) => None,
+            PreStage::Crop(_) | PreStage::Normalize(_) | PreStage::Frames(_) | PreStage::Standardize(_) => {
+                None
+            }
         });
         let post = self.post.iter().chain(self.steps.iter().flat_map(|step| &step.post));
         pre.chain(post.flat_map(PostStage::parameters)).collect()

@@ -30,6 +30,8 @@ pub enum PostStage {
     Ctc(Ctc),
     /// Turns the region upside down if its crop is.
     Turn(Turn),
+    /// Salience of bins to the pitch of a frame.
+    Pitch(Pitch),
 }
 
 impl PostStage {
@@ -47,6 +49,7 @@ impl PostStage {
             Self::Regions(_) => "regions",
             Self::Ctc(_) => "ctc",
             Self::Turn(_) => "turn",
+            Self::Pitch(_) => "pitch",
         }
     }
 
@@ -242,6 +245,18 @@ pub struct Turn {
     pub class: u32,
     /// The lowest score at which it is believed.
     pub min_score: f32,
+}
+
+/// `pitch = { first_cents = 1997.3794, step_cents = 20, min_confidence = 0.5 }`: the pitch of each frame of a sound.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pitch {
+    /// The pitch of the first bin, in cents above 10 Hz.
+    pub first_cents: f32,
+    /// Cents from bin to bin.
+    pub step_cents: f32,
+    /// The lowest salience at which a frame has a pitch.
+    pub min_confidence: f32,
 }
 
 fn is_true(value: &Settable<bool>) -> bool {

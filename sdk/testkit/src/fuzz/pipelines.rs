@@ -64,7 +64,11 @@ fn info(port: Port) -> TensorInfo {
 fn is_small(spec: &Spec) -> bool {
     spec.pre.iter().all(|stage| match stage {
         PreStage::Resize(resize) => resize.width.saturating_mul(resize.height) as usize <= MAX_ELEMENTS / 16,
-        PreStage::Region(_) | PreStage::Crop(_) | PreStage::Normalize(_) => true,
+        PreStage::Region(_)
+        | PreStage::Crop(_)
+        | PreStage::Normalize(_)
+        | PreStage::Frames(_)
+        | PreStage::Standardize(_) => true,
     })
 }
 

@@ -14,7 +14,7 @@ use tilemark_bundle::{
 use tilemark_model::import::{Imported, import_traced};
 use tilemark_model::numerics::narrow::{Number, collect};
 use tilemark_model::{DType, Data, Graph, Tensor, shape};
-use tilemark_pipeline::{Image, ONLY_MODEL, Pipeline, Spec};
+use tilemark_pipeline::{Image, ONLY_MODEL, Pipeline, Sound, Spec};
 
 use crate::contents::{self, AppModel, GRAPH, PIPELINE, RESOURCES, WEIGHTS};
 use crate::error::Error;
@@ -65,8 +65,7 @@ impl Package {
         let models = models.collect::<Result<Vec<_>, Error>>()?;
         let resources = spec.resources()?.into_iter().map(|name| Ok((name.to_owned(), files.read(name)?)));
         let resources = resources.collect::<Result<Vec<_>, Error>>()?;
-        let golden =
-            description.golden.inputs.iter().map(|name| files.golden_input(name, spec.takes_image()));
+        let golden = description.golden.inputs.iter().map(|name| files.golden_input(name, &spec));
         let golden = golden.collect::<Result<_, _>>()?;
         let targets = targets::pack(&description.targets, |name| files.read(name))?;
         let mut package = Self::build(identity, models, spec, resources, golden)?;
@@ -190,10 +189,13 @@ impl Files {
         std::fs::read(&path).map_err(io)
     }
 
-    /// A picture; or for an app of raw tensors an array `input-name=file.npy`.
-    fn golden_input(&self, name: &str, image: bool) -> Result<Input, Error> {
-        if image {
+    /// A picture or a sound; or for an app of raw tensors an array `input-name=file.npy`.
+    fn golden_input(&self, name: &str, spec: &Spec) -> Result<Input, Error> {
+        if spec.takes_image() {
             return Input::image_bytes(&self.read(name)?);
+        }
+        if spec.takes_sound() {
+            return Input::sound_bytes(&self.read(name)?);
         }
         let path = || self.folder.join(name);
         let reason = "a golden input of a model without pictures is written input=file.npy".to_owned();
@@ -232,6 +234,10 @@ fn synthetic_input(graph: &Graph, pipeline: &Pipeline) -> Result<Input, Error> {
         let (width, height) = (96, 64);
         let pixels = (0..width * height * 3).map(|_| byte()).collect();
         return Ok(Input::pixels(Image::from_rgb(width, height, pixels)?));
+    }
+    if let Some(sound) = &pipeline.spec().input.sound {
+        let samples = (0..sound.rate / 4).map(|_| (f32::from(byte()) - 127.5) / 128.0).collect();
+        return Ok(Input::samples(Sound::from_samples(sound.rate, samples)?));
     }
     let shapes = shape::declared(graph, 1);
     graph.inputs.iter().zip(shapes).try_fold(Input::tensors(), |input, (port, shape)| {

@@ -55,7 +55,10 @@ impl Pixels {
         };
         let normalize = Normalize { mean: self.mean.clone(), std: self.std.clone(), divide: self.divide };
         Ok(Spec {
-            input: InputSpec { image: Some(ImageInput { channels: self.channels, layout: None }) },
+            input: InputSpec {
+                image: Some(ImageInput { channels: self.channels, layout: None }),
+                ..InputSpec::default()
+            },
             pre: vec![PreStage::Resize(resize), PreStage::Normalize(normalize)],
             ..Spec::default()
         })
