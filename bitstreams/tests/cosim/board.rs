@@ -1,14 +1,14 @@
 //! A board's design, over its serial line: registers, memory, and a convolution.
 
 use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout};
 
 use tilemark_bitstreams::Config;
 use tilemark_model::DType;
 
 use super::build::{Builder, ConvSpec, Fill};
 use super::lower::{explicit, prepared};
-use super::simulator::CONSTANTS;
+use super::simulator::{CONSTANTS, spawn};
 
 /// Where `cargo xtask fpga` says that the simulator of the board is.
 const SIMULATOR: &str = "TILEMARK_BOARD_SIM";
@@ -56,15 +56,7 @@ impl Board {
 
 #[test]
 fn a_board_computes_over_its_serial_line() {
-    let Some(path) = std::env::var_os(SIMULATOR) else {
-        eprintln!(
-            "skipped: {SIMULATOR} is not set; `cargo xtask fpga test` builds the simulator and sets it"
-        );
-        return;
-    };
-    let mut child =
-        Command::new(path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
-    let (to, from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let Some((child, to, from)) = spawn(SIMULATOR) else { return };
     let mut board = Board { child, to, from };
     let config = Config::read(|offset| board.register(offset)).unwrap();
     let mut builder = Builder::new(3);

@@ -1,10 +1,11 @@
 //! The requantizer alone, on millions of vectors, many of them exact ties.
 
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
 
 use tilemark_model::numerics::requantize;
 use tilemark_testkit::random::SplitMix64;
+
+use super::simulator::spawn;
 
 /// Where `cargo xtask fpga` says that the simulator of the requantizer is.
 const SIMULATOR: &str = "TILEMARK_REQUANT_SIM";
@@ -56,15 +57,7 @@ fn sum(random: &mut SplitMix64) -> Vector {
 
 #[test]
 fn requantizer_alone_equals_the_formulas() {
-    let Some(path) = std::env::var_os(SIMULATOR) else {
-        eprintln!(
-            "skipped: {SIMULATOR} is not set; `cargo xtask fpga test` builds the simulator and sets it"
-        );
-        return;
-    };
-    let mut child =
-        Command::new(path).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
-    let (mut to, mut from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let Some((mut child, mut to, mut from)) = spawn(SIMULATOR) else { return };
     let mut random = SplitMix64::new(42);
     let (mut vectors, mut ties, mut different) = (0usize, 0usize, 0usize);
     while vectors < 20_000_000 {

@@ -49,10 +49,18 @@ pub(crate) struct Simulator {
 
 /// The simulator, or `None` with a word why not. `cargo xtask fpga` sets the variable, so that its run cannot skip.
 pub(crate) fn simulator() -> Option<Simulator> {
-    let Some(path) = std::env::var_os(SIMULATOR) else {
-        eprintln!(
-            "skipped: {SIMULATOR} is not set; `cargo xtask fpga test` builds the simulator and sets it"
-        );
+    let (child, to, from) = spawn(SIMULATOR)?;
+    let (to, from) = (BufWriter::new(to), BufReader::new(from));
+    let mut simulator = Simulator { child, to, from, config: Config::LANES_16 };
+    simulator.renew();
+    simulator.config = Config::read(|offset| simulator.register(offset)).unwrap();
+    Some(simulator)
+}
+
+/// The program that a variable names, with its ends; `None` with a word why not.
+pub(crate) fn spawn(variable: &str) -> Option<(Child, ChildStdin, ChildStdout)> {
+    let Some(path) = std::env::var_os(variable) else {
+        eprintln!("skipped: {variable} is not set; `cargo xtask fpga test` builds the simulator and sets it");
         return None;
     };
     let mut child = Command::new(path)
@@ -60,12 +68,8 @@ pub(crate) fn simulator() -> Option<Simulator> {
         .stdout(Stdio::piped())
         .spawn()
         .expect("the simulator starts");
-    let to = BufWriter::new(child.stdin.take().unwrap());
-    let from = BufReader::new(child.stdout.take().unwrap());
-    let mut simulator = Simulator { child, to, from, config: Config::LANES_16 };
-    simulator.renew();
-    simulator.config = Config::read(|offset| simulator.register(offset)).unwrap();
-    Some(simulator)
+    let (to, from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    Some((child, to, from))
 }
 
 impl Simulator {
