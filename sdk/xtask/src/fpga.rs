@@ -86,7 +86,8 @@ fn verilator() -> Command {
     Command::new("verilator")
 }
 
-fn install() -> Result<()> {
+/// Verilator and what compiles its output.
+pub(crate) fn install() -> Result<()> {
     let has = |program: &str| {
         Command::new(program)
             .arg("--version")
@@ -98,7 +99,7 @@ fn install() -> Result<()> {
     if has("verilator") && has("g++") {
         return Ok(());
     }
-    packages::install(&["verilator", "g++", "make"])
+    packages::install(&["verilator", "g++", "make", "ocl-icd-libopencl1"])
 }
 
 fn rtl() -> PathBuf {

@@ -1,18 +1,16 @@
 //! The simulated FPGA: an OpenCL driver with the engine's RTL in it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{Result, bail};
 
+use crate::fpga;
 use crate::opencl::VENDORS;
-use crate::packages;
 use crate::steps::{Steps, cargo, shell};
 
 /// Says to tests that the simulated FPGA must be there.
 const WANTED: &str = "TILEMARK_TEST_FPGA";
-/// What builds it.
-const PACKAGES: &[&str] = &["verilator", "g++", "make", "ocl-icd-libopencl1"];
 
 /// `cargo xtask simfpga`: builds the driver, and says last how a program finds it.
 pub(crate) fn run() -> Result<()> {
@@ -52,10 +50,7 @@ pub(crate) fn test(steps: &mut Steps) {
 
 /// The driver's library.
 fn build() -> Result<PathBuf> {
-    let has_verilator = Command::new("verilator").arg("--version").stdout(Stdio::null()).status().is_ok();
-    if !has_verilator {
-        packages::install(PACKAGES)?;
-    }
+    fpga::install()?;
     let arguments =
         ["build", "--quiet", "--release", "--locked", "-p", "tilemark-simfpga", "--features", "verilator"];
     shell(cargo().args(arguments).stdout(Stdio::null()))?;
