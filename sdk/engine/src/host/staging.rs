@@ -1,19 +1,56 @@
-//! Steps whose kernels write whole rows, and whose output's pixels lie apart: a tile is computed in working memory, where it
-//! stays in cache, and then its pixels are put where they belong.
+//! Steps whose kernels write whole rows that are not yet the result: a tile of them is computed in working memory, where it
+//! stays in cache. Then pixels that lie apart are put where they belong, or floats are quantized.
 
 use super::kernels::Work;
+use super::kernels::quantize::Quantizer;
 use super::memory::{Inputs, Tile};
 use crate::error::Error;
-use crate::plan::{ALIGN, Layout, Slot, Tiling};
+use crate::plan::{ALIGN, Layout, Region, Slot, Tiling};
 
-/// Work on rows, for an output whose pixels lie apart.
-pub(crate) struct Staged {
+/// Work that writes rows into working memory.
+struct Rows {
     work: Box<dyn Work>,
     /// The output as the work sees it.
-    rows: Slot,
+    slot: Slot,
     /// Bytes of the largest tile, in whole cache lines.
     bytes: usize,
 }
+
+impl Rows {
+    /// `work` on tiles of a value of `layout`, which has nothing between its pixels.
+    fn new(work: Box<dyn Work>, layout: Layout, tiling: &Tiling) -> Result<Self, Error> {
+        // The first tile is as large as any.
+        let bytes = if tiling.count() == 0 { 0 } else { layout.span(&tiling.region(0)).len() };
+        let slot = Slot { offset: 0, bytes: layout.bytes()?, layout, fill: 0 };
+        Ok(Self { work, slot, bytes: bytes.next_multiple_of(ALIGN) })
+    }
+
+    fn scratch_bytes(&self) -> usize {
+        self.work.scratch_bytes().saturating_add(self.bytes)
+    }
+
+    /// Computes the rows of `region` and hands each to `visit`, with its image and number.
+    fn each(
+        &self,
+        inputs: &Inputs<'_>,
+        region: Region,
+        scratch: &mut [u8],
+        mut visit: impl FnMut(usize, usize, &[u8]),
+    ) -> Result<(), Error> {
+        let (rows, scratch) = scratch.split_at_mut(self.bytes);
+        self.work.run(inputs, &mut Tile::over(rows, &self.slot, region.clone()), scratch)?;
+        let layout = &self.slot.layout;
+        let first = layout.span(&region).start;
+        for (image, row) in region.lines() {
+            let at = layout.offset(image, row, 0) - first;
+            visit(image, row, &rows[at..at + layout.row_bytes()]);
+        }
+        Ok(())
+    }
+}
+
+/// Work on rows, for an output whose pixels lie apart.
+pub(crate) struct Staged(Rows);
 
 impl Staged {
     /// `work` on tiles of a value of `layout`, which has nothing between its pixels.
@@ -21,29 +58,51 @@ impl Staged {
     /// # Errors
     /// Those of [`Layout::bytes`].
     pub(crate) fn new(work: Box<dyn Work>, layout: Layout, tiling: &Tiling) -> Result<Self, Error> {
-        // The first tile is as large as any.
-        let bytes = if tiling.count() == 0 { 0 } else { layout.span(&tiling.region(0)).len() };
-        let rows = Slot { offset: 0, bytes: layout.bytes()?, layout, fill: 0 };
-        Ok(Self { work, rows, bytes: bytes.next_multiple_of(ALIGN) })
+        Ok(Self(Rows::new(work, layout, tiling)?))
     }
 }
 
 impl Work for Staged {
     fn scratch_bytes(&self) -> usize {
-        self.work.scratch_bytes().saturating_add(self.bytes)
+        self.0.scratch_bytes()
     }
 
     fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error> {
-        let (rows, scratch) = scratch.split_at_mut(self.bytes);
-        let region = tile.region().clone();
-        self.work.run(inputs, &mut Tile::over(rows, &self.rows, region.clone()), scratch)?;
-        let layout = &self.rows.layout;
-        let first = layout.span(&region).start;
-        for (image, row) in region.lines() {
-            let at = layout.offset(image, row, 0) - first;
-            tile.spread(image, row, &rows[at..at + layout.row_bytes()]);
-        }
-        Ok(())
+        self.0
+            .each(inputs, tile.region().clone(), scratch, |image, row, bytes| tile.spread(image, row, bytes))
+    }
+}
+
+/// Work in f32 whose result is quantized.
+pub(crate) struct Quantized {
+    rows: Rows,
+    quantizer: Quantizer,
+}
+
+impl Quantized {
+    /// `work` on tiles of floats of `layout`, which become bytes.
+    ///
+    /// # Errors
+    /// Those of [`Layout::bytes`].
+    pub(crate) fn new(
+        work: Box<dyn Work>,
+        layout: Layout,
+        tiling: &Tiling,
+        quantizer: Quantizer,
+    ) -> Result<Self, Error> {
+        Ok(Self { rows: Rows::new(work, layout, tiling)?, quantizer })
+    }
+}
+
+impl Work for Quantized {
+    fn scratch_bytes(&self) -> usize {
+        self.rows.scratch_bytes()
+    }
+
+    fn run(&self, inputs: &Inputs<'_>, tile: &mut Tile<'_>, scratch: &mut [u8]) -> Result<(), Error> {
+        self.rows.each(inputs, tile.region().clone(), scratch, |image, row, floats| {
+            self.quantizer.line(bytemuck::cast_slice(floats), tile.row(image, row));
+        })
     }
 }
 

@@ -69,8 +69,24 @@ impl Choice {
         matches!(self, Choice::Kernels(..)) && matches!(node.op, Op::Add(_) | Op::Mul(_))
     }
 
+    /// Whether the chosen kernel can also do the second of `nodes`, for which `end` was chosen and which reads nothing but the
+    /// result of the first.
+    pub(crate) fn takes_end(&self, end: &Self, [node, next]: [&Node; 2]) -> bool {
+        let kernel = |choice: &Self| match choice {
+            Choice::Kernels([kernel, ..], _) => Some(kernel.operation),
+            _ => None,
+        };
+        match (&next.op, kernel(self), kernel(end)) {
+            (Op::Table, ..) => self.takes_table(node),
+            (Op::Quantize { .. }, Some(own), Some("quantize")) => kernels::may_be_quantized(own),
+            // One result for each byte.
+            (Op::Float(FloatOp::Unary(op)), Some("dequantize"), Some(_)) => kernels::unary::is_costly(*op),
+            _ => false,
+        }
+    }
+
     /// Whether the chosen kernel ends in an epilogue that can apply a table.
-    pub(crate) fn takes_table(&self, node: &Node) -> bool {
+    fn takes_table(&self, node: &Node) -> bool {
         match (&node.op, self) {
             (Op::Conv(..) | Op::FullyConnected(_), Choice::Layer(_)) => true,
             (Op::Conv(..) | Op::FullyConnected(_) | Op::Add(_) | Op::Mul(_), choice) => {

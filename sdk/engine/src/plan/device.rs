@@ -98,7 +98,7 @@ impl<'a> Lower<'a> {
     fn sum_part(&self, index: usize) -> Option<SumPart<'a>> {
         let graph: &'a Graph = self.source.graph;
         let sum = self.fusion.sum_of[index]?;
-        let table = self.fusion.table_of[sum.node].map(|table| &graph.nodes[table]);
+        let table = self.fusion.end_of[sum.node].map(|table| &graph.nodes[table]);
         Some(SumPart { node: &graph.nodes[sum.node], table, is_second: sum.is_second })
     }
 }

@@ -55,7 +55,7 @@ impl Lower<'_> {
             }
             steps.push(LayerStep {
                 node: &graph.nodes[index],
-                table: self.fusion.table_of[index].map(|table| &graph.nodes[table]),
+                table: self.fusion.end_of[index].map(|table| &graph.nodes[table]),
                 inputs: if is_alias { Vec::new() } else { inputs },
                 output,
                 on_engine: matches!(self.choices[index], Choice::Layer(_)),

@@ -5,8 +5,9 @@ use tilemark_model::{Graph, Op, ValueId};
 /// What vanished into what.
 #[derive(Debug)]
 pub(crate) struct Fusion {
-    /// For each node the table node that its epilogue applies.
-    pub(crate) table_of: Vec<Option<usize>>,
+    /// For each node the one that its epilogue ends with: a table of bytes, the quantization of an f32 result, or the
+    /// function of one float that a dequantization applies.
+    pub(crate) end_of: Vec<Option<usize>>,
     /// For each node the addition that is its last part.
     pub(crate) sum_of: Vec<Option<Sum>>,
     /// For each node whether it vanished.
@@ -26,16 +27,17 @@ pub(crate) struct Sum {
 
 /// What fusion must know of the nodes' kernels.
 pub(crate) trait Epilogues {
-    /// Whether the node's kernel ends in an epilogue that can apply a table.
-    fn takes_table(&self, node: usize) -> bool;
+    /// Whether the node `end`, which reads only the result of `node`, can be the end of that node's kernel.
+    fn takes_end(&self, node: usize, end: usize) -> bool;
     /// Whether the addition `sum` of equal shapes can be the last part of the node's kernel.
     fn takes_sum(&self, node: usize, sum: usize) -> bool;
 }
 
 impl Fusion {
     /// A table that alone reads the result of a convolution, a fully connected layer or an addition becomes part of its
-    /// epilogue, and then an addition that alone reads such a result becomes part of the one that runs last of its
-    /// operands. The intermediate bytes are the same, they just never reach memory.
+    /// epilogue, as does a quantization that alone reads an f32 step's result; and then an addition that alone reads such
+    /// a result becomes part of the one that runs last of its operands. The intermediate bytes are the same, they just
+    /// never reach memory.
     pub(crate) fn new(graph: &Graph, epilogues: &impl Epilogues) -> Self {
         let mut readers = vec![0usize; graph.values.len()];
         let ports = graph.outputs.iter().map(|port| port.value);
@@ -43,18 +45,18 @@ impl Fusion {
             readers[id.index()] += 1;
         }
         let n = graph.nodes.len();
-        let mut fusion = Self { table_of: vec![None; n], sum_of: vec![None; n], vanished: vec![false; n] };
+        let mut fusion = Self { end_of: vec![None; n], sum_of: vec![None; n], vanished: vec![false; n] };
         // For each value the node whose step writes it.
         let mut writer = vec![None; graph.values.len()];
         for (i, node) in graph.nodes.iter().enumerate() {
             let source = node.inputs.first().and_then(|id| writer[id.index()]);
-            if let (Op::Table, Some(source)) = (&node.op, source)
+            if let Some(source) = source
                 && readers[node.inputs[0].index()] == 1
                 && fusion.ends_in(source, graph) == node.inputs[0]
-                && fusion.takes_table(source, epilogues)
+                && fusion.takes_end(source, i, epilogues)
             {
                 let last = fusion.sum_of[source].map_or(source, |sum| sum.node);
-                fusion.table_of[last] = Some(i);
+                fusion.end_of[last] = Some(i);
                 fusion.vanished[i] = true;
                 writer[node.output.index()] = Some(source);
                 continue;
@@ -72,12 +74,12 @@ impl Fusion {
     /// The value that a node's step writes, with all that became part of it.
     pub(crate) fn ends_in(&self, node: usize, graph: &Graph) -> ValueId {
         let last = self.sum_of[node].map_or(node, |sum| sum.node);
-        graph.nodes[self.table_of[last].unwrap_or(last)].output
+        graph.nodes[self.end_of[last].unwrap_or(last)].output
     }
 
-    fn takes_table(&self, source: usize, epilogues: &impl Epilogues) -> bool {
+    fn takes_end(&self, source: usize, end: usize, epilogues: &impl Epilogues) -> bool {
         let last = self.sum_of[source].map_or(source, |sum| sum.node);
-        self.table_of[last].is_none() && epilogues.takes_table(last)
+        self.end_of[last].is_none() && epilogues.takes_end(last, end)
     }
 
     /// The step that an addition becomes part of: it computes one operand, for nobody else, when the other is there.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tilemark_model::{Tensor, ValueId};
+use tilemark_model::{Op, Tensor, ValueId};
 
 use super::Slot;
 use super::layout::{Halo, Layout};
@@ -12,8 +12,10 @@ use super::tiling::Tiling;
 use crate::error::Error;
 use crate::host::fallback::{Fallback, Operand};
 use crate::host::kernels::pairwise::Residual;
+use crate::host::kernels::quantize::Quantizer;
 use crate::host::kernels::{self, Kernel, Planned, Work};
-use crate::host::staging::Staged;
+use crate::host::staging::{Quantized, Staged};
+use crate::host::vectorize::Vectorizer;
 
 impl Lower<'_> {
     /// The work of a step with `kernel`, or else with the one of `kernels` that is picked, and all that became part of it.
@@ -24,12 +26,15 @@ impl Lower<'_> {
         step: Lowering<'_>,
         pick: &mut Option<Pick>,
     ) -> Result<(&'static Kernel, Planned), Error> {
-        let (index, output) = (step.index, step.output);
+        let (index, output, graph) = (step.index, step.output, self.source.graph);
         let none = || Error::internal(&step.node.name, "has no kernel at this level");
         let operation = kernels.first().ok_or_else(none)?.operation;
         let is_staged = !output.is_dense() && !self.writes_apart(index, operation, output.grid.channels);
-        let rows = Layout::new(&output.shape, output.dtype, Halo::default()).in_order(output.order);
-        let step = Lowering { output: if is_staged { &rows } else { output }, ..step };
+        let quantization = step.end.filter(|end| matches!(end.op, Op::Quantize { .. }));
+        let of_rows = |dtype| Layout::new(&output.shape, dtype, Halo::default()).in_order(output.order);
+        let rows = of_rows(quantization.map_or(output.dtype, |_| graph.value(step.node.output).dtype));
+        let step =
+            Lowering { output: if is_staged || quantization.is_some() { &rows } else { output }, ..step };
         let kernel = match kernel {
             Some(kernel) => kernel,
             None => {
@@ -39,10 +44,13 @@ impl Lower<'_> {
             }
         };
         let Planned { work, tiling } = (kernel.build)(&step)?;
-        let work = self.with_sum(index, work)?;
+        let mut work = self.with_sum(index, work)?;
+        if let Some(node) = quantization {
+            let quantizer = Quantizer::new(graph, node.output, Vectorizer::new(self.source.picker.level))?;
+            work = Box::new(Quantized::new(work, rows, &tiling, quantizer)?);
+        }
         if is_staged {
-            let work = Box::new(Staged::new(work, rows, &tiling)?);
-            return Ok((kernel, Planned { work, tiling }));
+            work = Box::new(Staged::new(work, of_rows(output.dtype), &tiling)?);
         }
         Ok((kernel, Planned { work, tiling }))
     }
@@ -58,8 +66,7 @@ impl Lower<'_> {
     fn with_sum(&self, index: usize, work: Box<dyn Work>) -> Result<Box<dyn Work>, Error> {
         let (graph, level) = (self.source.graph, self.source.picker.level);
         let Some(sum) = self.fusion.sum_of[index] else { return Ok(work) };
-        let nodes =
-            [Some(sum.node), self.fusion.table_of[sum.node]].map(|node| node.map(|i| &graph.nodes[i]));
+        let nodes = [Some(sum.node), self.fusion.end_of[sum.node]].map(|node| node.map(|i| &graph.nodes[i]));
         Ok(Box::new(Residual::new(work, graph, nodes, sum.is_second, level)?))
     }
 

@@ -71,8 +71,8 @@ impl PackedWeights {
 pub(crate) struct Lowering<'a> {
     pub(crate) graph: &'a Graph,
     pub(crate) node: &'a Node,
-    /// The table node that the epilogue applies.
-    pub(crate) table: Option<&'a Node>,
+    /// The node that the epilogue ends with.
+    pub(crate) end: Option<&'a Node>,
     /// Layouts of the activations that it reads.
     pub(crate) inputs: Vec<Layout>,
     pub(crate) output: &'a Layout,
@@ -88,6 +88,11 @@ impl Lowering<'_> {
     /// Whether it multiplies a matrix by packed weights, so that kernels of lower levels may be faster.
     pub(crate) fn is_product(&self) -> bool {
         matches!(self.node.op, Op::Conv(..) | Op::FullyConnected(_))
+    }
+
+    /// The table that the epilogue applies to its bytes.
+    pub(crate) fn table(&self) -> Option<&Node> {
+        self.end.filter(|end| end.op == Op::Table)
     }
 
     /// The node's operand of this number, if it does not change between runs.
@@ -370,7 +375,7 @@ impl<'a> Lower<'a> {
         Lowering {
             graph,
             node,
-            table: self.fusion.table_of[index].map(|table| &graph.nodes[table]),
+            end: self.fusion.end_of[index].map(|end| &graph.nodes[end]),
             inputs: activations(node).iter().filter_map(layout).collect(),
             output: &output.layout,
             macs: shape::macs(node, &self.shapes),
@@ -390,9 +395,9 @@ impl<'a> Lower<'a> {
     /// The nodes that became part of a node's step, in order.
     fn fused(&self, index: usize) -> impl Iterator<Item = &'a Node> {
         let sum = self.fusion.sum_of[index].map(|sum| sum.node);
-        let tables = [Some(index), sum].map(|node| self.fusion.table_of[node?]);
+        let ends = [Some(index), sum].map(|node| self.fusion.end_of[node?]);
         let graph: &'a Graph = self.source.graph;
-        [tables[0], sum, tables[1]].into_iter().flatten().map(|node| &graph.nodes[node])
+        [ends[0], sum, ends[1]].into_iter().flatten().map(|node| &graph.nodes[node])
     }
 
     /// Bytes of activations read and written and of constants read.
@@ -453,8 +458,9 @@ struct Kernels<'a> {
 }
 
 impl Epilogues for Kernels<'_> {
-    fn takes_table(&self, node: usize) -> bool {
-        self.choices[node].takes_table(&self.graph.nodes[node])
+    fn takes_end(&self, node: usize, end: usize) -> bool {
+        let nodes = [node, end].map(|i| &self.graph.nodes[i]);
+        self.choices[node].takes_end(&self.choices[end], nodes)
     }
 
     fn takes_sum(&self, node: usize, sum: usize) -> bool {

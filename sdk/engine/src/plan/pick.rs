@@ -99,7 +99,7 @@ pub(super) fn layer(step: &Lowering<'_>) -> u64 {
     let mut hasher = DefaultHasher::new();
     format!("{:?}", step.node.op).hash(&mut hasher);
     let weights = step.node.inputs.get(1).map(|&id| step.shapes.of(id));
-    format!("{:?} {weights:?} {:?} {}", step.inputs, step.output, step.table.is_some()).hash(&mut hasher);
+    format!("{:?} {weights:?} {:?} {}", step.inputs, step.output, step.end.is_some()).hash(&mut hasher);
     hasher.finish()
 }
 

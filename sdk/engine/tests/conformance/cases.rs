@@ -4,7 +4,7 @@ use tilemark_model::graph::{Pads, Pool, Window};
 use tilemark_model::{DType, Quant};
 
 use super::build::{Builder, Built, Case, ConvSpec, Fill, Random, window};
-use super::{float, joins, lines, moving, residual, sums};
+use super::{ends, float, joins, lines, moving, residual, sums};
 
 /// Sizes around the edges of vectors and tiles.
 pub(crate) const EDGES: [usize; 12] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33];
@@ -24,7 +24,7 @@ pub(crate) fn all() -> Vec<(&'static str, Vec<Case>)> {
         ("global_average_pool", global_average_pool()),
         ("table", table()),
         ("concat", concat().into_iter().chain(joins::cases()).collect()),
-        ("quantize", quantize()),
+        ("quantize", quantize().into_iter().chain(ends::cases()).collect()),
         ("dequantize", dequantize()),
         ("movement", moving::movement()),
         ("unary", float::unary()),

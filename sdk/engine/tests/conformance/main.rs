@@ -7,6 +7,7 @@
 
 mod build;
 mod cases;
+mod ends;
 #[cfg(target_arch = "x86_64")]
 mod faults;
 mod float;

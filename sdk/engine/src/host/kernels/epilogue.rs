@@ -100,7 +100,7 @@ impl Requant {
             weights,
             multipliers: multipliers.ok_or_else(missing)?.as_f32()?.to_vec(),
             clamp: clamp(graph, node.output, Some(bounds))?,
-            table: step.table.map(|node| stored_table(graph, node)).transpose()?,
+            table: step.table().map(|node| stored_table(graph, node)).transpose()?,
         })
     }
 

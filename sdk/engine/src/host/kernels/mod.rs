@@ -148,6 +148,13 @@ pub(crate) fn overwrites(operation: &str) -> bool {
     matches!(operation, "unary" | "binary" | "scale_shift")
 }
 
+/// Whether an operation's kernels write rows of floats, which can be quantized while they are in cache ([`Quantized`]).
+///
+/// [`Quantized`]: super::staging::Quantized
+pub(crate) fn may_be_quantized(operation: &str) -> bool {
+    matches!(operation, "unary" | "binary" | "scale_shift" | "conv_transpose" | "resize")
+}
+
 /// The variants of an operation whose portable loops are compiled for each level: `build` takes the step and a
 /// [`super::vectorize::Vectorizer`].
 macro_rules! per_level {

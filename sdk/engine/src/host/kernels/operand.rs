@@ -34,6 +34,9 @@ impl Element for f32 {
 /// Elements of the output that are held at once while they are overwritten: they stay in the first cache.
 const HELD: usize = 2048;
 
+/// Elements of a line into which a constant is stretched when a step is planned.
+const MAX_STRETCHED: usize = 16_384;
+
 /// One operand of a step whose output it broadcasts to. A line is a row of the output's grid: columns x channels.
 pub(crate) struct Operand<T> {
     source: Source<T>,
@@ -75,7 +78,27 @@ impl<T: Element + Any> Operand<T> {
         for axis in (1..shape.len()).rev() {
             strides[axis - 1] = strides[axis] * shape[axis];
         }
-        Self::strided(Source::Constant(elements), 0, shape, &strides, output)
+        let constant = Self::strided(Source::Constant(elements), 0, shape, &strides, output);
+        constant.stretched().unwrap_or(constant)
+    }
+
+    /// A constant of which all lines are the same, as that line: what every tile would otherwise make of it.
+    fn stretched(&self) -> Option<Self> {
+        let Source::Constant(elements) = &self.source else { return None };
+        let is_one_line = self.outer.iter().all(|&[n, stride]| n == 1 || stride == 0);
+        if !is_one_line || self.is_contiguous() || self.line_len() > MAX_STRETCHED {
+            return None;
+        }
+        let mut line = vec![T::zeroed(); self.line_len()];
+        Reader { operand: self, elements, scratch: &mut line, held: None }.stretch(self.origin);
+        let [[columns, _], [channels, _]] = self.inner;
+        let source = Source::Constant(Arc::new(line));
+        Some(Self {
+            source,
+            origin: 0,
+            outer: self.outer.clone(),
+            inner: [[columns, channels], [channels, 1]],
+        })
     }
 
     fn laid_out(source: Source<T>, layout: &Layout, output: &Layout) -> Self {
@@ -204,6 +227,9 @@ impl<T: Element> Reader<'_, T> {
 
     fn stretch(&mut self, at: usize) {
         let [[columns, column_stride], [channels, channel_stride]] = self.operand.inner;
+        if column_stride == 0 && channel_stride == 1 {
+            return repeat(&self.elements[at..at + channels], &mut self.scratch[..columns * channels]);
+        }
         for (column, pixel) in self.scratch[..columns * channels].chunks_exact_mut(channels).enumerate() {
             let from = &self.elements[at + column * column_stride..];
             match channel_stride {
@@ -214,6 +240,17 @@ impl<T: Element> Reader<'_, T> {
                 }
             }
         }
+    }
+}
+
+/// Fills `line` with copies of `pixel`, twice as much at a time.
+fn repeat<T: Copy>(pixel: &[T], line: &mut [T]) {
+    let mut done = pixel.len().min(line.len());
+    line[..done].copy_from_slice(&pixel[..done]);
+    while done < line.len() && done > 0 {
+        let more = done.min(line.len() - done);
+        line.copy_within(..more, done);
+        done += more;
     }
 }
 

@@ -11,10 +11,12 @@
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod aarch64;
 mod lookup;
+mod square;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
 
 pub(crate) use lookup::Lookup;
+pub(crate) use square::{SQUARE, transposed};
 
 /// How products become bytes: `clamp(rint(f32(sum) * multiplier) + zero_point, lo, hi)`, all in stored bytes.
 #[derive(Clone, Copy, Debug)]

@@ -42,7 +42,7 @@ fn build(site: &Site<'_>) -> Result<Option<Vec<Launch>>, Error> {
         let ((a, a_at), (b, b_at)) = (operand(site, 0)?, operand(site, 1)?);
         (Walk::new(axes(&site.output.layout), vec![a_at, b_at, Strided::along_axes(site.output)]), [a, b])
     };
-    let pack = || match step.table {
+    let pack = || match step.table() {
         Some(table) => site.opened.constants(&stored_table(graph, table)?),
         None => site.opened.constants(&[]),
     };
@@ -50,7 +50,7 @@ fn build(site: &Site<'_>) -> Result<Option<Vec<Launch>>, Error> {
     let lowest = [node.inputs[0], node.inputs[1], node.output].map(|id| stored_lowest(graph, id));
     let steps = Arg::Int2([walk.step(0), walk.step(1)]);
     let mut args = vec![Arg::Arena, a, b, table, walk.size(), walk.at(0), walk.at(1), steps, walk.at(2)];
-    args.push(Arg::Int4([lowest[0], lowest[1], lowest[2], i32::from(step.table.is_some())]));
+    args.push(Arg::Int4([lowest[0], lowest[1], lowest[2], i32::from(step.table().is_some())]));
     args.push(Arg::Int2([lo, hi]));
     let entry = match formula {
         Formula::Add(add) => {

@@ -17,8 +17,8 @@ use crate::plan::{Layout, Lowering, Tiling};
 
 /// Pixels of a block: twelve registers of sums, as many as AVX2 can spare.
 const PIXELS: usize = 6;
-/// Most lanes of a block: two of the widest registers.
-const MAX_LANES: usize = 32;
+/// Most lanes of a block: three of the widest registers.
+const MAX_LANES: usize = 48;
 
 /// Where there are fewer, pixels in lanes are faster: 0.6 of the time for one output channel and two columns.
 const LEAST_LANES: usize = 4;
@@ -41,6 +41,7 @@ pub(super) static AVX2: Blocks = Blocks {
 pub(super) static AVX512: Blocks = Blocks {
     level: CpuLevel::Avx512Vnni,
     kernels: &[
+        (48, avx512::<__m512, 3, PIXELS>, avx512::<__m512, 3, 1>),
         (32, avx512::<__m512, 2, PIXELS>, avx512::<__m512, 2, 1>),
         (16, avx512::<__m512, 1, PIXELS>, avx512::<__m512, 1, 1>),
         (8, avx512::<__m256, 1, PIXELS>, avx512::<__m256, 1, 1>),
@@ -168,6 +169,7 @@ impl ConvTranspose {
             assert!(last <= x.len(), "a transposed convolution reads {last} of {} elements", x.len());
         }
         let mut lane = 0;
+        let mut sums = [0.0; PIXELS * MAX_LANES];
         while lane < lanes {
             let left = lanes - lane;
             // The narrowest block that holds what is left, else the widest.
@@ -192,7 +194,6 @@ impl ConvTranspose {
                     lane,
                     bias: &weights.bias[group * outputs + lane..],
                 };
-                let mut sums = [0.0; PIXELS * MAX_LANES];
                 // SAFETY: the level was picked for this CPU. The last element of the last pixel lies in `x` (checked
                 // above). Taps are the kernel's own and as many zeros as a block has lanes follow the last weight and
                 // bias. The sums have room for any block.
@@ -279,40 +280,68 @@ floats!(__m512, 16, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_mu
 /// # Safety
 /// As [`BlockKernel`].
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "unrolled before LLVM looks for registers")]
 unsafe fn block<F: Floats, const R: usize, const M: usize>(job: &Job<'_>, to: *mut f32) {
-    let [row_stride, pixel_stride] = job.strides;
-    let [rows, columns] = job.window;
     // SAFETY: the caller's duty.
     unsafe {
-        let mut sums = [[F::load(job.bias.as_ptr()); R]; M];
-        for sums in &mut sums {
-            for (r, sum) in sums.iter_mut().enumerate() {
-                *sum = F::load(job.bias.as_ptr().add(r * F::LANES));
-            }
+        let mut bias = [F::load(job.bias.as_ptr()); R];
+        for (r, bias) in bias.iter_mut().enumerate() {
+            *bias = F::load(job.bias.as_ptr().add(r * F::LANES));
         }
-        for channel in job.channels[0]..job.channels[1] {
-            for &(kernel_row, row) in job.rows {
-                for &(kernel_column, column) in job.columns {
-                    let tap = (channel * rows + kernel_row) * columns + kernel_column;
-                    let from = job.kernels.as_ptr().add(tap * job.outputs + job.lane);
-                    let mut weights = [F::load(from); R];
-                    for (r, weights) in weights.iter_mut().enumerate().skip(1) {
-                        *weights = F::load(from.add(r * F::LANES));
-                    }
-                    let x = job.x.as_ptr().add(row * row_stride + column * pixel_stride + channel);
-                    for (m, sums) in sums.iter_mut().enumerate() {
-                        let x = *x.add(m * pixel_stride);
-                        for (sum, weights) in sums.iter_mut().zip(weights) {
-                            *sum = sum.add_product(x, weights);
-                        }
+        let mut sums = [bias; M];
+        if let (&[row], &[column]) = (job.rows, job.columns) {
+            for channel in job.channels[0]..job.channels[1] {
+                sums = add_tap(sums, job, channel, row, column);
+            }
+        } else {
+            for channel in job.channels[0]..job.channels[1] {
+                for &row in job.rows {
+                    for &column in job.columns {
+                        sums = add_tap(sums, job, channel, row, column);
                     }
                 }
             }
         }
-        for (i, sum) in sums.into_iter().flatten().enumerate() {
-            sum.store(to.add(i * F::LANES));
+        for m in 0..M {
+            for r in 0..R {
+                sums[m][r].store(to.add((m * R + r) * F::LANES));
+            }
         }
     }
+}
+
+/// Adds to all sums the products of one input channel with one tap: kernel's and input's row, then column. The sums come and
+/// go by value and by constant places, so that they stay in registers.
+///
+/// # Safety
+/// As [`BlockKernel`].
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "unrolled before LLVM looks for registers")]
+unsafe fn add_tap<F: Floats, const R: usize, const M: usize>(
+    mut sums: [[F; R]; M],
+    job: &Job<'_>,
+    channel: usize,
+    (kernel_row, row): (usize, usize),
+    (kernel_column, column): (usize, usize),
+) -> [[F; R]; M] {
+    let [row_stride, pixel_stride] = job.strides;
+    let tap = (channel * job.window[0] + kernel_row) * job.window[1] + kernel_column;
+    // SAFETY: the caller's duty.
+    unsafe {
+        let from = job.kernels.as_ptr().add(tap * job.outputs + job.lane);
+        let x = job.x.as_ptr().add(row * row_stride + column * pixel_stride + channel);
+        let mut weights = [F::load(from); R];
+        for r in 1..R {
+            weights[r] = F::load(from.add(r * F::LANES));
+        }
+        for m in 0..M {
+            let x = *x.add(m * pixel_stride);
+            for r in 0..R {
+                sums[m][r] = sums[m][r].add_product(x, weights[r]);
+            }
+        }
+    }
+    sums
 }
 
 #[target_feature(enable = "avx2,fma")]

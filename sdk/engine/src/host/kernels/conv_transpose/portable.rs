@@ -9,6 +9,7 @@ use super::Run;
 use crate::error::Error;
 use crate::host::kernels::{Planned, Work};
 use crate::host::memory::{Inputs, Tile, View};
+use crate::host::simd::{SQUARE, transposed};
 use crate::host::vectorize::{Loop, Vectorizer};
 use crate::plan::{Lowering, Tiling};
 
@@ -130,22 +131,20 @@ struct Turn<'a> {
     step: &'a ConvTranspose,
 }
 
-/// Pixels and channels that are turned at once.
-const SQUARE: usize = 4;
-
 impl Loop for Turn<'_> {
     #[inline(always)]
     fn run(self) {
         let ConvTranspose { channels, columns, .. } = *self.step;
         let (whole, whole_columns) = (channels / SQUARE * SQUARE, columns / SQUARE * SQUARE);
         for (i, pixels) in self.line.chunks_exact(SQUARE * channels).take(columns / SQUARE).enumerate() {
-            let [a, b, c, d] =
-                [0, 1, 2, 3].map(|i| pixels[i * channels..][..channels].as_chunks::<SQUARE>().0);
-            let planes = self.planes.chunks_exact_mut(SQUARE * columns);
-            for ((((a, b), c), d), planes) in a.iter().zip(b).zip(c).zip(d).zip(planes) {
-                for j in 0..SQUARE {
-                    let to = &mut planes[j * columns + i * SQUARE..][..SQUARE];
-                    to.copy_from_slice(&[a[j], b[j], c[j], d[j]]);
+            let (a, rest) = pixels.split_at(channels);
+            let (b, rest) = rest.split_at(channels);
+            let (c, d) = rest.split_at(channels);
+            let squares = [a, b, c, d].map(|pixel| pixel.as_chunks::<SQUARE>().0);
+            let squares = squares[0].iter().zip(squares[1]).zip(squares[2]).zip(squares[3]);
+            for ((((a, b), c), d), planes) in squares.zip(self.planes.chunks_exact_mut(SQUARE * columns)) {
+                for (to, plane) in transposed([*a, *b, *c, *d]).iter().zip(planes.chunks_exact_mut(columns)) {
+                    plane[i * SQUARE..][..SQUARE].copy_from_slice(to);
                 }
             }
         }

@@ -136,7 +136,7 @@ impl Combination {
 }
 
 pub(super) fn build(step: &Lowering<'_>, level: CpuLevel) -> Result<Planned, Error> {
-    let Some(combination) = Combination::new(step.graph, step.node, step.table, level)? else {
+    let Some(combination) = Combination::new(step.graph, step.node, step.table(), level)? else {
         return scalar::build(step);
     };
     let operands = [Operand::new(step, 0, "pairwise:a")?, Operand::new(step, 1, "pairwise:b")?];

@@ -43,7 +43,7 @@ fn results(step: &Lowering<'_>) -> Result<Vec<u8>, Error> {
     };
     let pairs = (0..256).flat_map(|a| (0..256).map(move |b| (a, b)));
     let bytes = pairs.map(|(a, b)| (result(a + low_a, b + low_b) - low_y) as u8);
-    Ok(match step.table.map(|table| stored_table(graph, table)).transpose()? {
+    Ok(match step.table().map(|table| stored_table(graph, table)).transpose()? {
         Some(table) => bytes.map(|byte| table[usize::from(byte)]).collect(),
         None => bytes.collect(),
     })
