@@ -3,12 +3,45 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tilemark_model::ValueId;
+use tilemark_model::{Graph, Node, ValueId, shape};
 
 use super::choose::Choice;
 use super::lower::{Lower, is_float};
 use crate::error::Error;
-use crate::opencl::fpga::{HostLayers, LayerStep, Program};
+use crate::opencl::fpga::{HostLayers, LayerStep, Program, Target, judge};
+
+/// A layer of 8-bit arithmetic that a target's engine cannot run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// Name of the node.
+    pub node: String,
+    /// Its operation.
+    pub operation: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Target {
+    /// What its engine cannot run of a graph, without any device: for each of these layers, a plan leaves it to the host where
+    /// the app allows that, and is refused where it does not. Nodes are judged one by one, before plans fuse them.
+    ///
+    /// # Errors
+    /// [`Error::BitstreamDamaged`], and [`Error::Model`] for shapes that cannot be inferred.
+    pub fn refusals(&self, graph: &Graph) -> Result<Vec<Refusal>, Error> {
+        let config = self.config()?;
+        let shapes = shape::infer(graph, &shape::declared(graph, 1))?;
+        let reason = |node: &Node| match Choice::new(graph, node, &shapes, None) {
+            Choice::Kernels(..) => judge(graph, node, &shapes, &config).err(),
+            Choice::Reference(why) => Some(why),
+            _ => None,
+        };
+        let refusal = |node: &Node| {
+            let (node, operation, reason) = (node.name.clone(), node.op.name().to_owned(), reason(node)?);
+            Some(Refusal { node, operation, reason })
+        };
+        Ok(graph.nodes.iter().filter(|node| !is_float(&node.op)).filter_map(refusal).collect())
+    }
+}
 
 impl Lower<'_> {
     /// The engine's program, if the device is an FPGA.

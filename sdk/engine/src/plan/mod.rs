@@ -34,6 +34,7 @@ use device::DevicePart;
 
 pub(crate) use arena::{ALIGN, Arena, Lifetime};
 pub(crate) use choose::activations;
+pub use engine::Refusal;
 pub use explain::StepInfo;
 pub(crate) use layout::{Grid, Halo, Layout, Order, READ_SLACK};
 pub(crate) use lower::{Lowering, PackedWeights, Source, stored_lowest, stored_table, stored_zero_point};

@@ -60,9 +60,17 @@ impl Target {
     /// # Errors
     /// [`Error::BitstreamDamaged`].
     pub fn check(&self) -> Result<(), Error> {
+        self.config().map(drop)
+    }
+
+    /// How its engine is configured.
+    ///
+    /// # Errors
+    /// [`Error::BitstreamDamaged`].
+    pub(crate) fn config(&self) -> Result<Config, Error> {
         let damaged =
             |reason: &String| Error::BitstreamDamaged { target: self.id.clone(), reason: reason.clone() };
-        self.container.as_ref().map(drop).map_err(damaged)
+        self.container.as_ref().map(|container| container.header.config).map_err(damaged)
     }
 
     /// Whether it is for a device, in words.
