@@ -45,10 +45,12 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod faults;
 mod image;
 mod interface;
 mod labels;
 pub mod limits;
+mod lint;
 pub mod npy;
 mod outcome;
 mod parameters;
@@ -67,15 +69,18 @@ mod value;
 pub use error::{CODES, Error, Result};
 pub use image::Image;
 pub use interface::{Interface, TensorInfo};
+pub use lint::{Requantized, Saturation};
 pub use outcome::{Label, Outcome};
 pub use parameters::{Parameter, Reference, Region, Settable, Value};
 pub use pipeline::{Interfaces, Pipeline, Resources};
 pub use place::Place;
+pub use post::Memory;
 pub use run::{Done, Given, Prepared, StageTime, Times};
 pub use sound::Sound;
 pub use spec::{
-    Align, Anchors, Channels, Crop, Ctc, Dequantize, Fit, Frames, ImageInput, InputSpec, Layout, Level, Mask,
-    Mode, Nms, NmsKind, Normalize, ONLY_MODEL, Pitch, PostStage, PreStage, RegionOf, Regions, Resize,
-    Sigmoid, Softmax, SoundInput, Spec, Standardize, StepSpec, Threshold, TopK, Turn,
+    Align, Anchors, Channels, Crop, Ctc, Dequantize, Fit, Frames, Grid, ImageInput, ImageOutput, InputSpec,
+    Layout, Level, LogMel, Mask, Mode, Nms, NmsKind, Normalize, ONLY_MODEL, Peaks, Pitch, Points, PostStage,
+    PreStage, RegionOf, Regions, Resize, Sigmoid, Smooth, Softmax, SoundInput, Spec, Standardize, StepSpec,
+    Threshold, Tiles, TopK, Turn,
 };
 pub use value::{Detection, FoundRegion, Line, Picture, Quad};

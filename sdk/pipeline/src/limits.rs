@@ -39,6 +39,10 @@ pub const MAX_SAMPLE_RATE: u32 = 384_000;
 pub const MAX_FRAMES: usize = 60_000;
 /// Most steps of an app.
 pub const MAX_STEPS: usize = 32;
+/// Most tiles of a picture, each of which runs the model.
+pub const MAX_TILES: usize = 1024;
+/// Most windows of a sound's spectrum, each of which is a Fourier transform.
+pub const MAX_WINDOWS: usize = 1 << 20;
 /// Most boxes, regions or lines that a stage may return, and so most crops of a step.
 pub const MAX_FOUND: u32 = 1000;
 /// Longest side of a crop, in pixels: larger boxes and regions are sampled at fewer points. Bounds what crops cost.

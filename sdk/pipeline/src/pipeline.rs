@@ -6,14 +6,16 @@ use tilemark_model::Tensor;
 use tilemark_model::numerics::narrow::number;
 
 use crate::error::{Error, Result};
+use crate::faults::Faults;
 use crate::image::Image;
 use crate::interface::Interface;
 use crate::limits::{MAX_RESULT_VALUES, MAX_STEPS};
 use crate::outcome::{Label, Outcome};
 use crate::parameters::{Parameter, Settings, Value};
 use crate::place::Place;
+use crate::post::Memory;
 use crate::run::{Clock, Done, Given, Prepared, Times};
-use crate::spec::{ONLY_MODEL, Spec};
+use crate::spec::{ONLY_MODEL, PostStage, Spec, StepSpec};
 use crate::step::{Means, Step, StepValue, wrong_input};
 use crate::value::{Kind, Made};
 
@@ -29,7 +31,7 @@ pub struct Pipeline {
 
 /// The ends of an app's models, by name.
 #[derive(Clone, Debug, Default)]
-pub struct Interfaces(BTreeMap<String, Interface>);
+pub struct Interfaces(BTreeMap<String, Option<Interface>>);
 
 /// The files that a [`Spec`] refers to, by name: from the app's folder when packing, from its blobs when running.
 #[derive(Clone, Debug, Default)]
@@ -58,26 +60,24 @@ impl Pipeline {
         Self::made(self.spec.clone(), settings, self.models.clone(), self.resources.clone())
     }
 
+    /// Everything that [`Pipeline::new`] would refuse, one after the other, in the order of the declaration. What depends on
+    /// something that is wrong itself is left out, and so is what would be compared with a model that is not known
+    /// ([`Interfaces::insert_unknown`]).
+    pub fn faults(spec: &Spec, models: &Interfaces, resources: &Resources) -> Vec<Error> {
+        let mut faults = Faults::default();
+        faults.note(spec.resources());
+        if let Some(settings) = faults.note(Settings::new(&spec.parameters, &spec.references())) {
+            steps(spec, &Means { models, settings: &settings, resources }, &mut faults);
+        }
+        faults.all()
+    }
+
     fn made(spec: Spec, settings: Settings, models: Interfaces, resources: Resources) -> Result<Self> {
-        let declared = spec.normalized()?;
-        if declared.len() > MAX_STEPS {
-            return Err(Error::TooManyStages { list: "step", found: declared.len(), limit: MAX_STEPS });
-        }
-        let mut steps: Vec<Step> = Vec::new();
-        for step in &declared {
-            let means = Means { models: &models, settings: &settings, resources: &resources };
-            let made = Step::new(step, &spec.input, &means, &steps);
-            let named = |error: Error| if spec.steps.is_empty() { error } else { error.in_step(&step.name) };
-            steps.push(made.map_err(named)?);
-        }
-        let used = |name: &str| declared.iter().any(|step| step.model.as_deref() == Some(name));
-        if let Some(name) = models.0.keys().find(|name| !used(name)) {
-            let expected = declared.iter().filter_map(|step| step.model.clone()).collect();
-            return Err(Error::UnknownName { at: "[models]", name: name.clone(), expected });
-        }
-        let pipeline = Self { spec, settings, resources, models, steps };
-        pipeline.check_results()?;
-        Ok(pipeline)
+        let mut faults = Faults::default();
+        let means = Means { models: &models, settings: &settings, resources: &resources };
+        let steps = steps(&spec, &means, &mut faults);
+        faults.first()?;
+        Ok(Self { spec, settings, resources, models, steps })
     }
 
     /// What may be set, by name.
@@ -164,10 +164,23 @@ impl Pipeline {
     /// [`Error::SeveralSteps`]; [`Error::OutputCount`], [`Error::OutputMismatch`] if they are not what the model declares;
     /// [`Error::ScoreShape`], [`Error::LabelCount`], [`Error::OutputShape`] where only a run shows the shape.
     pub fn finish(&self, outputs: Vec<Tensor>, place: &Place) -> Result<Outcome> {
+        self.finish_in_time(outputs, place, &mut Memory::default())
+    }
+
+    /// [`Pipeline::finish`] for a frame of a sequence, of which `memory` is kept: at first a new one.
+    ///
+    /// # Errors
+    /// Those of [`Pipeline::finish`].
+    pub fn finish_in_time(
+        &self,
+        outputs: Vec<Tensor>,
+        place: &Place,
+        memory: &mut Memory,
+    ) -> Result<Outcome> {
         let step = self.single()?;
         // The model has run: what the step reads is of no matter any more, but for its place.
         let mut times = Times::default();
-        Ok(self.outcome(vec![step.finish(outputs, place, &mut times)?]))
+        Ok(self.outcome(vec![step.finish(outputs, place, &mut times, memory)?]))
     }
 
     /// The model's input for an encoded picture: [`Image::decode`], then [`Pipeline::pre_image`].
@@ -206,6 +219,10 @@ impl Pipeline {
         self.single().map(|_| ())
     }
 
+    pub(crate) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
     fn single(&self) -> Result<&Step> {
         match self.steps.as_slice() {
             [step] if step.is_plain() => Ok(step),
@@ -215,21 +232,7 @@ impl Pipeline {
 
     /// Whether no later step reads the value of step `i`: then it is part of the result.
     fn is_result(&self, i: usize) -> bool {
-        !self.steps.iter().any(|step| step.reads(i))
-    }
-
-    /// Two steps whose results have one key could not be told apart.
-    fn check_results(&self) -> Result<()> {
-        let results: Vec<&Step> =
-            (0..self.steps.len()).filter(|&i| self.is_result(i)).map(|i| &self.steps[i]).collect();
-        for (i, step) in results.iter().enumerate() {
-            let clash = |other: &&&Step| other.makes == step.makes && step.makes != Kind::Tensors;
-            if results[..i].iter().any(|other| clash(&other)) {
-                let why = "an earlier step's result has the same key";
-                return Err(Error::StageOrder { at: format!("the result of step {}", step.name), why });
-            }
-        }
-        Ok(())
+        is_result(&self.steps, i)
     }
 
     fn outcome(&self, values: Vec<StepValue>) -> Outcome {
@@ -257,12 +260,75 @@ impl Pipeline {
                     outcome.pictures.insert("mask".to_owned(), picture);
                     outcome.values.insert("share".to_owned(), shares);
                 }
+                Some(Made::Picture(picture)) => {
+                    outcome.pictures.insert("image".to_owned(), picture);
+                }
                 Some(Made::Pitches(pitches)) => tell_pitches(&mut outcome, &pitches),
                 Some(Made::Text(_) | Made::Turn(_) | Made::Pitch { .. }) | None => {}
             }
         }
         outcome
     }
+}
+
+/// The steps of a declaration that fit; what does not is noted.
+fn steps(spec: &Spec, means: &Means, faults: &mut Faults) -> Vec<Step> {
+    let Some(declared) = faults.note(spec.normalized()) else { return Vec::new() };
+    if declared.len() > MAX_STEPS {
+        let many = Error::TooManyStages { list: "step", found: declared.len(), limit: MAX_STEPS };
+        faults.note::<()>(Err(many));
+        return Vec::new();
+    }
+    let (mut steps, mut before) = (Vec::new(), Vec::new());
+    for step in &declared {
+        let say = |error: Error| if spec.steps.is_empty() { error } else { error.in_step(&step.name) };
+        let (made, known) = faults.within(say, |faults| Step::new(step, &spec.input, means, &before, faults));
+        steps.extend(made);
+        before.push(known);
+    }
+    let used = |name: &str| declared.iter().any(|step| step.model.as_deref() == Some(name));
+    if let Some(name) = means.models.0.keys().find(|name| !used(name)) {
+        let expected = declared.iter().filter_map(|step| step.model.clone()).collect();
+        let unused = Error::UnknownName { at: "[models]", name: name.clone(), expected };
+        faults.note::<()>(Err(unused));
+    }
+    // A step that is missing could be what reads the value of another.
+    if steps.len() == declared.len() {
+        faults.note(check_results(&steps));
+        faults.note(check_smoothing(&declared, &steps));
+    }
+    steps
+}
+
+/// Whether no later step reads the value of step `i`.
+fn is_result(steps: &[Step], i: usize) -> bool {
+    !steps.iter().any(|step| step.reads(i))
+}
+
+/// What a step remembers of the frames before is of one model that runs once for each.
+fn check_smoothing(declared: &[StepSpec], steps: &[Step]) -> Result<()> {
+    let is_single = matches!(steps, [step] if step.is_plain());
+    let smooths = |step: &&StepSpec| step.post.iter().any(|stage| matches!(stage, PostStage::Smooth(_)));
+    match declared.iter().find(smooths) {
+        Some(step) if !is_single => {
+            let why = "it needs an app of one step, without crops, tiles or frames of a sound";
+            Err(Error::StageOrder { at: format!("smooth in step {}", step.name), why })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Two steps whose results have one key could not be told apart.
+fn check_results(steps: &[Step]) -> Result<()> {
+    let results: Vec<&Step> = (0..steps.len()).filter(|&i| is_result(steps, i)).map(|i| &steps[i]).collect();
+    for (i, step) in results.iter().enumerate() {
+        let clash = |other: &&&Step| other.makes == step.makes && step.makes != Kind::Tensors;
+        if results[..i].iter().any(|other| clash(&other)) {
+            let why = "an earlier step's result has the same key";
+            return Err(Error::StageOrder { at: format!("the result of step {}", step.name), why });
+        }
+    }
+    Ok(())
 }
 
 /// The pitch and the confidence of each frame, and the note of them all: that of the median pitch of those that have one.
@@ -298,14 +364,30 @@ impl Interfaces {
 
     /// Adds a model.
     pub fn insert(&mut self, name: impl Into<String>, interface: Interface) {
-        self.0.insert(name.into(), interface);
+        self.0.insert(name.into(), Some(interface));
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Interface> {
-        self.0.get(name)
+    /// Adds a model whose ends are not known, as it cannot be read: no pipeline is made with it, but
+    /// [`Pipeline::faults`] finds what is wrong elsewhere.
+    pub fn insert_unknown(&mut self, name: impl Into<String>) {
+        self.0.insert(name.into(), None);
     }
 
-    pub(crate) fn names(&self) -> Vec<String> {
+    /// Whether there is a model of this name, known or not.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The model of this name: nothing where its ends are not known.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`] if there is none.
+    pub(crate) fn get(&self, name: &str) -> Result<Option<&Interface>> {
+        let unknown = || Error::UnknownName { at: "model", name: name.to_owned(), expected: self.names() };
+        self.0.get(name).map(Option::as_ref).ok_or_else(unknown)
+    }
+
+    fn names(&self) -> Vec<String> {
         self.0.keys().cloned().collect()
     }
 }
@@ -313,13 +395,13 @@ impl Interfaces {
 impl From<Interface> for Interfaces {
     /// An app's only model.
     fn from(interface: Interface) -> Self {
-        Self(BTreeMap::from([(ONLY_MODEL.to_owned(), interface)]))
+        Self::from_iter([(ONLY_MODEL.to_owned(), interface)])
     }
 }
 
 impl FromIterator<(String, Interface)> for Interfaces {
     fn from_iter<I: IntoIterator<Item = (String, Interface)>>(models: I) -> Self {
-        Self(models.into_iter().collect())
+        Self(models.into_iter().map(|(name, interface)| (name, Some(interface))).collect())
     }
 }
 

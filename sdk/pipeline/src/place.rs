@@ -14,12 +14,14 @@ pub struct Place {
     pub(crate) shift: [f64; 2],
     /// Where the source is a crop: the way back to the user's picture.
     pub(crate) crop: Option<Rectifier>,
+    /// Where the source is a tile: its corner on the user's picture.
+    pub(crate) corner: [f64; 2],
 }
 
 impl Place {
     /// A picture of `size` that is not changed.
     pub(crate) fn whole(size: [usize; 2]) -> Self {
-        Self { frame: size, source: size, scale: [1.0; 2], shift: [0.0; 2], crop: None }
+        Self { frame: size, source: size, scale: [1.0; 2], shift: [0.0; 2], crop: None, corner: [0.0; 2] }
     }
 
     /// After the part of `from`'s picture at `corner`, of `part` pixels, was stretched to `size` and put at `at` of a picture
@@ -47,12 +49,23 @@ impl Place {
         [x * self.scale[0] + self.shift[0], y * self.scale[1] + self.shift[1]]
     }
 
+    /// An upright box with this middle and size, in pixels of the model's picture, on the user's: left, top, right, bottom. `None`
+    /// if it is not finite there or has no inside.
+    pub(crate) fn frame_on_picture(&self, middle: [f32; 2], size: [f32; 2]) -> Option<[f32; 4]> {
+        let corner = |sign: f32| {
+            let at = [0, 1].map(|axis| f64::from(middle[axis] + sign * (size[axis] / 2.0)));
+            (at[0].is_finite() && at[1].is_finite()).then(|| self.on_picture(at))
+        };
+        let ([left, top], [right, bottom]) = (corner(-1.0)?, corner(1.0)?);
+        (right > left && bottom > top).then_some([left, top, right, bottom])
+    }
+
     /// A position on the user's picture, in f32, inside the source.
     pub(crate) fn on_picture(&self, position: [f64; 2]) -> [f32; 2] {
         let [x, y] = self.on_source(position);
         let inside = [x.clamp(0.0, self.source[0] as f64), y.clamp(0.0, self.source[1] as f64)];
         let [x, y] = self.crop.as_ref().map_or(inside, |crop| crop.to_source(inside));
-        [x as f32, y as f32]
+        [(x + self.corner[0]) as f32, (y + self.corner[1]) as f32]
     }
 }
 

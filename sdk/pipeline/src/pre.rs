@@ -1,8 +1,11 @@
 //! The steps from a picture to the model's input, checked against the model and ready to run.
 
+use std::borrow::Cow;
+
 use tilemark_model::Tensor;
 
 use crate::error::{Error, Result};
+use crate::faults::Faults;
 use crate::image::{Raster, centre_crop, check_size, fit, fraction};
 use crate::interface::{Interface, TensorInfo, names};
 use crate::limits::{MAX_IMAGE_SIDE, MAX_STAGES};
@@ -19,6 +22,8 @@ pub(crate) struct Pre {
     layout: Layout,
     steps: Vec<Step>,
     table: Table,
+    normalize: Option<Normalize>,
+    input: TensorInfo,
 }
 
 /// A stage that changes the picture's size, with its position in `pre`.
@@ -44,53 +49,80 @@ enum Size {
 }
 
 impl Pre {
-    /// The declared stages; `None` where tensors go in, `image` being how the model wants a picture's channels.
+    /// The declared stages; `None` where tensors go in, `image` being how the model wants a picture's channels, and where
+    /// something is wrong, which is noted.
     pub(crate) fn new(
         stages: &[PreStage],
         settings: &Settings,
         image: Option<&ImageInput>,
         interface: &Interface,
-    ) -> Result<Option<Self>> {
+        faults: &mut Faults,
+    ) -> Option<Self> {
         if stages.len() > MAX_STAGES {
-            return Err(Error::TooManyStages { list: "pre", found: stages.len(), limit: MAX_STAGES });
+            let many = Error::TooManyStages { list: "pre", found: stages.len(), limit: MAX_STAGES };
+            return faults.note(Err(many));
         }
         let Some(image) = image else {
-            return match stages.first() {
-                Some(stage) => Err(order(0, stage, "it needs a picture: declare image = {} in [input]")),
-                None => Ok(None),
-            };
+            let needs = |stage| order(0, stage, "it needs a picture: declare image = {} in [input]");
+            faults.note(stages.first().map_or(Ok(()), |stage| Err(needs(stage))));
+            return None;
         };
         let [input] = interface.inputs.as_slice() else {
-            return Err(Error::ImageInputs { found: names(&interface.inputs) });
+            return faults.note(Err(Error::ImageInputs { found: names(&interface.inputs) }));
         };
         let channels = image.channels.count();
-        let layout = layout(image, input)?;
-        let (steps, size, normalize) = check_stages(stages, settings, channels)?;
-        check_model_size(input, layout, size)?;
-        let table = Table::new(normalize, channels, input)?;
-        Ok(Some(Self { channels: image.channels, layout, steps, table }))
+        let layout = faults.note(layout(image, input));
+        let clean = faults.count();
+        let (steps, size, normalize) = check_stages(stages, settings, channels, faults);
+        if let Some(layout) = layout.filter(|_| faults.count() == clean) {
+            faults.note(check_model_size(input, layout, size));
+        }
+        let table = faults.note(Table::new(normalize, channels, input))?;
+        let (normalize, input) = (normalize.cloned(), input.clone());
+        Some(Self { channels: image.channels, layout: layout?, steps, table, normalize, input })
     }
 
     /// The model's input for one picture, and where that lies on it.
     pub(crate) fn run(&self, picture: &Raster, clock: &mut Clock) -> Result<(Tensor, Place)> {
-        let gray = (self.channels == Channels::Gray).then(|| clock.time("pre.gray", || picture.to_gray()));
-        let source = gray.as_ref().unwrap_or(picture);
-        let mut place = Place::whole([source.width, source.height]);
-        let mut made: Option<Raster> = None;
-        for step in &self.steps {
-            let from = made.as_ref().unwrap_or(source);
-            let (raster, placed) = clock.time(step.what.name(), || step.run(from, place))?;
-            (made, place) = (Some(raster), placed);
-        }
-        let picture = made.as_ref().unwrap_or(source);
+        let (picture, place) = self.shaped(picture, clock)?;
         let reversed = self.channels == Channels::Bgr;
-        let data = clock.time("pre.normalize", || self.table.apply(picture, self.layout, reversed));
+        let data = clock.time("pre.normalize", || self.table.apply(&picture, self.layout, reversed));
         let (c, h, w) = (picture.channels, picture.height, picture.width);
         let shape = match self.layout {
             Layout::Nchw => [1, c, h, w],
             Layout::Nhwc => [1, h, w, c],
         };
         Ok((Tensor::new(shape, data)?, place))
+    }
+
+    /// The share of a picture's samples whose value is beyond what the model's input can hold, after every stage but the
+    /// quantization.
+    pub(crate) fn saturation(&self, picture: &Raster, clock: &mut Clock) -> Result<f64> {
+        let (picture, _) = self.shaped(picture, clock)?;
+        let beyond = Table::beyond(self.normalize.as_ref(), picture.channels, &self.input)?;
+        let reversed = self.channels == Channels::Bgr;
+        let count = |(i, &sample): (usize, &u8)| {
+            let channel = i % picture.channels;
+            let channel = if reversed { picture.channels - 1 - channel } else { channel };
+            beyond[channel][usize::from(sample)]
+        };
+        let saturated = picture.samples.iter().enumerate().filter(|&sample| count(sample)).count();
+        Ok(saturated as f64 / picture.samples.len() as f64)
+    }
+
+    /// The picture after the stages that change its size.
+    fn shaped<'a>(&self, picture: &'a Raster, clock: &mut Clock) -> Result<(Cow<'a, Raster>, Place)> {
+        let gray = self.channels == Channels::Gray;
+        let mut made = match gray {
+            true => Cow::Owned(clock.time("pre.gray", || picture.to_gray())),
+            false => Cow::Borrowed(picture),
+        };
+        let mut place = Place::whole([picture.width, picture.height]);
+        for step in &self.steps {
+            let (raster, placed) = clock.time(step.what.name(), || step.run(&made, place))?;
+            (made, place) = (Cow::Owned(raster), placed);
+        }
+        Ok((made, place))
     }
 
     /// The place of a tensor that was given instead of a picture: a picture of the tensor's size.
@@ -166,49 +198,67 @@ impl Step {
     }
 }
 
-/// Checks every stage by itself and in its place; the steps, the size they make, and the normalization.
+/// Checks every stage by itself and in its place; the steps, the size they make, and the normalization. What is wrong is noted,
+/// and its stage left out.
 fn check_stages<'a>(
     stages: &'a [PreStage],
     settings: &Settings,
     channels: usize,
-) -> Result<(Vec<Step>, Size, Option<&'a Normalize>)> {
+    faults: &mut Faults,
+) -> (Vec<Step>, Size, Option<&'a Normalize>) {
     let (mut steps, mut size, mut normalize) = (Vec::new(), Size::Any, None);
     for (at, stage) in stages.iter().enumerate() {
         if normalize.is_some() {
-            return Err(order(at, stage, "normalize must be the last stage, and there can be one only"));
+            let last = order(at, stage, "normalize must be the last stage, and there can be one only");
+            faults.note::<()>(Err(last));
+            continue;
         }
         match stage {
-            PreStage::Region(region) => {
-                let place = format!("pre[{at}].region.area");
-                let area = settings.get(&place, &region.area)?;
-                if !is_region(&area) {
-                    let expected = "left < right and top < bottom, from 0 to 1".to_owned();
-                    return Err(Error::Value { at: place, found: format!("{area:?}"), expected });
-                }
-                size = Size::Any;
-                steps.push(Step { at, what: Geometry::Region(area) });
-            }
-            PreStage::Resize(resize) => {
-                size = check_resize(at, resize)?;
-                let place = format!("pre[{at}].resize.mode");
-                settings.extremes(&place, &resize.mode)?;
-                let mode = settings.get(&place, &resize.mode)?;
-                steps.push(Step { at, what: Geometry::Resize(resize.clone(), mode) });
-            }
-            PreStage::Crop(crop) => {
-                size = check_crop(at, crop, size)?;
-                steps.push(Step { at, what: Geometry::Crop(crop.clone()) });
-            }
             PreStage::Normalize(n) => {
-                check_normalize(at, n, channels)?;
-                normalize = Some(n);
+                normalize = faults.note(check_normalize(at, n, channels)).map(|()| n);
             }
-            PreStage::Frames(_) | PreStage::Standardize(_) => {
-                return Err(order(at, stage, "it needs a sound: declare sound = { rate = ... } in [input]"));
+            PreStage::Tiles(_) if at == 0 => {} // the step's business
+            PreStage::Tiles(_) => {
+                faults.note::<()>(Err(order(at, stage, "tiles must be the first stage")));
+            }
+            PreStage::Frames(_) | PreStage::LogMel(_) | PreStage::Standardize(_) => {
+                let sound = order(at, stage, "it needs a sound: declare sound = { rate = ... } in [input]");
+                faults.note::<()>(Err(sound));
+            }
+            PreStage::Region(_) | PreStage::Resize(_) | PreStage::Crop(_) => {
+                if let Some((what, made)) = faults.note(check_geometry(at, stage, settings, size)) {
+                    steps.push(Step { at, what });
+                    size = made;
+                }
             }
         }
     }
-    Ok((steps, size, normalize))
+    (steps, size, normalize)
+}
+
+/// A stage that changes the picture's size, and what it makes of one of `size`.
+fn check_geometry(at: usize, stage: &PreStage, settings: &Settings, size: Size) -> Result<(Geometry, Size)> {
+    Ok(match stage {
+        PreStage::Region(region) => {
+            let place = format!("pre[{at}].region.area");
+            let area = settings.get(&place, &region.area)?;
+            if !is_region(&area) {
+                let expected = "left < right and top < bottom, from 0 to 1".to_owned();
+                return Err(Error::Value { at: place, found: format!("{area:?}"), expected });
+            }
+            (Geometry::Region(area), Size::Any)
+        }
+        PreStage::Resize(resize) => {
+            let made = check_resize(at, resize)?;
+            let place = format!("pre[{at}].resize.mode");
+            settings.extremes(&place, &resize.mode)?;
+            (Geometry::Resize(resize.clone(), settings.get(&place, &resize.mode)?), made)
+        }
+        PreStage::Crop(crop) => (Geometry::Crop(crop.clone()), check_crop(at, crop, size)?),
+        _ => {
+            return Err(order(at, stage, "it does not change a picture's size"));
+        }
+    })
 }
 
 fn check_resize(at: usize, resize: &Resize) -> Result<Size> {

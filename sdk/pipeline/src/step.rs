@@ -1,20 +1,28 @@
 //! One step, checked against its model and the steps before it, and ready to run.
 
+mod checks;
+mod gather;
+mod tiles;
+
 use tilemark_model::Tensor;
 
 use crate::error::{Error, Result};
-use crate::image::Rectifier;
+use crate::faults::Faults;
+use crate::image::{Raster, Rectifier};
 use crate::interface::{Interface, TensorInfo};
-use crate::limits::MAX_STEP_NAME_BYTES;
 use crate::parameters::Settings;
 use crate::pipeline::{Interfaces, Resources};
 use crate::place::Place;
-use crate::post::Post;
+use crate::post::{Memory, Post};
 use crate::pre::Pre;
 use crate::run::{CROP, Clock, Given, MODEL, Times};
 use crate::sound::{Frames, Sound};
-use crate::spec::{INPUT, InputSpec, StepSpec};
-use crate::value::{Detection, FoundRegion, Kind, Line, Made, Quad, around, corners};
+use crate::spec::{InputSpec, StepSpec};
+use crate::value::{Kind, Line, Made, Quad, around, corners};
+
+use self::checks::{boxes_of, check_join, check_name, check_turn, makes, source};
+use self::gather::{Gathered, Heard, Item, items};
+use self::tiles::Tiling;
 
 /// What runs a model, by its name, on its inputs in order: the outputs in its order.
 pub(crate) type Models<'a, E> = &'a mut dyn FnMut(&str, Vec<Tensor>) -> std::result::Result<Vec<Tensor>, E>;
@@ -30,6 +38,7 @@ pub(crate) struct Step {
     interface: Interface,
     pub(crate) pre: Option<Pre>,
     frames: Option<Frames>,
+    tiling: Option<Tiling>,
     pub(crate) post: Post,
     /// The kind of value that later steps and the result get.
     pub(crate) makes: Kind,
@@ -40,6 +49,14 @@ pub(crate) struct Means<'a> {
     pub(crate) models: &'a Interfaces,
     pub(crate) settings: &'a Settings,
     pub(crate) resources: &'a Resources,
+}
+
+/// What later steps see of a step: nothing of what its faults hide.
+#[derive(Debug)]
+pub(crate) struct Known {
+    name: String,
+    makes: Option<Kind>,
+    outputs: Option<Vec<TensorInfo>>,
 }
 
 /// Where a step's input comes from.
@@ -61,41 +78,71 @@ pub(crate) struct StepValue {
 }
 
 impl Step {
-    /// Checks a declaration against the models, the files, and the steps above it.
-    pub(crate) fn new(spec: &StepSpec, input: &InputSpec, means: &Means, before: &[Self]) -> Result<Self> {
+    /// Checks a declaration against the models, the files, and the steps above it: the step, if it has no fault, and what the
+    /// steps below it may count on.
+    pub(crate) fn new(
+        spec: &StepSpec,
+        input: &InputSpec,
+        means: &Means,
+        before: &[Known],
+        faults: &mut Faults,
+    ) -> (Option<Self>, Known) {
+        let mut known = Known { name: spec.name.clone(), makes: None, outputs: None };
+        let step = Self::checked(spec, input, means, before, faults, &mut known);
+        (step, known)
+    }
+
+    fn checked(
+        spec: &StepSpec,
+        input: &InputSpec,
+        means: &Means,
+        before: &[Known],
+        faults: &mut Faults,
+        known: &mut Known,
+    ) -> Option<Self> {
         let Means { models, settings, resources } = *means;
-        check_name(&spec.name, before)?;
-        let of = source(&spec.of, before)?;
-        let each = spec.for_each.as_deref().map(|name| boxes_of(name, before)).transpose()?;
-        let turn_tall = check_turn(spec, each.is_some())?;
-        let model = spec.model.clone().ok_or_else(|| Error::UnknownName {
-            at: "model",
-            name: String::new(),
-            expected: models.names(),
-        })?;
-        let interface = models.get(&model).cloned().ok_or_else(|| Error::UnknownName {
-            at: "model",
-            name: model.clone(),
-            expected: models.names(),
-        })?;
-        let image = match of {
-            Source::Input => spec.image.as_ref().or(input.image.as_ref()).filter(|_| input.image.is_some()),
-            Source::Step(_) => None,
-        };
-        let sound = input.sound.as_ref().filter(|_| of == Source::Input);
-        let frames = sound.map(|sound| Frames::new(&spec.pre, sound, &interface)).transpose()?;
-        let pre = if frames.is_some() { None } else { Pre::new(&spec.pre, settings, image, &interface)? };
+        let clean = faults.count();
+        faults.note(check_name(&spec.name, before));
+        let of = faults.note(source(&spec.of, before));
+        let each = faults.note(spec.for_each.as_deref().map(|name| boxes_of(name, before)).transpose());
+        let turn_tall = faults.note(check_turn(spec));
+        let model = spec.model.clone().unwrap_or_default();
+        let interface = faults.note(models.get(&model))??.clone();
+        known.outputs = Some(interface.outputs.clone());
+        let of = of?; // what a stage may be depends on it
+        let from_user = of == Source::Input;
+        let image =
+            spec.image.as_ref().or(input.image.as_ref()).filter(|_| from_user && input.image.is_some());
+        let sound = input.sound.as_ref().filter(|_| from_user);
+        let frames = sound.and_then(|sound| faults.note(Frames::new(&spec.pre, sound, &interface)));
+        let pre =
+            if sound.is_some() { None } else { Pre::new(&spec.pre, settings, image, &interface, faults) };
         if let Source::Step(i) = of {
-            check_join(&before[i], &model, &interface)?;
+            faults.note(check_join(&before[i], &model, &interface));
         }
-        if each.is_some() && pre.is_none() {
-            let found = if of == Source::Input { "tensors" } else { "the tensors of a step" };
+        if spec.for_each.is_some() && image.is_none() {
+            let found = if from_user { "tensors" } else { "the tensors of a step" };
             let (at, found) = ("for_each".to_owned(), found.to_owned());
-            return Err(Error::ValueKind { at, found, expected: "a picture to cut out of" });
+            let expected = "a picture to cut out of";
+            faults.note::<()>(Err(Error::ValueKind { at, found, expected }));
         }
-        let post = Post::new(&spec.post, &interface, settings, resources, pre.is_some())?;
-        let makes = makes(post.makes(), each.map(|i| before[i].makes), frames.is_some())?;
-        Ok(Self { name: spec.name.clone(), of, each, turn_tall, model, interface, pre, frames, post, makes })
+        let tiling = faults.note(Tiling::new(&spec.pre));
+        let post = Post::new(&spec.post, &interface, settings, resources, image.is_some(), faults);
+        let boxes = each.flatten().map(|i| before[i].makes);
+        known.makes = match boxes {
+            Some(None) => None, // of a step that has a fault itself
+            _ if faults.count() > clean => post.makes().likely(boxes.is_some() || spec.for_each.is_some()),
+            boxes => {
+                let is_tiled = matches!(tiling, Some(Some(_)));
+                faults.note(makes(post.makes(), boxes.flatten(), frames.is_some(), is_tiled))
+            }
+        };
+        if faults.count() > clean {
+            return None;
+        }
+        let (each, turn_tall, tiling, makes) = (each?, turn_tall?, tiling?, known.makes?);
+        let name = spec.name.clone();
+        Some(Self { name, of, each, turn_tall, model, interface, pre, frames, tiling, post, makes })
     }
 
     /// Whether step `i` is read by this one.
@@ -103,9 +150,17 @@ impl Step {
         self.each == Some(i) || self.of == Source::Step(i)
     }
 
+    /// The step whose tensors this one takes.
+    pub(crate) fn reads_tensors(&self) -> Option<usize> {
+        match self.of {
+            Source::Step(i) => Some(i),
+            Source::Input => None,
+        }
+    }
+
     /// Whether the model runs once, on what the user gives.
     pub(crate) fn is_plain(&self) -> bool {
-        self.of == Source::Input && self.each.is_none() && self.frames.is_none()
+        self.of == Source::Input && self.each.is_none() && self.frames.is_none() && self.tiling.is_none()
     }
 
     pub(crate) fn interface(&self) -> &Interface {
@@ -124,10 +179,13 @@ impl Step {
         if let (Some(frames), Given::Sound(sound)) = (&self.frames, given) {
             return self.run_frames(frames, sound, models, &mut clock);
         }
+        if let (Some(tiling), Given::Image(image), Some(pre)) = (&self.tiling, given, &self.pre) {
+            return self.run_tiles(tiling, image.raster(), pre, models, &mut clock);
+        }
         let Some(each) = self.each else {
             let (tensors, place) = self.inputs(given, values, &mut clock)?;
             let outputs = clock.time(MODEL, || models(&self.model, tensors))?;
-            return Ok(self.value(outputs, place.as_ref(), &mut clock)?);
+            return Ok(self.value(outputs, place.as_ref(), &mut clock, &mut Memory::default())?);
         };
         let (Given::Image(image), Some(pre)) = (given, &self.pre) else {
             return Err(wrong_input(given, "a picture").into());
@@ -142,7 +200,8 @@ impl Step {
             let (tensor, place) = pre.run(&crop, &mut clock)?;
             let place = Place { crop: Some(rectifier), ..place };
             let outputs = clock.time(MODEL, || models(&self.model, vec![tensor]))?;
-            let (_, made) = self.post.run(&self.interface, outputs, Some(&place), &mut clock)?;
+            let (_, made) =
+                self.post.run(&self.interface, outputs, Some(&place), &mut clock, &mut Memory::default())?;
             gathered.add(&Item { quad, ..item }, made);
         }
         Ok(StepValue { outputs: Vec::new(), raw: Vec::new(), made: Some(gathered.0) })
@@ -156,27 +215,67 @@ impl Step {
         models: Models<E>,
         clock: &mut Clock,
     ) -> std::result::Result<StepValue, E> {
-        let mut pitches = Vec::new();
+        let (mut pitches, mut heard) = (Vec::new(), Heard::default());
         for tensor in frames.run(sound, clock)? {
             let outputs = clock.time(MODEL, || models(&self.model, vec![tensor]))?;
-            if let (_, Some(Made::Pitch { hz, confidence })) =
-                self.post.run(&self.interface, outputs, None, clock)?
-            {
-                pitches.push((hz, confidence));
+            match self.post.run(&self.interface, outputs, None, clock, &mut Memory::default())? {
+                (_, Some(Made::Pitch { hz, confidence })) => pitches.push((hz, confidence)),
+                (_, Some(Made::Labels(labels))) => heard.add(labels),
+                _ => {}
             }
         }
-        Ok(StepValue { outputs: Vec::new(), raw: Vec::new(), made: Some(Made::Pitches(pitches)) })
+        let made = match self.makes {
+            Kind::Labels => Made::Labels(heard.best()),
+            _ => Made::Pitches(pitches),
+        };
+        Ok(StepValue { outputs: Vec::new(), raw: Vec::new(), made: Some(made) })
     }
 
-    /// The rest of the step for the outputs of a model that ran once.
-    pub(crate) fn finish(&self, outputs: Vec<Tensor>, place: &Place, times: &mut Times) -> Result<StepValue> {
+    /// Runs the model on each tile of a picture.
+    fn run_tiles<E: From<Error>>(
+        &self,
+        tiling: &Tiling,
+        picture: &Raster,
+        pre: &Pre,
+        models: Models<E>,
+        clock: &mut Clock,
+    ) -> std::result::Result<StepValue, E> {
+        let size = [picture.width, picture.height];
+        let mut parts = Vec::new();
+        for tile in tiling.tiles(size)? {
+            let crop = clock.time(CROP, || picture.cropped(tile.frame));
+            let (tensor, place) = pre.run(&crop, clock)?;
+            let place = Place { corner: [tile.frame.x as f64, tile.frame.y as f64], ..place };
+            let outputs = clock.time(MODEL, || models(&self.model, vec![tensor]))?;
+            let (_, made) =
+                self.post.run(&self.interface, outputs, Some(&place), clock, &mut Memory::default())?;
+            parts.push((tile, made));
+        }
+        let made = clock.time("post.tiles", || tiling.put_together(size, parts))?;
+        Ok(StepValue { outputs: Vec::new(), raw: Vec::new(), made: Some(made) })
+    }
+
+    /// The rest of the step for the outputs of a model that ran once. `memory` is that of the frames before.
+    pub(crate) fn finish(
+        &self,
+        outputs: Vec<Tensor>,
+        place: &Place,
+        times: &mut Times,
+        memory: &mut Memory,
+    ) -> Result<StepValue> {
         let place = self.pre.is_some().then_some(place);
-        self.value(outputs, place, &mut Clock { times, step: &self.name })
+        self.value(outputs, place, &mut Clock { times, step: &self.name }, memory)
     }
 
-    fn value(&self, outputs: Vec<Tensor>, place: Option<&Place>, clock: &mut Clock) -> Result<StepValue> {
+    fn value(
+        &self,
+        outputs: Vec<Tensor>,
+        place: Option<&Place>,
+        clock: &mut Clock,
+        memory: &mut Memory,
+    ) -> Result<StepValue> {
         let raw = named(&self.interface.outputs, outputs.clone());
-        let (outputs, made) = self.post.run(&self.interface, outputs, place, clock)?;
+        let (outputs, made) = self.post.run(&self.interface, outputs, place, clock, memory)?;
         let made = made.map(|made| whole(made, place));
         Ok(StepValue { outputs: named(&self.interface.outputs, outputs), raw, made })
     }
@@ -239,90 +338,6 @@ impl Step {
     }
 }
 
-/// A box or region to be cut out.
-#[derive(Clone)]
-struct Item {
-    quad: Quad,
-    score: f32,
-    detection: Option<Detection>,
-}
-
-fn items(value: Option<&StepValue>) -> Vec<Item> {
-    match value.and_then(|value| value.made.as_ref()) {
-        Some(Made::Detections(found)) => {
-            let item =
-                |d: &Detection| Item { quad: corners(d.frame), score: d.score, detection: Some(d.clone()) };
-            found.iter().map(item).collect()
-        }
-        Some(Made::Regions(found)) => {
-            found.iter().map(|r| Item { quad: r.quad, score: r.score, detection: None }).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-/// What the crops of a step make together.
-struct Gathered(Made);
-
-impl Gathered {
-    fn new(kind: Kind) -> Self {
-        Self(match kind {
-            Kind::Lines => Made::Lines(Vec::new()),
-            Kind::Regions => Made::Regions(Vec::new()),
-            _ => Made::Detections(Vec::new()),
-        })
-    }
-
-    fn add(&mut self, item: &Item, made: Option<Made>) {
-        let quad = item.quad;
-        match (&mut self.0, made) {
-            (Made::Lines(lines), Some(Made::Text(Some((text, score))))) => {
-                lines.push(Line { text, score, frame: around(&quad), quad });
-            }
-            (Made::Regions(regions), Some(Made::Turn(turned))) => {
-                let [a, b, c, d] = quad;
-                let quad = if turned { [c, d, a, b] } else { quad };
-                regions.push(FoundRegion { score: item.score, quad });
-            }
-            (Made::Detections(found), Some(Made::Labels(labels))) => {
-                if let Some(best) = labels.into_iter().next() {
-                    let frame = item.detection.as_ref().map_or_else(|| around(&quad), |d| d.frame);
-                    let points = item.detection.as_ref().map(|d| d.points.clone()).unwrap_or_default();
-                    found.push(Detection { label: best.name, score: best.score, frame, points });
-                }
-            }
-            (Made::Detections(found), Some(Made::Detections(inside))) => found.extend(inside),
-            _ => {}
-        }
-    }
-}
-
-/// The kind that a step makes: of every crop's value, where it cuts crops out.
-fn makes(each: Kind, boxes: Option<Kind>, frames: bool) -> Result<Kind> {
-    match (each, boxes) {
-        (Kind::Pitch, None) if frames => Ok(Kind::Pitches),
-        (other, None) if frames || other == Kind::Pitch => Err(Error::ValueKind {
-            at: if frames { "frames" } else { "pitch" }.to_owned(),
-            found: other.words().to_owned(),
-            expected: "a pitch of each frame of a sound",
-        }),
-        (Kind::Text, _) => Ok(Kind::Lines),
-        (Kind::Turn, Some(Kind::Regions)) => Ok(Kind::Regions),
-        (Kind::Labels | Kind::Detections, Some(_)) => Ok(Kind::Detections),
-        (Kind::Turn, _) => Err(Error::ValueKind {
-            at: "turn".to_owned(),
-            found: boxes.unwrap_or(Kind::Image).words().to_owned(),
-            expected: "a step for each of some regions",
-        }),
-        (_, Some(_)) => Err(Error::ValueKind {
-            at: "for_each".to_owned(),
-            found: format!("{} of each crop", each.words()),
-            expected: "labels, detections, text or a turn of each crop",
-        }),
-        (kind, None) => Ok(kind),
-    }
-}
-
 /// The value of a whole picture: its text is one line.
 fn whole(made: Made, place: Option<&Place>) -> Made {
     let Made::Text(text) = made else { return made };
@@ -338,92 +353,4 @@ fn named(infos: &[TensorInfo], tensors: Vec<Tensor>) -> Vec<(String, Tensor)> {
 
 pub(crate) fn wrong_input(given: &Given, expected: &'static str) -> Error {
     Error::InputKind { found: given.words(), expected }
-}
-
-fn check_name(name: &str, before: &[Step]) -> Result<()> {
-    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    let why = if name.is_empty() || name.len() > MAX_STEP_NAME_BYTES || !name.chars().all(plain) {
-        "expected 1 to 64 small letters, digits and _"
-    } else if name == INPUT {
-        "that is what the user gives"
-    } else if before.iter().any(|step| step.name == name) {
-        "another step has that name"
-    } else {
-        return Ok(());
-    };
-    let name = name.chars().take(MAX_STEP_NAME_BYTES).collect();
-    Err(Error::StepName { at: format!("step {}", before.len()), name, why })
-}
-
-fn source(of: &str, before: &[Step]) -> Result<Source> {
-    if of == INPUT {
-        return Ok(Source::Input);
-    }
-    let Some(i) = before.iter().position(|step| step.name == of) else {
-        return Err(unknown("of", of, before));
-    };
-    match before[i].makes {
-        Kind::Tensors => Ok(Source::Step(i)),
-        other => Err(Error::ValueKind {
-            at: "of".to_owned(),
-            found: other.words().to_owned(),
-            expected: "the input, or a step that makes tensors",
-        }),
-    }
-}
-
-fn boxes_of(name: &str, before: &[Step]) -> Result<usize> {
-    let i =
-        before.iter().position(|step| step.name == name).ok_or_else(|| unknown("for_each", name, before))?;
-    match before[i].makes {
-        Kind::Detections | Kind::Regions => Ok(i),
-        other => Err(Error::ValueKind {
-            at: "for_each".to_owned(),
-            found: other.words().to_owned(),
-            expected: "detections or regions",
-        }),
-    }
-}
-
-fn unknown(at: &'static str, name: &str, before: &[Step]) -> Error {
-    let expected = before.iter().map(|step| step.name.clone()).collect();
-    Error::UnknownName { at, name: name.chars().take(MAX_STEP_NAME_BYTES).collect(), expected }
-}
-
-fn check_turn(spec: &StepSpec, crops: bool) -> Result<Option<f32>> {
-    let Some(ratio) = spec.turn_tall else { return Ok(None) };
-    if crops && (1.0..=100.0).contains(&ratio) {
-        return Ok(Some(ratio));
-    }
-    let expected = "1 to 100, in a step with for_each".to_owned();
-    Err(Error::Value { at: "turn_tall".to_owned(), found: ratio.to_string(), expected })
-}
-
-/// The tensors of one step as the inputs of another, in order: as many, of these shapes, and of a type that fits. Those of a
-/// quantized input are quantized again, from real numbers.
-fn check_join(from: &Step, model: &str, interface: &Interface) -> Result<()> {
-    let outputs = &from.interface.outputs;
-    let join = |found: String, input: &TensorInfo| Error::Join {
-        from: from.name.clone(),
-        found,
-        input: format!("{model}.{}", input.name),
-        expected: format!("{} {}", input.dtype, input.shape_text()),
-    };
-    for (i, input) in interface.inputs.iter().enumerate() {
-        let Some(output) = outputs.get(i) else { return Err(join("nothing".to_owned(), input)) };
-        let fits = output.shape.len() == input.shape.len()
-            && output
-                .shape
-                .iter()
-                .zip(&input.shape)
-                .all(|(made, taken)| made.is_none() || taken.is_none() || made == taken);
-        let real = |info: &TensorInfo| info.dtype == tilemark_model::DType::F32 || info.quant.is_some();
-        if !fits || !(output.dtype == input.dtype || (real(output) && real(input))) {
-            return Err(join(format!("{} {}", output.dtype, output.shape_text()), input));
-        }
-    }
-    match outputs.len() == interface.inputs.len() {
-        true => Ok(()),
-        false => Err(Error::OutputCount { expected: interface.inputs.len(), found: outputs.len() }),
-    }
 }

@@ -35,6 +35,23 @@ impl Table {
         }
     }
 
+    /// Which pixel values of each channel stand for numbers that a quantized `input` cannot hold: they become its least or its
+    /// largest one. None for an input of floats.
+    pub(crate) fn beyond(
+        normalize: Option<&Normalize>,
+        channels: usize,
+        input: &TensorInfo,
+    ) -> Result<Vec<[bool; 256]>> {
+        let (Some(quant), Some((least, most))) = (input.checked_quant()?, input.dtype.range()) else {
+            return Ok(vec![[false; 256]; channels]);
+        };
+        let value = |c: usize, p: u8| normalize.map_or(f32::from(p), |n| n.value(c, p));
+        Ok(table(channels, |c, p| {
+            let q = f64::from((value(c, p) / quant.scale).round_ties_even()) + f64::from(quant.zero_point);
+            q < f64::from(least) || q > f64::from(most)
+        }))
+    }
+
     /// The tensor elements of `picture`, which has as many channels as the table; `reversed` for blue first.
     pub(crate) fn apply(&self, picture: &Raster, layout: Layout, reversed: bool) -> Data {
         match self {

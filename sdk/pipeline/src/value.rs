@@ -104,6 +104,8 @@ pub(crate) enum Made {
     },
     /// Of each frame of a sound.
     Pitches(Vec<(f64, f32)>),
+    /// The model's output as a picture.
+    Picture(Picture),
     /// A mask, and the share of its pixels that each class has.
     Mask(Picture, Vec<f64>),
 }
@@ -122,9 +124,23 @@ pub(crate) enum Kind {
     Pitch,
     Pitches,
     Mask,
+    Picture,
 }
 
 impl Kind {
+    /// What a step whose stages make this probably makes, of each crop or once, though something else in it is wrong: later
+    /// steps are checked as if it were mended.
+    pub(crate) fn likely(self, crops: bool) -> Option<Self> {
+        Some(match self {
+            Self::Text => Self::Lines,
+            Self::Turn if crops => Self::Regions,
+            Self::Labels if crops => Self::Detections,
+            Self::Pitch => Self::Pitches,
+            Self::Turn | Self::Tensors => return None,
+            other => other,
+        })
+    }
+
     /// The kind in words, for messages.
     pub(crate) fn words(self) -> &'static str {
         match self {
@@ -139,6 +155,7 @@ impl Kind {
             Self::Pitch => "the pitch of one frame",
             Self::Pitches => "the pitch of each frame",
             Self::Mask => "a mask",
+            Self::Picture => "the picture that a model made",
         }
     }
 }

@@ -189,6 +189,35 @@ fn joins_that_cannot_be_are_refused_with_the_step_and_a_hint() {
     assert_eq!(make(&twice, only(&["find"])).unwrap_err().code(), "TM0323");
 }
 
+/// A step with a fault hides nothing of the steps below it.
+#[test]
+fn every_fault_of_every_step_is_found() {
+    let text = format!("input.image = {{}}\n{FIND}{TURN}{READ}")
+        .replacen("width = 40", "width = 41", 1)
+        .replacen("turn = { class = 1", "turn = { class = 2", 1)
+        .replacen(
+            "ctc = { symbols = \"abc.txt\" }",
+            "ctc = { symbols = \"two.txt\" } }, { nms = { iou = 0.5 }",
+            1,
+        )
+        .replacen("{ ctc", "{ sigmoid = { output = \"z\" } }, { ctc", 1);
+    let spec: Spec = toml::from_str(&text).unwrap();
+    let files: Resources = [("two.txt".to_owned(), b"x\ny\n".to_vec())].into_iter().collect();
+    let of = |error: &Error| match error {
+        Error::Step { step, .. } => format!("{step} {}", error.code()),
+        _ => error.code().to_owned(),
+    };
+    let all =
+        |models: &Interfaces| Pipeline::faults(&spec, models, &files).iter().map(of).collect::<Vec<_>>();
+    let expected = ["regions TM0328", "upright TM0322", "lines TM0364", "lines TM0332", "lines TM0362"];
+    assert_eq!(all(&models()), expected);
+    // Nothing is said of what depends on a model that cannot be read.
+    let mut unread = models();
+    unread.insert_unknown("turn");
+    assert_eq!(all(&unread), ["regions TM0328", "lines TM0364", "lines TM0332", "lines TM0362"]);
+    assert!(Pipeline::new(spec.clone(), models(), &files).is_err());
+}
+
 #[test]
 fn what_is_not_the_whole_app_is_refused() {
     let reader = reader();

@@ -61,7 +61,7 @@ impl Error {
         match self {
             Self::NotAnImage { .. } => "TM0301",
             Self::EncodedTooLarge { .. } => "TM0302",
-            Self::ImageTooLarge { .. } => "TM0303",
+            Self::ImageTooLarge { .. } | Self::TooManyTiles { .. } => "TM0303",
             Self::Decode { .. } => "TM0304",
             Self::PixelCount { .. } => "TM0305",
             Self::TooSmallToCrop { .. } => "TM0306",
@@ -117,7 +117,9 @@ impl Error {
         match self {
             Self::NotAnImage { .. } => "give a JPEG, PNG, BMP or WebP file; convert other formats first",
             Self::EncodedTooLarge { .. } => "save the picture smaller, or as JPEG, PNG or WebP",
-            Self::ImageTooLarge { .. } => "scale the picture down first, or declare a smaller size",
+            Self::ImageTooLarge { .. } | Self::TooManyTiles { .. } => {
+                "scale the picture down first, or declare a smaller size"
+            }
             Self::Decode { .. } => {
                 "check that the file is complete; save it again as baseline JPEG or 8-bit PNG"
             }
@@ -194,6 +196,15 @@ impl Error {
         match self {
             Self::Step { source, .. } => source.is_setting(),
             _ => matches!(self, Self::UnknownParameter { .. } | Self::ParameterValue { .. }),
+        }
+    }
+
+    /// The file that the pipeline refers to and that was not given, if that is what is wrong.
+    pub fn missing_file(&self) -> Option<&str> {
+        match self {
+            Self::MissingFile { name } => Some(name),
+            Self::Step { source, .. } => source.missing_file(),
+            _ => None,
         }
     }
 

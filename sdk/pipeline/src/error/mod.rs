@@ -80,6 +80,14 @@ pub enum Error {
         /// Pixels down, wanted.
         crop_height: u32,
     },
+    /// A picture has more tiles than models are run for.
+    #[error("the picture has {found} tiles, the limit is {limit}")]
+    TooManyTiles {
+        /// Tiles found.
+        found: usize,
+        /// Tiles allowed.
+        limit: usize,
+    },
     /// A `.npy` file is malformed.
     #[error("not a readable .npy file: {message}")]
     Npy {
@@ -146,7 +154,6 @@ pub enum Error {
         /// Names of the model's inputs.
         inputs: Vec<String>,
     },
-
     /// Something else than a picture or a sound, which is what the app takes, was given.
     #[error("this app takes {expected}, found {found}")]
     InputKind {
@@ -155,7 +162,6 @@ pub enum Error {
         /// What the app takes.
         expected: &'static str,
     },
-
     /// The bytes do not start like a WAV file.
     #[error("not a sound: found bytes {found}, expected the start of a WAV file")]
     NotASound {
@@ -352,7 +358,6 @@ pub enum Error {
         /// Type of the output.
         dtype: DType,
     },
-
     /// A step has a name that is not plain, or that another step has.
     #[error("{at} is named {name:?}: {why}")]
     StepName {
@@ -431,7 +436,6 @@ pub enum Error {
         /// What is wrong.
         source: Box<Error>,
     },
-
     /// A parameter's declaration means nothing, or does not fit the stage that takes it.
     #[error("parameter {name:?}: {why}")]
     Parameter {

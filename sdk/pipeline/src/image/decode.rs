@@ -2,12 +2,13 @@
 
 use std::io::Cursor;
 
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 
-use super::{Image, check_size};
+use super::{Image, check_size, orient};
 use crate::error::{Error, Result};
 use crate::limits::{MAX_DECODE_BYTES, MAX_ENCODED_BYTES, MAX_JPEG_SCANS};
 
@@ -47,7 +48,8 @@ fn jpeg(encoded: &[u8]) -> Result<Image> {
     check_size("the picture", width as u64, height as u64)?;
     let (width, height) = (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0));
     let pixels = decoder.decode().map_err(|e| refused(e.to_string()))?;
-    Image::from_rgb(width, height, pixels)
+    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    upright(Image::from_rgb(width, height, pixels)?, orientation)
 }
 
 /// Whether an end marker follows the last scan. The decoder sees a missing end only at the next row of blocks, so
@@ -67,7 +69,9 @@ fn other(encoded: &[u8], format: ImageFormat, name: &'static str) -> Result<Imag
     limits.max_alloc = Some(MAX_DECODE_BYTES);
     let mut reader = ImageReader::with_format(Cursor::new(encoded), format);
     reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(refused)?;
+    let mut decoder = reader.into_decoder().map_err(refused)?;
+    // Broken EXIF data is no reason to refuse pixels that are not.
+    let orientation = decoder.orientation().ok();
     let (width, height) = decoder.dimensions();
     check_size("the picture", u64::from(width), u64::from(height))?;
     let pixels = match DynamicImage::from_decoder(decoder).map_err(refused)? {
@@ -88,7 +92,13 @@ fn other(encoded: &[u8], format: ImageFormat, name: &'static str) -> Result<Imag
             return Err(Error::Decode { format: name, message });
         }
     };
-    Image::from_rgb(width, height, pixels)
+    upright(Image::from_rgb(width, height, pixels)?, orientation)
+}
+
+/// The picture the way up that its EXIF data declares; as it is where they declare nothing.
+fn upright(image: Image, orientation: Option<Orientation>) -> Result<Image> {
+    let Some(orientation) = orientation else { return Ok(image) };
+    Ok(Image(orient::upright(image.0, orientation)))
 }
 
 /// Every pixel turned into red, green and blue.

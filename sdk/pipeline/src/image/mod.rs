@@ -2,6 +2,8 @@
 
 mod decode;
 mod fit;
+mod orient;
+mod ppm;
 mod rectify;
 mod resize;
 
@@ -34,13 +36,23 @@ impl Image {
     /// Decodes a JPEG, PNG, BMP or WebP file; which one is told by its first bytes.
     ///
     /// Gray becomes equal red, green and blue; alpha is dropped; 16 bits are rounded to 8; of an animation, the
-    /// first frame is read; colour profiles and EXIF orientation are not applied. See `docs/pipeline.md`.
+    /// first frame is read; the picture is turned the way up that its EXIF data declares; colour profiles are not applied.
+    /// See `docs/pipeline.md`.
     ///
     /// # Errors
     /// [`Error::NotAnImage`], [`Error::EncodedTooLarge`], [`Error::ImageTooLarge`] (before any pixel is
     /// allocated), [`Error::Decode`].
     pub fn decode(encoded: &[u8]) -> Result<Self> {
         decode::decode(encoded)
+    }
+
+    /// The next picture of a stream of binary PPM pictures (`P6`, 8 bits), as `ffmpeg -f image2pipe -c:v ppm -` writes them; `None`
+    /// at its end.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] if the stream cannot be read or holds something else, [`Error::ImageTooLarge`].
+    pub fn next_ppm(stream: &mut impl std::io::BufRead) -> Result<Option<Self>> {
+        ppm::next(stream)
     }
 
     /// Pixels across.

@@ -13,9 +13,9 @@ use crate::spec;
 use crate::value::{Detection, Made};
 
 /// Most anchors of a model: the largest detectors have 100,000.
-const MAX_ANCHORS: usize = 1 << 18;
+pub(super) const MAX_ANCHORS: usize = 1 << 18;
 /// Most levels; detectors have three to seven.
-const MAX_LEVELS: usize = 16;
+pub(super) const MAX_LEVELS: usize = 16;
 /// Most key points of a box.
 const MAX_POINTS: u32 = 64;
 
@@ -40,9 +40,7 @@ impl Anchors {
         if stage.points > MAX_POINTS {
             return Err(checks.wrong("points", stage.points, format!("at most {MAX_POINTS}")));
         }
-        if stage.label.len() > crate::limits::MAX_LABEL_BYTES || stage.label.chars().any(char::is_control) {
-            return Err(checks.wrong("label", "a long text or control characters", "a short text"));
-        }
+        let label = checks.label(&stage.label)?;
         let anchors = anchors(stage, checks)?;
         let points = stage.points as usize;
         let each = [(&boxes, 4 + 2 * points), (&scores, 1)];
@@ -55,7 +53,7 @@ impl Anchors {
                 return Err(reads.shape(checks.interface, info.shape_text(), text));
             }
         }
-        Ok(Self { boxes, scores, anchors, points, scale, min_score, label: stage.label.clone() })
+        Ok(Self { boxes, scores, anchors, points, scale, min_score, label })
     }
 }
 
@@ -147,7 +145,7 @@ fn anchors(stage: &spec::Anchors, checks: &Checks) -> Result<Vec<[f32; 2]>> {
 }
 
 /// Width and height of the model's picture, which the levels divide.
-fn model_size(checks: &Checks) -> Result<[usize; 2]> {
+pub(super) fn model_size(checks: &Checks) -> Result<[usize; 2]> {
     let input = checks.interface.inputs.first();
     let sides: Vec<usize> = input
         .iter()
@@ -242,7 +240,7 @@ mod tests {
         scores[50] = f32::NAN;
         let outputs =
             vec![Tensor::f32([1, 896, 16], boxes).unwrap(), Tensor::f32([1, 896, 1], scores).unwrap()];
-        let mut state = State { outputs, made: None };
+        let mut state = State { outputs, made: None, memory: crate::post::Memory::default() };
         let place = Place::whole([256, 256]).then([0; 2], [256; 2], [128; 2], [0; 2], [128; 2]);
         anchors.run(&mut state, &interface, Some(&place)).unwrap();
         let Some(Made::Detections(found)) = state.made else { panic!() };

@@ -2,19 +2,24 @@
 
 mod anchors;
 mod ctc;
+mod grid;
 mod mask;
 mod nms;
 mod outputs;
+mod peaks;
+mod picture;
 mod pitch;
 mod regions;
 mod scores;
+mod smooth;
 
 use tilemark_model::Tensor;
 
 use crate::error::{Error, Result};
+use crate::faults::Faults;
 use crate::interface::Interface;
 use crate::labels::Labels;
-use crate::limits::{MAX_FOUND, MAX_STAGES};
+use crate::limits::{MAX_FOUND, MAX_LABEL_BYTES, MAX_STAGES};
 use crate::parameters::Settings;
 use crate::pipeline::Resources;
 use crate::place::Place;
@@ -23,6 +28,8 @@ use crate::spec::PostStage;
 use crate::value::{Kind, Made};
 
 use outputs::check_output;
+pub(crate) use scores::best_first;
+pub use smooth::Memory;
 
 /// The outputs' way to a value.
 #[derive(Debug)]
@@ -40,6 +47,8 @@ trait Stage: std::fmt::Debug + Send + Sync {
 struct State {
     outputs: Vec<Tensor>,
     made: Option<Made>,
+    /// Of the frames before this one.
+    memory: Memory,
 }
 
 /// What a stage's declaration is checked against.
@@ -52,28 +61,34 @@ struct Checks<'a> {
 }
 
 impl Post {
-    /// `on_picture` says whether the model sees a picture, on which what it finds has a place.
+    /// The stages that fit; what does not is noted. `on_picture` says whether the model sees a picture, on which what it finds
+    /// has a place.
     pub(crate) fn new(
         stages: &[PostStage],
         interface: &Interface,
         settings: &Settings,
         resources: &Resources,
         on_picture: bool,
-    ) -> Result<Self> {
+        faults: &mut Faults,
+    ) -> Self {
+        let mut post = Self { stages: Vec::new(), makes: Kind::Tensors };
         if stages.len() > MAX_STAGES {
-            return Err(Error::TooManyStages { list: "post", found: stages.len(), limit: MAX_STAGES });
+            let many = Error::TooManyStages { list: "post", found: stages.len(), limit: MAX_STAGES };
+            faults.note::<()>(Err(many));
+            return post;
         }
         for output in &interface.outputs {
-            output.checked_quant()?;
+            faults.note(output.checked_quant());
         }
-        let mut post = Self { stages: Vec::new(), makes: Kind::Tensors };
         for (i, stage) in stages.iter().enumerate() {
-            post.makes = follows(i, stage, &stages[..i], post.makes, on_picture)?;
+            let Some(makes) = faults.note(follows(i, stage, &stages[..i], post.makes, on_picture)) else {
+                continue;
+            };
+            post.makes = makes;
             let checks = Checks { at: format!("post[{i}].{}", stage.name()), interface, settings, resources };
-            let (name, stage) = prepared(stage, &checks)?;
-            post.stages.push((name, stage));
+            post.stages.extend(faults.note(prepared(i, stage, &checks)));
         }
-        Ok(post)
+        post
     }
 
     /// The kind of value that the stages make.
@@ -81,13 +96,15 @@ impl Post {
         self.makes
     }
 
-    /// The outputs as the stages leave them, and what they make of them.
+    /// The outputs as the stages leave them, and what they make of them. `memory` is that of the frames before, where there
+    /// are some.
     pub(crate) fn run(
         &self,
         interface: &Interface,
         outputs: Vec<Tensor>,
         place: Option<&Place>,
         clock: &mut Clock,
+        memory: &mut Memory,
     ) -> Result<(Vec<Tensor>, Option<Made>)> {
         let expected = interface.outputs.len();
         if outputs.len() != expected {
@@ -96,10 +113,13 @@ impl Post {
         for (info, tensor) in interface.outputs.iter().zip(&outputs) {
             check_output(info, tensor)?;
         }
-        let mut state = State { outputs, made: None };
-        for (name, stage) in &self.stages {
-            clock.time(name, || stage.run(&mut state, interface, place))?;
-        }
+        let mut state = State { outputs, made: None, memory: std::mem::take(memory) };
+        let ran = self
+            .stages
+            .iter()
+            .try_for_each(|(name, stage)| clock.time(name, || stage.run(&mut state, interface, place)));
+        *memory = state.memory;
+        ran?;
         Ok((state.outputs, state.made))
     }
 }
@@ -122,9 +142,14 @@ fn follows(i: usize, stage: &PostStage, before: &[PostStage], made: Kind, on_pic
             }
             return Ok(made);
         }
-        PostStage::Dequantize(_) | PostStage::Softmax(_) | PostStage::Sigmoid(_) => Kind::Tensors,
+        PostStage::Dequantize(_) | PostStage::Softmax(_) | PostStage::Sigmoid(_) | PostStage::Smooth(_) => {
+            Kind::Tensors
+        }
         PostStage::TopK(_) => Kind::Labels,
-        PostStage::Anchors(_) => Kind::Detections,
+        PostStage::Anchors(_) | PostStage::Grid(_) | PostStage::Peaks(_) | PostStage::Points(_) => {
+            Kind::Detections
+        }
+        PostStage::Image(_) => Kind::Picture,
         PostStage::Mask(_) => Kind::Mask,
         PostStage::Regions(_) => Kind::Regions,
         PostStage::Ctc(_) => Kind::Text,
@@ -143,8 +168,11 @@ fn follows(i: usize, stage: &PostStage, before: &[PostStage], made: Kind, on_pic
     if matches!(stage, PostStage::Softmax(_)) && before.iter().any(|s| matches!(s, PostStage::Softmax(_))) {
         return order(format!("post[{i}].softmax"), "there can be one only");
     }
-    if matches!(makes, Kind::Detections | Kind::Mask | Kind::Regions | Kind::Text | Kind::Turn) && !on_picture
-    {
+    let of_pictures = matches!(
+        makes,
+        Kind::Detections | Kind::Mask | Kind::Picture | Kind::Regions | Kind::Text | Kind::Turn
+    );
+    if of_pictures && !on_picture {
         let (at, found) = (format!("post[{i}].{}", stage.name()), "tensors".to_owned());
         return Err(Error::ValueKind { at, found, expected: "the outputs of a model of pictures" });
     }
@@ -152,14 +180,19 @@ fn follows(i: usize, stage: &PostStage, before: &[PostStage], made: Kind, on_pic
 }
 
 /// The stage with its numbers, names and files checked, and its name in the list of times.
-fn prepared(stage: &PostStage, checks: &Checks) -> Result<(&'static str, Box<dyn Stage>)> {
+fn prepared(i: usize, stage: &PostStage, checks: &Checks) -> Result<(&'static str, Box<dyn Stage>)> {
     Ok(match stage {
         PostStage::Dequantize(_) => ("post.dequantize", Box::new(outputs::Dequantize)),
         PostStage::Softmax(stage) => ("post.softmax", scores::Softmax::prepared(stage, checks)?),
         PostStage::Sigmoid(stage) => ("post.sigmoid", Box::new(scores::Sigmoid::new(stage, checks)?)),
+        PostStage::Smooth(stage) => ("post.smooth", Box::new(smooth::Smooth::new(stage, checks, i)?)),
         PostStage::TopK(stage) => ("post.top_k", Box::new(scores::TopK::new(stage, checks)?)),
         PostStage::Threshold(stage) => ("post.threshold", Box::new(scores::Threshold::new(stage, checks)?)),
         PostStage::Anchors(stage) => ("post.anchors", Box::new(anchors::Anchors::new(stage, checks)?)),
+        PostStage::Grid(stage) => ("post.grid", Box::new(grid::Grid::new(stage, checks)?)),
+        PostStage::Peaks(stage) => ("post.peaks", Box::new(peaks::Peaks::new(stage, checks)?)),
+        PostStage::Points(stage) => ("post.points", Box::new(peaks::Points::new(stage, checks)?)),
+        PostStage::Image(stage) => ("post.image", Box::new(picture::ImageOutput::new(stage, checks)?)),
         PostStage::Nms(stage) => ("post.nms", Box::new(nms::Nms::new(stage, checks)?)),
         PostStage::Mask(stage) => ("post.mask", Box::new(mask::Mask::new(stage, checks)?)),
         PostStage::Regions(stage) => ("post.regions", Box::new(regions::Regions::new(stage, checks)?)),
@@ -184,6 +217,14 @@ impl Checks<'_> {
             return Ok(most as usize);
         }
         Err(self.wrong("most", most, format!("1 to {MAX_FOUND}")))
+    }
+
+    /// What a stage calls the things that it finds.
+    fn label(&self, label: &str) -> Result<String> {
+        if label.len() > MAX_LABEL_BYTES || label.chars().any(char::is_control) {
+            return Err(self.wrong("label", "a long text or control characters", "a short text"));
+        }
+        Ok(label.to_owned())
     }
 
     fn wrong(&self, field: &str, found: impl ToString, expected: impl Into<String>) -> Error {

@@ -141,7 +141,7 @@ fn chosen(field: &Settable<Vec<String>>, checks: &Checks, labels: &Labels) -> Re
 }
 
 /// Higher scores first, NaN last; 0 and -0 are equal.
-pub(super) fn best_first(a: f32, b: f32) -> std::cmp::Ordering {
+pub(crate) fn best_first(a: f32, b: f32) -> std::cmp::Ordering {
     let rank = |x: f32| if x.is_nan() { f32::NEG_INFINITY } else { x };
     // `+ 0.0` makes -0 equal to 0, which `total_cmp` would tell apart.
     a.is_nan().cmp(&b.is_nan()).then((rank(b) + 0.0).total_cmp(&(rank(a) + 0.0)))

@@ -3,9 +3,10 @@
 use tilemark_model::Tensor;
 
 use super::Sound;
+use super::mel::Mel;
 use crate::error::{Error, Result};
 use crate::interface::{Interface, TensorInfo, names};
-use crate::limits::{MAX_FRAMES, MAX_SOUND_SAMPLES, MAX_STAGES};
+use crate::limits::{MAX_FRAMES, MAX_SOUND_SAMPLES, MAX_STAGES, MAX_WINDOWS};
 use crate::run::Clock;
 use crate::spec::{PreStage, SoundInput};
 
@@ -15,12 +16,13 @@ pub(crate) struct Frames {
     rate: u32,
     size: usize,
     hop: usize,
+    mel: Option<Mel>,
     standardize: bool,
     input: TensorInfo,
 }
 
 impl Frames {
-    /// The declared stages: `frames`, then perhaps `standardize`.
+    /// The declared stages: `frames`, then perhaps `log_mel`, then perhaps `standardize`.
     pub(crate) fn new(stages: &[PreStage], sound: &SoundInput, interface: &Interface) -> Result<Self> {
         if stages.len() > MAX_STAGES {
             return Err(Error::TooManyStages { list: "pre", found: stages.len(), limit: MAX_STAGES });
@@ -29,11 +31,16 @@ impl Frames {
             return Err(Error::ImageInputs { found: names(&interface.inputs) });
         };
         Sound::from_samples(sound.rate, Vec::new())?;
-        let (frames, standardize) = match stages {
-            [PreStage::Frames(frames)] => (frames, false),
-            [PreStage::Frames(frames), PreStage::Standardize(_)] => (frames, true),
+        let (frames, log_mel, standardize) = match stages {
+            [PreStage::Frames(frames)] => (frames, None, false),
+            [PreStage::Frames(frames), PreStage::Standardize(_)] => (frames, None, true),
+            [PreStage::Frames(frames), PreStage::LogMel(mel)] => (frames, Some(mel), false),
+            [PreStage::Frames(frames), PreStage::LogMel(mel), PreStage::Standardize(_)] => {
+                (frames, Some(mel), true)
+            }
             _ => {
-                let why = "a sound goes through frames, and then perhaps standardize";
+                let why =
+                    "a sound goes through frames, and then perhaps log_mel, and then perhaps standardize";
                 return Err(Error::StageOrder { at: "pre".to_owned(), why });
             }
         };
@@ -44,19 +51,10 @@ impl Frames {
                 return Err(Error::Value { at, found, expected: format!("1 to {MAX_SOUND_SAMPLES}") });
             }
         }
-        let takes = input.shape.iter().enumerate().try_fold(1usize, |n, (i, axis)| match axis {
-            Some(axis) => n.checked_mul(*axis),
-            None => (i == 0).then_some(n), // a batch of one
-        });
-        if takes != Some(size) {
-            return Err(Error::ImageSize {
-                name: input.name.clone(),
-                made: format!("frames of {size} samples, not"),
-                expected: input.shape_text(),
-            });
-        }
+        let mel = log_mel.map(|stage| Mel::new(stage, "pre[1].log_mel", sound.rate)).transpose()?;
+        check_size(input, size, mel.as_ref())?;
         let input = input.clone();
-        Ok(Self { rate: sound.rate, size, hop, standardize, input })
+        Ok(Self { rate: sound.rate, size, hop, mel, standardize, input })
     }
 
     /// The model's input for each frame that lies inside the sound, in time. Quantized as `QuantizeLinear` does it.
@@ -67,14 +65,44 @@ impl Frames {
         if count > MAX_FRAMES {
             return Err(Error::TooManyFrames { found: count, limit: MAX_FRAMES });
         }
+        let windows = self.mel.as_ref().map_or(0, |mel| mel.windows(self.size));
+        if count.saturating_mul(windows) > MAX_WINDOWS {
+            return Err(Error::TooManyFrames { found: count, limit: MAX_WINDOWS / windows });
+        }
         let frame = |i: usize| {
-            let values = samples[i * self.hop..][..self.size].to_vec();
+            let values = &samples[i * self.hop..][..self.size];
+            let values = self.mel.as_ref().map_or_else(|| values.to_vec(), |mel| mel.of(values));
             let values = if self.standardize { standardized(values) } else { values };
             let shape: Vec<usize> = self.input.shape.iter().map(|axis| axis.unwrap_or(1)).collect();
             self.input.admit(Tensor::f32(shape, values)?)
         };
         clock.time("pre.frames", || (0..count).map(frame).collect())
     }
+}
+
+/// The model takes as many numbers as a frame has, and those of `log_mel` as rows and columns.
+fn check_size(input: &TensorInfo, size: usize, mel: Option<&Mel>) -> Result<()> {
+    let made = mel.map(|mel| mel.shape(size));
+    let takes = input.shape.iter().enumerate().try_fold(1usize, |n, (i, axis)| match axis {
+        Some(axis) => n.checked_mul(*axis),
+        None => (i == 0).then_some(n), // a batch of one
+    });
+    let long = || input.shape.iter().flatten().copied().filter(|&n| n != 1).collect::<Vec<_>>();
+    let fits = match made {
+        None => takes == Some(size),
+        Some(made) => {
+            let made_long: Vec<usize> = made.into_iter().filter(|&n| n != 1).collect();
+            takes == Some(made[0] * made[1]) && takes != Some(0) && long() == made_long
+        }
+    };
+    if fits {
+        return Ok(());
+    }
+    let made = made.map_or_else(
+        || format!("frames of {size} samples, not"),
+        |[rows, columns]| format!("{rows} x {columns} numbers, not"),
+    );
+    Err(Error::ImageSize { name: input.name.clone(), made, expected: input.shape_text() })
 }
 
 /// Less their mean, divided by their deviation, at least 1e-10; sums in f64 in time.

@@ -1,6 +1,7 @@
 //! Sounds in memory, and their way into a model: another rate, frames, numbers.
 
 mod frames;
+mod mel;
 mod resample;
 mod wav;
 

@@ -7,8 +7,8 @@ mod post;
 mod step;
 
 pub use post::{
-    Anchors, Ctc, Dequantize, Level, Mask, Nms, NmsKind, Pitch, PostStage, Regions, Sigmoid, Softmax,
-    Threshold, TopK, Turn,
+    Anchors, Ctc, Dequantize, Grid, ImageOutput, Level, Mask, Nms, NmsKind, Peaks, Pitch, Points, PostStage,
+    Regions, Sigmoid, Smooth, Softmax, Threshold, TopK, Turn,
 };
 pub(crate) use step::INPUT;
 pub use step::StepSpec;
@@ -107,6 +107,8 @@ pub enum Layout {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PreStage {
+    /// A large picture in parts; the first stage.
+    Tiles(Tiles),
     /// A part of the picture.
     Region(RegionOf),
     /// Another size.
@@ -117,6 +119,8 @@ pub enum PreStage {
     Normalize(Normalize),
     /// A sound to frames; the first stage of a sound.
     Frames(Frames),
+    /// Each frame to the logarithms of its energy in bands.
+    LogMel(LogMel),
     /// Each frame to mean 0 and deviation 1.
     Standardize(Standardize),
 }
@@ -125,14 +129,33 @@ impl PreStage {
     /// The stage's name in `app.toml`.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Tiles(_) => "tiles",
             Self::Region(_) => "region",
             Self::Resize(_) => "resize",
             Self::Crop(_) => "crop",
             Self::Normalize(_) => "normalize",
             Self::Frames(_) => "frames",
+            Self::LogMel(_) => "log_mel",
             Self::Standardize(_) => "standardize",
         }
     }
+}
+
+/// `tiles = { width = 640, height = 640, overlap = 64 }`: the step runs once for each part of a large picture, and its results are
+/// put together: boxes where they lie, masks and pictures cut in the middle of what two tiles share.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tiles {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// Pixels that neighbours share, at least.
+    #[serde(default)]
+    pub overlap: u32,
+    /// Detections of one label from different tiles are the same if they share more than this part of the smaller one.
+    #[serde(default = "half")]
+    pub merge: f32,
 }
 
 /// `region = { area = [0.1, 0.0, 0.9, 1.0] }`: the part of the picture that counts, in fractions of it.
@@ -256,6 +279,33 @@ pub struct Frames {
     pub hop: u32,
 }
 
+/// `log_mel = { window = 400, hop = 160, fft = 512, bands = 64, low = 125, high = 7500, offset = 0.001 }`: the logarithm of the
+/// energy in bands of the mel scale, window by window.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogMel {
+    /// Samples of a window, under a periodic Hann window.
+    pub window: u32,
+    /// Samples from the beginning of one to that of the next.
+    pub hop: u32,
+    /// Points of the Fourier transform: a power of two, at least a window.
+    pub fft: u32,
+    /// Bands.
+    pub bands: u32,
+    /// Where the lowest band begins, in Hz.
+    pub low: f32,
+    /// Where the highest band ends, in Hz; at most half the rate.
+    pub high: f32,
+    /// Added before the logarithm; above 0.
+    pub offset: f32,
+    /// 1 for magnitudes, 2 for their squares.
+    #[serde(default = "two")]
+    pub power: u32,
+    /// Whether bands come before windows.
+    #[serde(default)]
+    pub bands_first: bool,
+}
+
 /// `standardize = {}`: each frame less its mean, divided by its standard deviation.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -304,9 +354,12 @@ impl Spec {
         let pre = pre.filter_map(|stage| match stage {
             PreStage::Region(region) => region.area.parameter(),
             PreStage::Resize(resize) => resize.mode.parameter(),
-            PreStage::Crop(_) | PreStage::Normalize(_) | PreStage::Frames(_) | PreStage::Standardize(_) => {
-                None
-            }
+            PreStage::Tiles(_)
+            | PreStage::Crop(_)
+            | PreStage::Normalize(_)
+            | PreStage::Frames(_)
+            | PreStage::LogMel(_)
+            | PreStage::Standardize(_) => None,
         });
         let post = self.post.iter().chain(self.steps.iter().flat_map(|step| &step.post));
         pre.chain(post.flat_map(PostStage::parameters)).collect()
@@ -344,6 +397,14 @@ fn check_file_name(name: &str, at: impl Fn() -> String) -> Result<()> {
         return Ok(());
     };
     Err(Error::FileName { at: at(), name: name.chars().take(MAX_FILE_NAME_BYTES).collect(), why })
+}
+
+fn two() -> u32 {
+    2
+}
+
+fn half() -> f32 {
+    0.5
 }
 
 fn one() -> f32 {

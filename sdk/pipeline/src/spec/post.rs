@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Channels, one};
 use crate::parameters::Settable;
 
 /// One of `[[post]]`.
@@ -14,12 +15,22 @@ pub enum PostStage {
     Softmax(Softmax),
     /// Each number to a probability of its own.
     Sigmoid(Sigmoid),
+    /// Numbers to their mean with those of the frames before.
+    Smooth(Smooth),
     /// Scores to the best labels.
     TopK(TopK),
     /// Drops what has a low score.
     Threshold(Threshold),
     /// Offsets from anchors to boxes.
     Anchors(Anchors),
+    /// Rows of a YOLO head to boxes.
+    Grid(Grid),
+    /// Heat maps to what stands out of them.
+    Peaks(Peaks),
+    /// Heat maps to the key points of one thing.
+    Points(Points),
+    /// The output itself to a picture.
+    Image(ImageOutput),
     /// Boxes of one thing to one.
     Nms(Nms),
     /// Scores of pixels to a picture of classes.
@@ -41,9 +52,14 @@ impl PostStage {
             Self::Dequantize(_) => "dequantize",
             Self::Softmax(_) => "softmax",
             Self::Sigmoid(_) => "sigmoid",
+            Self::Smooth(_) => "smooth",
             Self::TopK(_) => "top_k",
             Self::Threshold(_) => "threshold",
             Self::Anchors(_) => "anchors",
+            Self::Grid(_) => "grid",
+            Self::Peaks(_) => "peaks",
+            Self::Points(_) => "points",
+            Self::Image(_) => "image",
             Self::Nms(_) => "nms",
             Self::Mask(_) => "mask",
             Self::Regions(_) => "regions",
@@ -71,6 +87,8 @@ impl PostStage {
     pub(crate) fn file(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::TopK(stage) => Some(("labels", &stage.labels)),
+            Self::Grid(stage) => Some(("labels", &stage.labels)),
+            Self::Peaks(stage) => Some(("labels", &stage.labels)),
             Self::Ctc(stage) => Some(("symbols", &stage.symbols)),
             _ => None,
         }
@@ -104,6 +122,18 @@ pub struct Sigmoid {
     /// Which output; the only one if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+}
+
+/// `smooth = { weight = 0.3 }`: in a stream, each number becomes `weight * x + (1 - weight) * y`, `y` being what it was for the frame
+/// before. It does nothing to the first frame, and to inputs that are run by themselves.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Smooth {
+    /// Which output; the only one if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// How much the newest frame counts: above 0, to 1.
+    pub weight: f32,
 }
 
 /// `top_k = { k = 5, labels = "labels.txt" }`: the best scores with their names.
@@ -167,6 +197,85 @@ pub struct Level {
     pub stride: u32,
     /// Anchors in each cell.
     pub per_cell: u32,
+}
+
+/// `grid = { labels = "labels.txt", min_score = 0.25, objectness = true, strides = [8, 16, 32] }`: boxes from the rows of a YOLO
+/// head: middle (x, y), width, height, objectness if there is one, a score for each label.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grid {
+    /// Which output; the only one if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Text file, one label a line, in the order of the classes.
+    pub labels: String,
+    /// The lowest score that is kept.
+    pub min_score: f32,
+    /// Whether the fifth number multiplies the scores.
+    #[serde(default)]
+    pub objectness: bool,
+    /// Whether the output is `[1, numbers, boxes]` instead of `[1, boxes, numbers]`.
+    #[serde(default)]
+    pub transposed: bool,
+    /// Pixels from cell to cell of each level, where boxes are offsets from cells; none where they are in pixels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strides: Vec<u32>,
+}
+
+/// `peaks = { labels = "labels.txt", min_score = 0.3 }`: the cells of heat maps that are higher than those around them.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peaks {
+    /// Which output; the only one if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Text file, one label a line, in the order of the maps.
+    pub labels: String,
+    /// The lowest score that is kept.
+    pub min_score: f32,
+    /// Whether points move by a quarter of a cell towards the higher neighbour.
+    #[serde(default)]
+    pub refine: bool,
+    /// Most peaks kept, of all labels together.
+    #[serde(default = "hundred")]
+    pub most: u32,
+}
+
+/// `points = { label = "person", min_score = 0.2 }`: the highest cell of each heat map, together one thing.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Points {
+    /// Which output; the only one if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// What the points are of.
+    pub label: String,
+    /// The lowest mean of the maps' highest scores.
+    pub min_score: f32,
+    /// Whether points move by a quarter of a cell towards the higher neighbour.
+    #[serde(default)]
+    pub refine: bool,
+}
+
+/// `image = { divide = 255 }`: the output is a picture, `(v * std + mean) * divide`: what `normalize` does, undone.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageOutput {
+    /// Which output; the only one if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Number and order of its channels.
+    #[serde(default)]
+    pub channels: Channels,
+    /// Added, after `std`.
+    #[serde(default = "zeros")]
+    pub mean: Vec<f32>,
+    /// Multiplied by, first.
+    #[serde(default = "ones")]
+    pub std: Vec<f32>,
+    /// Multiplied by, last.
+    #[serde(default = "one")]
+    pub divide: f32,
 }
 
 /// `nms = { iou = 0.3, kind = "weighted", most = 100 }`: where boxes of one label overlap, one is kept.
@@ -261,6 +370,14 @@ pub struct Pitch {
 
 fn is_true(value: &Settable<bool>) -> bool {
     *value == Settable::Fixed(true)
+}
+
+fn zeros() -> Vec<f32> {
+    vec![0.0]
+}
+
+fn ones() -> Vec<f32> {
+    vec![1.0]
 }
 
 fn hundred() -> u32 {

@@ -113,16 +113,21 @@ pub fn policy(text: &[u8]) -> End {
     }
 }
 
-/// A picture of any format.
+/// A picture of any format, or a stream of them.
 ///
 /// # Panics
 /// If a decoded picture has not as many pixels as it says.
 pub fn image(encoded: &[u8]) -> End {
-    let Ok(image) = Image::decode(encoded) else { return End::Refused };
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    assert!(width > 0 && height > 0, "an empty picture");
-    assert_eq!(image.pixels().len(), width * height * 3);
-    End::Used
+    let mut stream = encoded;
+    let mut next = || Image::next_ppm(&mut stream).ok().flatten();
+    let frames = std::iter::from_fn(|| if encoded.starts_with(b"P6") { next() } else { None });
+    let pictures = frames.chain(Image::decode(encoded).ok());
+    let check = |image: Image| {
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        assert!(width > 0 && height > 0, "an empty picture");
+        assert_eq!(image.pixels().len(), width * height * 3);
+    };
+    if pictures.map(check).count() > 0 { End::Used } else { End::Refused }
 }
 
 /// A numpy array: what is read must be the same when written and read again.

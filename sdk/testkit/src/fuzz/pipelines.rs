@@ -64,10 +64,12 @@ fn info(port: Port) -> TensorInfo {
 fn is_small(spec: &Spec) -> bool {
     spec.pre.iter().all(|stage| match stage {
         PreStage::Resize(resize) => resize.width.saturating_mul(resize.height) as usize <= MAX_ELEMENTS / 16,
-        PreStage::Region(_)
+        PreStage::Tiles(_)
+        | PreStage::Region(_)
         | PreStage::Crop(_)
         | PreStage::Normalize(_)
         | PreStage::Frames(_)
+        | PreStage::LogMel(_)
         | PreStage::Standardize(_) => true,
     })
 }
