@@ -81,6 +81,22 @@ pub enum Error {
         /// What is wrong, with line and column where known.
         reason: String,
     },
+    /// A golden input gives another result than `app.toml` declares for it.
+    #[error("{input} does not give what {file} declares: {difference}")]
+    GoldenResult {
+        /// The golden input.
+        input: String,
+        /// The file of the declared result.
+        file: String,
+        /// Where in the result, what is declared, and what was found.
+        difference: String,
+    },
+    /// An ensemble that cannot answer.
+    #[error("the ensemble cannot answer: {reason}")]
+    Ensemble {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Data to calibrate or measure with that is none for the model.
     #[error("{}: {reason}", path.display())]
     Samples {
@@ -140,6 +156,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0505", "an input file is too large"),
     ("TM0506", "app.toml is not what it must be"),
     ("TM0507", "a device departs from the golden vectors"),
+    ("TM0508", "a golden input gives another result than is declared for it"),
+    ("TM0509", "an ensemble of apps cannot answer"),
     ("TM0520", "data to calibrate or measure with does not fit"),
     ("TM0521", "a tensor of a float model cannot be quantized"),
     ("TM0530", "no grant for the app on this device"),
@@ -181,6 +199,8 @@ impl Error {
             Error::InputTooLarge { .. } => "TM0505",
             Error::Description { .. } => "TM0506",
             Error::GoldenMismatch { .. } => "TM0507",
+            Error::GoldenResult { .. } => "TM0508",
+            Error::Ensemble { .. } => "TM0509",
             Error::Samples { .. } => "TM0520",
             Error::Calibration { .. } => "TM0521",
         }
@@ -205,6 +225,10 @@ impl Error {
             Error::Description { .. } => {
                 "docs/quickstart.md shows an app.toml; `tilemark check` finds more".into()
             }
+            Error::GoldenResult { .. } => {
+                "look at what `tilemark run --json` gives: mend the app, or declare that".into()
+            }
+            Error::Ensemble { .. } => "`Combined::missing` says why each missing member gave nothing".into(),
             Error::Samples { .. } => {
                 "docs/quantize.md says what a folder of samples holds; `tilemark inspect` lists the model's inputs".into()
             }

@@ -144,13 +144,16 @@ impl Golden {
     }
 }
 
-/// Runs the pipeline on `input` with the reference and returns the blobs of golden vector `index`.
+/// The blobs of a golden vector, by name, and the result that it has.
+type Recorded = (Vec<(String, Vec<u8>)>, Outcome);
+
+/// Runs the pipeline on `input` with the reference and returns golden vector `index`.
 pub(crate) fn record(
     index: usize,
     input: &Input,
     models: &[AppModel],
     pipeline: &Pipeline,
-) -> Result<Vec<(String, Vec<u8>)>, Error> {
+) -> Result<Recorded, Error> {
     let folder = format!("{GOLDEN}{index}/");
     let mut blobs = Vec::new();
     let names = match &input.0 {
@@ -192,7 +195,7 @@ pub(crate) fn record(
     let outcome = outcome_digest(&done.outcome)?;
     let record = Record { schema: RECORD_SCHEMA, tensors: names, runs, outcome };
     blobs.push((format!("{folder}record"), codec::encode(&record)?));
-    Ok(blobs)
+    Ok((blobs, done.outcome))
 }
 
 /// The golden vectors of a verified bundle.

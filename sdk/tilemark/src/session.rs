@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tilemark_bundle::OutputLevel;
 use tilemark_engine::Plan;
 use tilemark_model::{Graph, Tensor, ValueId, shape};
-use tilemark_pipeline::{Done, Given, Label, Outcome, Pipeline, Place, Prepared};
+use tilemark_pipeline::{Done, Given, Label, Memory, Outcome, Pipeline, Place, Prepared};
 
 use crate::app::App;
 use crate::batch;
@@ -124,6 +124,12 @@ impl Session {
         Ok(self.engine()?.run(inputs)?)
     }
 
+    /// Runs the model of an app of one step on a prepared frame, and counts it.
+    pub(crate) fn run_admitted(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
+        self.app.admit(inputs)?;
+        Ok(self.engine()?.run(inputs)?)
+    }
+
     /// [`Session::run_tensors`], showing every tensor that exists in memory on the way.
     ///
     /// # Errors
@@ -203,11 +209,21 @@ type Results = (BTreeMap<String, Tensor>, Outcome);
 
 /// Post-processing of the only model's outputs.
 pub(crate) fn finish(app: &App, outputs: &[Tensor], place: &Place) -> Result<Results, Error> {
+    finish_in_time(app, outputs, place, &mut Memory::default())
+}
+
+/// The same for a frame of a sequence.
+pub(crate) fn finish_in_time(
+    app: &App,
+    outputs: &[Tensor],
+    place: &Place,
+    memory: &mut Memory,
+) -> Result<Results, Error> {
     let graph = app.graph();
     let declared = declared(graph, outputs)?;
     let names = graph.outputs.iter().map(|port| port.name.clone());
     let tensors = names.zip(declared.iter().cloned()).collect();
-    entitled(app, tensors, app.pipeline().finish(declared, place)?)
+    entitled(app, tensors, app.pipeline().finish_in_time(declared, place, memory)?)
 }
 
 /// As much of a result as the app's grant gives out.

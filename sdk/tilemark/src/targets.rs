@@ -71,6 +71,7 @@ pub(crate) struct Packed {
     pub(crate) blobs: Vec<(String, Vec<u8>)>,
     /// Of the targets.
     pub(crate) names: Vec<String>,
+    pub(crate) targets: Targets,
 }
 
 /// What a section adds to a bundle; nothing where it names no target.
@@ -89,12 +90,19 @@ pub(crate) fn pack(
     let json = serde_json::to_vec(&index)
         .map_err(|error| Error::Contents { what: INDEX, reason: error.to_string() })?;
     let mut blobs = vec![(INDEX.to_owned(), json)];
+    let mut targets = Vec::new();
     for file in &section.fpga {
         let bytes = read(file)?;
-        Target::new(name(file), bytes.as_slice()).check()?;
+        let target = Target::new(name(file), bytes.as_slice());
+        target.check()?;
+        targets.push(target);
         blobs.push((format!("{PREFIX}{}", name(file)), bytes));
     }
-    Ok(Packed { blobs, names })
+    Ok(Packed { blobs, names, targets: Targets::new(targets, host_layers(section.host_layers)) })
+}
+
+fn host_layers(allowed: bool) -> HostLayers {
+    if allowed { HostLayers::Allowed } else { HostLayers::Refused }
 }
 
 /// The targets of a verified bundle; none where it has no index.
@@ -113,6 +121,5 @@ pub(crate) fn read(bundle: &Bundle) -> Result<Targets, Error> {
     let index: Index = serde_json::from_slice(bytes).map_err(|error| invalid(error.to_string()))?;
     let target = |name: &String| Ok(Target::new(name, bundle.blob(&format!("{PREFIX}{name}"))?));
     let targets = index.fpga.iter().map(target).collect::<Result<Vec<_>, Error>>()?;
-    let host_layers = if index.host_layers { HostLayers::Allowed } else { HostLayers::Refused };
-    Ok(Targets::new(targets, host_layers))
+    Ok(Targets::new(targets, host_layers(index.host_layers)))
 }

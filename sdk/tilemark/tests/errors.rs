@@ -21,6 +21,8 @@ fn own() -> Vec<Error> {
             tensor: "t".into(),
             element: String::new(),
         },
+        Error::GoldenResult { input: "i".into(), file: "f".into(), difference: "d".into() },
+        Error::Ensemble { reason: "r".into() },
         Error::Samples { path: path(), reason: "r".into() },
         Error::Calibration { tensor: "t".into(), reason: "r".into() },
         Error::Keeper { name: "k".into(), reason: "r".into() },

@@ -77,6 +77,10 @@ pub struct GoldenSection {
     /// Pictures, or `input=file.npy` for models of raw tensors; an input made by rule if there is none.
     #[serde(default)]
     pub inputs: Vec<String>,
+    /// JSON files, one for each input: the result that it must give, as `tilemark run --json` has it. What a file does not
+    /// say may be anything.
+    #[serde(default)]
+    pub results: Vec<String>,
 }
 
 impl Description {
@@ -128,6 +132,13 @@ impl Description {
             None => Err(invalid(format!("a step uses the model {name:?}, which is not declared"))),
         };
         used.into_iter().map(section).collect()
+    }
+
+    /// The models as they are declared, for who wants to know what is wrong with each though they do not fit the steps.
+    pub(super) fn declared_models(&self) -> Vec<(String, &ModelSection)> {
+        let name = |name: &String| if self.steps.is_empty() { ONLY_MODEL.to_owned() } else { name.clone() };
+        let all = self.models.iter().map(|(declared, section)| (name(declared), section));
+        all.take(if self.steps.is_empty() { 1 } else { usize::MAX }).collect()
     }
 
     /// The pipeline.

@@ -3,30 +3,30 @@
 //! Packing is reproducible: the same description, files and Ed25519 key give the same bytes.
 
 mod description;
+mod draft;
 mod lint;
+mod result;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tilemark_bundle::{
     AppIdentity, BundleWriter, Ceilings, KeyId, PublicKey, SigningKey, Trust, Untrusted, Vault, codec,
 };
-use tilemark_model::import::{Imported, import_traced};
+use tilemark_model::import::Imported;
 use tilemark_model::numerics::narrow::{Number, collect};
 use tilemark_model::{DType, Data, Graph, Tensor, shape};
-use tilemark_pipeline::{Image, ONLY_MODEL, Pipeline, Sound, Spec};
+use tilemark_pipeline::{Image, Pipeline, Sound};
 
 use crate::contents::{self, AppModel, GRAPH, PIPELINE, RESOURCES, WEIGHTS};
 use crate::error::Error;
 use crate::golden;
 use crate::input::Input;
-use crate::targets;
+
+use self::draft::{Draft, Sample};
 
 pub use description::{AppSection, Description, GoldenSection, ModelSection};
-pub use lint::{Finding, Severity};
-
-/// The largest model or resource read while packing: what a bundle can hold is smaller still.
-const MAX_FILE_BYTES: u64 = 1 << 31;
+pub use lint::{Finding, Severity, check};
 
 /// An app ready to be signed: everything was read, imported, checked, and its golden vectors recorded.
 #[derive(Debug)]
@@ -40,37 +40,18 @@ pub struct Package {
     synthetic_golden: bool,
     /// Beside the host.
     targets: Vec<String>,
+    /// What is found of samples, joins and targets while it is built.
+    noted: Vec<Finding>,
 }
 
 impl Package {
     /// Builds the app that an `app.toml` describes; its paths are relative to the file.
     ///
     /// # Errors
-    /// [`Error::Description`], [`Error::Model`], [`Error::Pipeline`] or [`Error::Io`]: the first thing that a vendor
-    /// must mend.
+    /// [`Error::Description`], [`Error::Model`], [`Error::Pipeline`], [`Error::GoldenResult`] or [`Error::Io`]: the first thing
+    /// that a vendor must mend; [`check`] tells all.
     pub fn from_description(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let description = Description::read(path)?;
-        let vectors = description.golden.inputs.len();
-        if vectors > golden::MAX_VECTORS {
-            let reason = format!("{vectors} golden inputs, the limit is {}", golden::MAX_VECTORS);
-            return Err(Error::Description { path: path.to_owned(), reason });
-        }
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let files = Files { folder: folder.to_owned() };
-        let identity = description.app.identity()?;
-        let spec = description.pipeline();
-        let models = description.models_of(&spec, path)?;
-        let models = models.into_iter().map(|(name, section)| Ok((name, files.read(&section.file)?)));
-        let models = models.collect::<Result<Vec<_>, Error>>()?;
-        let resources = spec.resources()?.into_iter().map(|name| Ok((name.to_owned(), files.read(name)?)));
-        let resources = resources.collect::<Result<Vec<_>, Error>>()?;
-        let golden = description.golden.inputs.iter().map(|name| files.golden_input(name, &spec));
-        let golden = golden.collect::<Result<_, _>>()?;
-        let targets = targets::pack(&description.targets, |name| files.read(name))?;
-        let mut package = Self::build(identity, models, spec, resources, golden)?;
-        package.blobs.extend(targets.blobs);
-        Ok(Self { targets: targets.names, ..package })
+        Self::build(Draft::read(path.as_ref())?).map_err(first)
     }
 
     /// Builds an app of a model alone: raw tensors in and out.
@@ -78,50 +59,44 @@ impl Package {
     /// # Errors
     /// [`Error::Bundle`] for an impossible name or version, [`Error::Model`] if the model cannot be imported.
     pub fn from_model(model: &[u8], identity: AppIdentity) -> Result<Self, Error> {
-        let models = vec![(ONLY_MODEL.to_owned(), model.to_vec())];
-        Self::build(identity, models, Spec::default(), Vec::new(), Vec::new())
+        Self::build(Draft::of_model(model, identity)).map_err(first)
     }
 
-    fn build(
-        identity: AppIdentity,
-        models: Vec<(String, Vec<u8>)>,
-        spec: Spec,
-        resources: Vec<(String, Vec<u8>)>,
-        golden: Vec<Input>,
-    ) -> Result<Self, Error> {
-        let models = models.into_iter().map(|(name, bytes)| Ok((name, import_traced(&bytes)?)));
-        let models = models.collect::<Result<Vec<(String, Imported)>, Error>>()?;
+    /// Records the golden vectors and puts the blobs together.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at least one thing.
+    fn build(draft: Draft) -> Result<Self, Vec<Error>> {
+        let Draft { errors, identity: Some(identity), models, spec, resources, golden, targets } = draft
+        else {
+            return Err(draft.errors);
+        };
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let one = |error: Error| vec![error];
         let graphs = |(name, imported): &(String, Imported)| {
             let (name, graph) = (name.clone(), Arc::new(imported.graph.clone()));
             AppModel { name, graph }
         };
         let graphs: Vec<AppModel> = models.iter().map(graphs).collect();
-        let pipeline_json = contents::encode_pipeline(&spec)?;
+        let mut blobs = graph_blobs(&graphs).map_err(one)?;
+        blobs.push((PIPELINE.to_owned(), contents::encode_pipeline(&spec).map_err(one)?));
         let files = resources.iter().cloned().collect();
-        let pipeline = Pipeline::new(spec, contents::interfaces(&graphs)?, &files)?;
-        let mut blobs = Vec::new();
-        for AppModel { name, graph } in &graphs {
-            blobs.push((contents::blob_of(GRAPH, name).into_owned(), codec::encode(&**graph)?));
-            blobs.push((contents::blob_of(WEIGHTS, name).into_owned(), graph.weights().to_vec()));
-        }
-        blobs.push((PIPELINE.to_owned(), pipeline_json));
+        let interfaces = contents::interfaces(&graphs).map_err(one)?;
+        let pipeline = Pipeline::new(spec, interfaces, &files).map_err(|error| vec![error.into()])?;
         blobs.extend(resources.into_iter().map(|(name, bytes)| (format!("{RESOURCES}{name}"), bytes)));
         let synthetic_golden = golden.is_empty();
-        let golden =
-            if synthetic_golden { vec![synthetic_input(&graphs[0].graph, &pipeline)?] } else { golden };
-        for (index, input) in golden.iter().enumerate() {
-            blobs.extend(golden::record(index, input, &graphs, &pipeline)?);
-        }
-        let ceilings = ceilings(&graphs)?;
-        Ok(Self {
-            identity,
-            ceilings,
-            vectors: golden.len(),
-            synthetic_golden,
-            models,
-            blobs,
-            targets: Vec::new(),
-        })
+        let golden = match synthetic_golden {
+            true => vec![synthetic_sample(&graphs[0].graph, &pipeline).map_err(one)?],
+            false => golden,
+        };
+        blobs.extend(record(&golden, &graphs, &pipeline)?);
+        let ceilings = ceilings(&graphs).map_err(one)?;
+        let noted = lint::of_parts(&golden, &graphs, &pipeline, &targets).map_err(one)?;
+        blobs.extend(targets.blobs);
+        let (vectors, targets) = (golden.len(), targets.names);
+        Ok(Self { identity, ceilings, vectors, synthetic_golden, models, blobs, targets, noted })
     }
 
     /// The imported models by name, and what the passes did to each.
@@ -172,37 +147,36 @@ impl Package {
     }
 }
 
-/// Files beside `app.toml`.
-struct Files {
-    folder: PathBuf,
+/// The error to tell where only one can be told.
+fn first(errors: Vec<Error>) -> Error {
+    let none = || Error::Contents { what: "app", reason: "something is wrong with it".to_owned() };
+    errors.into_iter().next().unwrap_or_else(none)
 }
 
-impl Files {
-    fn read(&self, name: &str) -> Result<Vec<u8>, Error> {
-        let path = self.folder.join(name);
-        let io = |source| Error::Io { path: path.clone(), source };
-        let size = std::fs::metadata(&path).map_err(io)?.len();
-        if size > MAX_FILE_BYTES {
-            let reason = format!("{size} bytes, the limit is {MAX_FILE_BYTES}");
-            return Err(Error::Description { path, reason });
-        }
-        std::fs::read(&path).map_err(io)
+fn graph_blobs(graphs: &[AppModel]) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let mut blobs = Vec::new();
+    for AppModel { name, graph } in graphs {
+        blobs.push((contents::blob_of(GRAPH, name).into_owned(), codec::encode(&**graph)?));
+        blobs.push((contents::blob_of(WEIGHTS, name).into_owned(), graph.weights().to_vec()));
     }
+    Ok(blobs)
+}
 
-    /// A picture or a sound; or for an app of raw tensors an array `input-name=file.npy`.
-    fn golden_input(&self, name: &str, spec: &Spec) -> Result<Input, Error> {
-        if spec.takes_image() {
-            return Input::image_bytes(&self.read(name)?);
+/// The golden vectors' blobs. Each sample is run, also after one that cannot be, or gives another result than is declared.
+fn record(
+    golden: &[Sample],
+    graphs: &[AppModel],
+    pipeline: &Pipeline,
+) -> Result<Vec<(String, Vec<u8>)>, Vec<Error>> {
+    let (mut blobs, mut errors) = (Vec::new(), Vec::new());
+    for (index, sample) in golden.iter().enumerate() {
+        let recorded = golden::record(index, &sample.input, graphs, pipeline);
+        match recorded.and_then(|(made, outcome)| result::check(sample, &outcome).map(|()| made)) {
+            Ok(made) => blobs.extend(made),
+            Err(error) => errors.push(error),
         }
-        if spec.takes_sound() {
-            return Input::sound_bytes(&self.read(name)?);
-        }
-        let path = || self.folder.join(name);
-        let reason = "a golden input of a model without pictures is written input=file.npy".to_owned();
-        let (input, file) =
-            name.split_once('=').ok_or_else(|| Error::Description { path: path(), reason })?;
-        Input::tensors().npy(input, self.folder.join(file))
     }
+    if errors.is_empty() { Ok(blobs) } else { Err(errors) }
 }
 
 /// What the models need for one run of each: their exact work, and an amount of memory that any plan keeps within.
@@ -220,6 +194,11 @@ fn ceilings(models: &[AppModel]) -> Result<Ceilings, Error> {
         ceilings.max_macs += graph.nodes.iter().map(|node| shape::macs(node, &shapes)).sum::<u64>();
     }
     Ok(ceilings)
+}
+
+/// A golden input made by rule.
+fn synthetic_sample(graph: &Graph, pipeline: &Pipeline) -> Result<Sample, Error> {
+    Ok(Sample { name: "made by rule".to_owned(), input: synthetic_input(graph, pipeline)?, result: None })
 }
 
 /// An input made by rule, for apps that bring no golden input of their own: every byte value, scrambled by a linear

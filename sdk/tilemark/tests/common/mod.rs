@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test's own files are well-formed, and a panic names the line")]
 
+pub(crate) mod examples;
+
 use std::path::PathBuf;
 
 use tilemark::pack::Package;
