@@ -365,8 +365,17 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) on: OnDevice,
     /// Pictures (JPEG, PNG, BMP, WebP) or sounds (WAV)
-    #[arg(value_name = "PICTURE", required_unless_present = "tensor")]
+    #[arg(value_name = "PICTURE", required_unless_present_any = ["tensor", "frames"])]
     pub(crate) pictures: Vec<PathBuf>,
+    /// Frame after frame: a folder's pictures by name, or `-` for PPM pictures on stdin
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["pictures", "tensor", "tensors_out", "files_out", "draw"])]
+    pub(crate) frames: Option<PathBuf>,
+    /// With --frames: drop the oldest that waits when they come too fast
+    #[arg(long, requires = "frames")]
+    pub(crate) drop: bool,
+    /// With --frames: how many frames may wait for the model
+    #[arg(long, requires = "frames", default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) waiting: u32,
     /// An input tensor, NAME=FILE.npy; once for each of the model's inputs
     #[arg(long, value_name = "NAME=FILE", conflicts_with = "pictures")]
     pub(crate) tensor: Vec<String>,

@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     NothingToMeasure,
     #[error("the outputs `{first}` and `{second}` would both be written to {}", path.display())]
     SameFile { first: String, second: String, path: PathBuf },
+    #[error("{failed} of {frames} frames could not be run")]
+    Frames { failed: u64, frames: u64 },
     #[error("a changed bundle was accepted")]
     TamperingUnnoticed,
 }
@@ -46,6 +48,7 @@ pub(crate) const CODES: &[(&str, &str)] = &[
     ("TM0606", "the bundle has no input to measure with"),
     ("TM0607", "two outputs would be written to one file"),
     ("TM0608", "a changed bundle was accepted: a defect of tilemark"),
+    ("TM0609", "some frames of a stream could not be run"),
 ];
 
 impl Failure {
@@ -85,6 +88,7 @@ impl Failure {
             Self::NothingToMeasure => "TM0606",
             Self::SameFile { .. } => "TM0607",
             Self::TamperingUnnoticed => "TM0608",
+            Self::Frames { .. } => "TM0609",
         }
     }
 
@@ -100,6 +104,7 @@ impl Failure {
             Self::Findings { .. } => "mend what is marked `error` and check again".into(),
             Self::NothingToMeasure => "ask the vendor to pack it with golden inputs".into(),
             Self::SameFile { .. } => "rename one of them in the model; / and : become _ in file names".into(),
+            Self::Frames { .. } => "each is named above, with what is wrong with it".into(),
             Self::TamperingUnnoticed => "do not use this build, and report it".into(),
         }
     }
@@ -110,6 +115,7 @@ impl Failure {
             Self::Sdk(error) | Self::Reported(error) => exit_code(error.kind()),
             Self::Input { source, .. } => exit_code(source.kind()),
             Self::Usage { .. } => 2,
+            Self::Frames { .. } => 6,
             _ => 1,
         }
     }
@@ -122,7 +128,7 @@ impl Failure {
 
     /// Whether stdout already tells the script what it asked for.
     pub(crate) fn already_reported(&self) -> bool {
-        matches!(self, Self::Reported(_) | Self::Findings { .. })
+        matches!(self, Self::Reported(_) | Self::Findings { .. } | Self::Frames { .. })
     }
 
     /// Whoever read our output has seen enough (`tilemark plan … | head`): not a failure.
@@ -159,6 +165,7 @@ mod tests {
             Failure::NothingToMeasure,
             Failure::SameFile { first: "a".into(), second: "b".into(), path: "x".into() },
             Failure::TamperingUnnoticed,
+            Failure::Frames { failed: 1, frames: 2 },
         ];
         let codes: Vec<_> = failures.iter().map(Failure::code).collect();
         assert_eq!(codes, CODES.iter().map(|(code, _)| *code).collect::<Vec<_>>());

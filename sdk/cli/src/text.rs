@@ -40,6 +40,11 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
 }
 
 /// Prints rows with aligned columns; the last column is left as it is. `right` names the right-aligned columns.
+/// JSON on one line, for results that follow each other.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<()> {
+    line(serde_json::to_string(value).map_err(|error| Failure::Stdout(error.into()))?)
+}
+
 pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> Result<()> {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);

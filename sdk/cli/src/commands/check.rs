@@ -1,5 +1,5 @@
 use serde::Serialize;
-use tilemark::pack::{Finding, Package, Severity};
+use tilemark::pack::{Finding, Severity, check};
 
 use crate::args::Check;
 use crate::failure::{Failure, Result};
@@ -12,21 +12,13 @@ struct Report {
     findings: Vec<Finding>,
 }
 
-/// Does all of packing but the signing, and says what a vendor should know.
+/// Does all of packing but the signing, and says everything that is wrong and what a vendor should know.
 pub(crate) fn run(args: &Check) -> Result<()> {
     let spinner = text::spinner("importing the model and recording golden vectors");
-    let findings = match Package::from_description(&args.description) {
-        Ok(package) => package.findings(),
-        Err(tilemark::Error::Io { path, source }) if path == args.description => {
-            return Err(Failure::File { path, source });
-        }
-        Err(error) => vec![Finding {
-            severity: Severity::Error,
-            code: error.code(),
-            message: error.to_string(),
-            help: error.hint(),
-        }],
-    };
+    let findings = check(&args.description).map_err(|error| match error {
+        tilemark::Error::Io { path, source } => Failure::File { path, source },
+        other => other.into(),
+    })?;
     spinner.finish_and_clear();
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     let report = Report { ok: errors == 0, findings };

@@ -1,4 +1,5 @@
 mod draw;
+mod frames;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,9 @@ enum Given {
 
 /// Runs the app on each picture, or once on the tensors.
 pub(crate) fn run(args: &Run) -> Result<()> {
+    if let Some(source) = &args.frames {
+        return frames::run(args, source);
+    }
     let given = given(args)?;
     let (app, device) = super::open(&args.on)?;
     if let (Some(_), Some(license)) = (&args.tensors_out, app.license()) {

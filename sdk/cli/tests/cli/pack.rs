@@ -62,6 +62,20 @@ fn what_cannot_be_packed_is_named_by_check_and_by_pack() {
 }
 
 #[test]
+fn check_tells_all_that_is_wrong_at_once() {
+    let shop = Workshop::with_sources();
+    shop.write(
+        "bad.toml",
+        TINY_TOML.replace("width = 8", "width = 9").replace("\"labels.txt\"", "\"names.txt\""),
+    );
+    let json = shop.tilemark("check bad.toml --json").json();
+    let findings = json["findings"].as_array().unwrap();
+    let codes: Vec<&str> = findings.iter().filter_map(|finding| finding["code"].as_str()).collect();
+    assert_eq!(codes, ["TM0501", "TM0328"]);
+    shop.tilemark("check bad.toml").fails(1, "TM0605").says("2 errors");
+}
+
+#[test]
 fn check_says_what_is_ready_and_what_could_be_better() {
     let shop = Workshop::with_sources();
     shop.tilemark("check app.toml").ok().prints("note[golden-by-rule]").prints("ready to pack");

@@ -1,5 +1,7 @@
 //! Running an app on pictures.
 
+use std::process::Stdio;
+
 use crate::workshop::{Workshop, sample};
 
 #[test]
@@ -72,4 +74,47 @@ fn pictures_before_a_bad_one_have_their_results() {
     let coffee = sample("coffee.png");
     let ran = shop.tilemark(&format!("run tiny.tmk --trust vendor.pub {coffee} text.png")).fails(6, "TM0301");
     assert_eq!(ran.stdout.lines().count(), 3, "{}", ran.stdout);
+}
+
+/// The same labels as one by one, a line for each frame, and a summary at the end.
+#[test]
+fn frames_of_a_folder_and_of_stdin_run_one_after_the_other() {
+    let shop = Workshop::with_tiny();
+    std::fs::create_dir(shop.path("frames")).unwrap();
+    let mut stream = Vec::new();
+    for i in 0..5u8 {
+        let pixels: Vec<u8> = (0..12 * 9 * 3).map(|n| (n * usize::from(i + 3) % 251) as u8).collect();
+        let ppm = [b"P6 12 9 255\n".to_vec(), pixels.clone()].concat();
+        let picture = tilemark::Picture { width: 12, height: 9, channels: 3, samples: pixels };
+        std::fs::write(shop.path(&format!("frames/{i}.png")), picture.png().unwrap()).unwrap();
+        stream.extend(ppm);
+    }
+    let on = "run tiny.tmk --trust vendor.pub --device host";
+    let lines = |text: &str| -> Vec<serde_json::Value> {
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let folder = lines(&shop.tilemark(&format!("{on} --frames frames --json")).ok().stdout);
+    assert_eq!(folder.len(), 6);
+    for (i, frame) in folder[..5].iter().enumerate() {
+        let alone = shop.tilemark(&format!("{on} frames/{i}.png --json")).ok().json();
+        assert_eq!((frame["frame"].as_u64(), &frame["result"]), (Some(i as u64), &alone["results"][0]));
+    }
+    assert_eq!((folder[5]["frames"].as_u64(), folder[5]["dropped"].as_u64()), (Some(5), Some(0)));
+
+    let piped = |bytes: &[u8]| {
+        use std::io::Write;
+        let mut child = shop.command(&format!("{on} --frames - --json"));
+        let mut child =
+            child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(bytes).unwrap();
+        let output = child.wait_with_output().unwrap();
+        (output.status.code(), lines(std::str::from_utf8(&output.stdout).unwrap()))
+    };
+    let (code, found) = piped(&stream);
+    assert_eq!((code, found.len()), (Some(0), 6));
+    assert!(found.iter().zip(&folder).take(5).all(|(a, b)| a["result"] == b["result"]));
+    let (code, cut) = piped(&stream[..stream.len() - 1]);
+    assert_eq!((code, cut.len(), cut[4]["failed"].as_u64()), (Some(6), 5, Some(1)));
+    shop.write("frames/nonsense.png", b"nonsense");
+    shop.tilemark(&format!("{on} --frames frames --drop --waiting 64")).fails(6, "TM0609").says("TM0301");
 }
