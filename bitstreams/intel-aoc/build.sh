@@ -1,4 +1,4 @@
 #!/bin/sh
 # Never run: needs Intel's FPGA SDK for OpenCL (discontinued) and a board's support package. BOARD names the board.
 set -eu
-aoc -board="${BOARD:?the name of the board in its support package}" -o conv_i8.aocx "$(dirname "$0")/conv_i8.cl"
+aoc -board="${BOARD:?the name of the board in its support package}" -o engine.aocx "$(dirname "$0")/engine.cl"

@@ -2,13 +2,16 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 /// The first register.
 pub const ID: u32 = 0x4543_4d54;
 /// The interface that this crate writes for: major version in the upper half. A driver refuses another major one.
 pub const ABI: u32 = 0x0001_0000;
 
 /// An engine's parameters, as its registers give them.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// Input lanes, output lanes and bytes of a word of memory: 4, 8 or 16.
     pub lanes: usize,

@@ -11,7 +11,8 @@
 //! | 32 | part: what a device's name must have in it; 32 bytes, zeros after it |
 //! | 64 | platform: what a platform's name must have in it; the same |
 //! | 96 | bytes of the artifact |
-//! | 100 | zeros |
+//! | 100 | form: 0, a driver takes the container; 1, a driver takes the artifact, whose kernels are joined by channels |
+//! | 104 | zeros |
 //! | 124 | CRC-32 of all other bytes, header first |
 
 use thiserror::Error;
@@ -27,6 +28,17 @@ const MAGIC: &[u8; 8] = b"TMFPGA\0\x01";
 const NAME: usize = 32;
 const CHECKSUM: usize = 124;
 
+/// What a driver takes, and what it then offers.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Form {
+    /// The container. One kernel runs a list: `tilemark_run(memory, list, tiles)`.
+    #[default]
+    Engine,
+    /// The artifact. Three kernels of these arguments run it together, each on a queue of its own: `tilemark_feed`,
+    /// `tilemark_multiply` and, the last one to end, `tilemark_drain`.
+    Channels,
+}
+
 /// What is known of a bitstream before it is loaded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
@@ -34,12 +46,14 @@ pub struct Header {
     pub abi: u32,
     /// What the engine was built with.
     pub config: Config,
-    /// The clock: for a bitstream that never ran, the routed estimate.
+    /// The clock: for a bitstream that never ran, the routed estimate. 0 where there is none, as in an emulation.
     pub kilohertz: u32,
     /// What a device's name must have in it.
     pub part: String,
     /// What a platform's name must have in it.
     pub platform: String,
+    /// What a driver takes.
+    pub form: Form,
     /// CRC-32 of the whole container.
     pub checksum: u32,
 }
@@ -79,6 +93,9 @@ pub enum ContainerError {
     /// A name that is no text, or none.
     #[error("its {0} is no name")]
     Name(&'static str),
+    /// A form that is not known here.
+    #[error("its form is {0}, 0 and 1 are known")]
+    Form(u32),
     /// A configuration that no engine has.
     #[error("its configuration is that of no engine: {0}")]
     Config(String),
@@ -112,12 +129,18 @@ impl Container {
             let text = std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty());
             text.filter(|text| !text.chars().any(char::is_control)).ok_or(ContainerError::Name(what))
         };
+        let form = match word(100) {
+            0 => Form::Engine,
+            1 => Form::Channels,
+            other => return Err(ContainerError::Form(other)),
+        };
         let header = Header {
             abi: word(8),
             config: config(|register| word(12 + 4 * register))?,
             kilohertz: word(28),
             part: name("part", 32)?.to_owned(),
             platform: name("platform", 64)?.to_owned(),
+            form,
             checksum: found,
         };
         Ok(Self { header, artifact: artifact.to_vec() })
@@ -144,6 +167,7 @@ impl Container {
             bytes[at..at + name.len()].copy_from_slice(name.as_bytes());
         }
         bytes[96..100].copy_from_slice(&length.ok_or(too_long)?.to_le_bytes());
+        bytes[100] = u8::from(header.form == Form::Channels);
         let sum = checksum(&bytes, artifact);
         bytes[CHECKSUM..].copy_from_slice(&sum.to_le_bytes());
         bytes.extend_from_slice(artifact);
@@ -203,6 +227,7 @@ mod tests {
             kilohertz: 75_000,
             part: "LFE5U-85F".into(),
             platform: "Tilemark".into(),
+            form: Form::Engine,
             checksum: 0,
         }
     }
@@ -213,6 +238,16 @@ mod tests {
         let container = Container::parse(&bytes).unwrap();
         assert_eq!(container.artifact, b"bits");
         assert_eq!(Header { checksum: 0, ..container.header }, header());
+    }
+
+    #[test]
+    fn a_form_that_is_not_known_is_refused() {
+        let mut bytes = Container::encode(&Header { form: Form::Channels, ..header() }, b"bits").unwrap();
+        assert_eq!(Container::parse(&bytes).unwrap().header.form, Form::Channels);
+        bytes[100] = 2;
+        let sum = checksum(&bytes[..HEADER_BYTES], b"bits");
+        bytes[CHECKSUM..HEADER_BYTES].copy_from_slice(&sum.to_le_bytes());
+        assert_eq!(Container::parse(&bytes), Err(ContainerError::Form(2)));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A descriptor: one tile, in 128 bytes. The table in `rtl/README.md` is the definition.
 
+use crate::config::Config;
+
 /// Bytes of a descriptor.
 pub const DESCRIPTOR_BYTES: usize = 128;
 
@@ -151,6 +153,19 @@ impl Descriptor {
     }
 }
 
+/// Bytes that an encoded descriptor's tile reads of an engine's memory and writes there, the descriptor included.
+#[must_use]
+pub fn traffic(tile: &[u8; DESCRIPTOR_BYTES], config: &Config) -> u64 {
+    let word =
+        |i: usize| u32::from_le_bytes([tile[4 * i], tile[4 * i + 1], tile[4 * i + 2], tile[4 * i + 3]]);
+    let [low, high] = [|word: u32| u64::from(word & 0xffff), |word: u32| u64::from(word >> 16)];
+    let (flag, lanes) = (|bit: u32| u64::from(word(0) >> bit & 1), config.lanes as u64);
+    let input = flag(16) * low(word(6)) * high(word(6)) * low(word(7)) * lanes;
+    let constants = flag(17) * 8 * lanes + flag(18) * 1024 + flag(19) * high(word(10)) * lanes * lanes;
+    let result = flag(21) * low(word(13)) * high(word(13)) * lanes;
+    DESCRIPTOR_BYTES as u64 + input + constants + result
+}
+
 /// Makes the last word what lets all have the sum zero.
 fn seal(words: &mut [u32; 32]) {
     words[31] = 0;
@@ -160,6 +175,24 @@ fn seal(words: &mut [u32; 32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tile_moves_its_input_constants_and_result() {
+        let tile = Descriptor {
+            load_input: true,
+            load_params: true,
+            last: true,
+            x_extent: [3, 5],
+            x_load: [2, 0],
+            w_load: [0, 9],
+            y_extent: [1, 4],
+            ..Descriptor::default()
+        };
+        let config = Config::LANES_16;
+        assert_eq!(traffic(&tile.encode(), &config), 128 + 3 * 5 * 2 * 16 + 128 + 9 * 256 + 4 * 16);
+        let alone = Descriptor { x_extent: [3, 5], y_extent: [1, 4], ..Descriptor::default() };
+        assert_eq!(traffic(&alone.encode(), &config), 128);
+    }
 
     #[test]
     fn fields_lie_where_the_manual_says() {

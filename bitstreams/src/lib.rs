@@ -9,14 +9,16 @@ mod container;
 mod descriptor;
 mod manifest;
 mod memory;
+mod sources;
 
 pub use compile::{
     Add, AveragePool, Compiler, Conv, MaxPool, MeanMultiplier, Program, Refused, Requant, Table, Window,
 };
 pub use config::{ABI, Config, ID, NotThisEngine};
-pub use container::{Container, ContainerError, HEADER_BYTES, Header, MAX_ARTIFACT_BYTES};
-pub use descriptor::{DESCRIPTOR_BYTES, Descriptor, Op};
+pub use container::{Container, ContainerError, Form, HEADER_BYTES, Header, MAX_ARTIFACT_BYTES};
+pub use descriptor::{DESCRIPTOR_BYTES, Descriptor, Op, traffic};
 pub use manifest::{
-    Artifact, Kind, Manifest, ManifestError, Parameters, Resources, SCHEMA, Status, Target, Timing, Toolchain,
+    Artifact, Kind, Manifest, ManifestError, Resources, SCHEMA, Status, Target, Timing, Toolchain,
 };
 pub use memory::Tensor;
+pub use sources::sources;

@@ -3,6 +3,9 @@
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::config::Config;
+use crate::container::{Form, Header};
+
 /// The only version there is.
 pub const SCHEMA: u32 = 1;
 
@@ -28,7 +31,7 @@ pub struct Manifest {
     pub id: String,
     /// Version of the target.
     pub version: String,
-    /// What runs on it: `engine`, or the name of a single-work-item kernel.
+    /// What runs on it: `engine`; `channels` where single-work-item kernels are the engine; or another kernel's name.
     pub kernel: String,
     /// The kernel's interface, `major.minor`.
     pub abi: String,
@@ -39,7 +42,9 @@ pub struct Manifest {
     /// Where it runs.
     pub target: Target,
     /// Parameters of the engine, where it is one.
-    pub config: Option<Parameters>,
+    pub config: Option<Config>,
+    /// Bytes of external memory that the engine can reach, where that is fixed.
+    pub memory: Option<u64>,
     /// What is loaded, if it is here.
     pub artifact: Option<Artifact>,
     /// What made it.
@@ -104,28 +109,6 @@ pub struct Target {
     pub platform: Option<String>,
 }
 
-/// The engine's parameters; names as in [`crate::Config`].
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub struct Parameters {
-    /// Lanes.
-    pub lanes: usize,
-    /// Results a clock.
-    pub results: usize,
-    /// Banks, down and across.
-    pub banks: [usize; 2],
-    /// Words of activations.
-    pub activations: usize,
-    /// Words of weights.
-    pub weights: usize,
-    /// Pixels of kept sums.
-    pub sums: usize,
-    /// Additions.
-    pub adds: bool,
-    /// Bytes of external memory.
-    pub memory: u64,
-}
-
 /// The file that is loaded.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -148,6 +131,8 @@ pub struct Toolchain {
     pub nextpnr: String,
     /// The seed of placement.
     pub seed: u32,
+    /// SHA-256 of what [`crate::sources`] gives: the recipe and the RTL that it was made from.
+    pub sources: String,
 }
 
 /// The clock. Not measured on silicon.
@@ -177,6 +162,27 @@ pub struct Resources {
 }
 
 impl Manifest {
+    /// What a container says before the artifact.
+    ///
+    /// # Errors
+    /// [`ManifestError::Contradiction`] for a target that is no engine, or that no OpenCL platform has.
+    pub fn header(&self) -> Result<Header, ManifestError> {
+        let lacks = ManifestError::Contradiction;
+        let form = match self.kernel.as_str() {
+            "engine" => Form::Engine,
+            "channels" => Form::Channels,
+            _ => return Err(lacks("its kernel is no engine")),
+        };
+        let number = |part: &str| part.parse::<u16>().ok().map(u32::from);
+        let abi = self.abi.split_once('.').and_then(|(major, minor)| Some([number(major)?, number(minor)?]));
+        let [major, minor] = abi.ok_or(lacks("its abi is not major.minor"))?;
+        let config = self.config.ok_or(lacks("it has no [config]"))?;
+        let platform = self.target.platform.clone().ok_or(lacks("no OpenCL platform has it"))?;
+        let kilohertz = self.timing.as_ref().map_or(0.0, |timing| 1e3 * timing.clock_mhz).round() as u32;
+        let part = self.target.part.clone();
+        Ok(Header { abi: major << 16 | minor, config, kilohertz, part, platform, form, checksum: 0 })
+    }
+
     /// Reads a manifest.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tilemark_bitstreams::{Manifest, Status};
+use tilemark_bitstreams::{Container, Form, Manifest, Status, sources};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
@@ -32,7 +32,15 @@ fn manifests_and_artifacts_belong_together() {
                 let bytes = fs::read(path.join(&artifact.file)).unwrap();
                 assert_eq!(bytes.len() as u64, artifact.bytes, "{}", manifest.id);
                 assert_eq!(tilemark_bundle::sha256(&bytes).to_string(), artifact.sha256, "{}", manifest.id);
-                assert!(path.join("build.sh").is_file(), "{} has no recipe", manifest.id);
+                // A change of the RTL or the recipe asks for the bitstream to be built again: `cargo xtask fpga build`.
+                let made_from = tilemark_bundle::sha256(&sources(&path).unwrap()).to_string();
+                assert_eq!(manifest.toolchain.as_ref().unwrap().sources, made_from, "{}", manifest.id);
+                if manifest.target.platform.is_some() {
+                    let header = manifest.header().unwrap();
+                    assert_eq!(header.form, Form::Engine);
+                    let container = Container::encode(&header, &bytes).unwrap();
+                    assert_eq!(Container::parse(&container).unwrap().artifact, bytes);
+                }
             }
             // A recipe alone: nothing in its folder may look like something to load.
             None => {
@@ -58,9 +66,12 @@ fn contradictions_are_refused() {
     assert!(refused(&good.replace("recipe-untested", "sim-verified")).contains("artifact"));
     assert!(refused(&good.replace("kind = \"xrt\"", "kind = \"cpld\"")).contains("cpld"));
     assert!(refused(&format!("{good}colour = \"red\"\n")).contains("colour"));
-    let artifact = "[artifact]\nfile = \"../x.bit\"\nsha256 = \"0\"\nbytes = 1\n[toolchain]\nyosys = \"1\"\nnextpnr = \"1\"\nseed = 1\n";
+    let artifact = "[artifact]\nfile = \"../x.bit\"\nsha256 = \"0\"\nbytes = 1\n[toolchain]\nyosys = \"1\"\nnextpnr = \"1\"\nseed = 1\nsources = \"0\"\n";
     let with = format!("{}{artifact}", good.replace("recipe-untested", "sim-verified"));
     assert!(refused(&with).contains("elsewhere"));
+    let channels = good.replace("kernel = \"engine\"", "kernel = \"conv\"");
+    assert!(Manifest::parse(&channels).unwrap().header().unwrap_err().to_string().contains("kernel"));
+    assert!(Manifest::parse(good).unwrap().header().unwrap_err().to_string().contains("[config]"));
     let fast = "[timing]\nfmax_mhz = 90.0\nclock_mhz = 100.0\nsource = \"nextpnr-estimate\"\n";
     assert!(refused(&format!("{good}{fast}")).contains("clock"));
 }

@@ -39,6 +39,8 @@ pub enum FactKind {
     PlaintextIntact,
     /// What an integrator may set, and within which range, is under the signature; only where there is something.
     ParametersSigned,
+    /// One of the app's bitstreams is for an FPGA of this machine; only where it ships some.
+    TargetFits,
     /// The golden vectors gave the recorded outputs on this device.
     GoldenReplayed,
 }
@@ -62,6 +64,7 @@ impl fmt::Display for FactKind {
             Self::Fresh => "fresh",
             Self::PlaintextIntact => "plaintext-intact",
             Self::ParametersSigned => "parameters-signed",
+            Self::TargetFits => "target-fits",
             Self::GoldenReplayed => "golden-replayed",
         })
     }

@@ -395,6 +395,11 @@ pub(crate) struct Run {
 
 #[derive(Debug, Group)]
 pub(crate) struct Devices {
+    /// A bundle: which of its bitstreams fit which FPGA, and why others do not
+    pub(crate) bundle: Option<PathBuf>,
+    /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
+    #[arg(long, value_name = "FILE", requires = "bundle")]
+    pub(crate) trust: Option<PathBuf>,
     /// Forget what was learned of OpenCL devices before, failures too
     #[arg(long)]
     pub(crate) retest: bool,

@@ -218,11 +218,17 @@ pub(crate) fn gpus() -> Vec<Device> {
     Device::gpus(&listing.load()).into_iter().filter_map(usable).collect()
 }
 
+/// The FPGAs, which are tested when an app has brought a bitstream.
+pub(crate) fn fpgas() -> Vec<Device> {
+    let survey = Listing::ask().load();
+    survey.devices().filter(|facts| facts.takes_bitstreams()).map(Device::opencl).collect()
+}
+
 /// The host, and every OpenCL device that gives the known answers.
 pub(crate) fn all() -> Vec<Device> {
     let survey = Listing::ask().load();
     // What takes bitstreams only is used where it is named: a simulation of an FPGA would take minutes here.
-    let takes_source = survey.devices().filter(|facts| facts.has_compiler);
+    let takes_source = survey.devices().filter(|facts| !facts.takes_bitstreams());
     let usable = takes_source.map(Device::opencl).filter_map(|device| tested(device).ok());
     [Device::host()].into_iter().chain(usable).collect()
 }
@@ -230,7 +236,7 @@ pub(crate) fn all() -> Vec<Device> {
 /// A device that gives the known answers, by what is kept of it or by a test in another process. One that takes bitstreams only is
 /// tested when an app has brought one.
 fn tested(device: Device) -> std::result::Result<Device, tilemark::EngineError> {
-    if device.facts().is_some_and(|facts| !facts.has_compiler) {
+    if device.facts().is_some_and(|facts| facts.takes_bitstreams()) {
         return Ok(device);
     }
     let device = keeping(device, cache().as_ref());

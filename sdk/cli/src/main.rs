@@ -9,6 +9,7 @@ mod drivers;
 mod errors_page;
 mod failure;
 mod files;
+mod targets;
 mod text;
 
 use std::process::ExitCode;

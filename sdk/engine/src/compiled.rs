@@ -149,7 +149,7 @@ impl Compiled {
     fn source<'a>(&'a self, record: &'a TuningRecord) -> Source<'a> {
         let Shared { graph, device, level, opened, packed, .. } = &*self.0;
         let picker = Picker { level: *level, threads: device.threads(), variant: device.variant(), record };
-        Source { graph, packed, picker, opened: opened.as_ref() }
+        Source { graph, packed, picker, opened: opened.as_ref(), rehearsed: None }
     }
 
     /// Times what `plan` predicted, if there is time for it and a place to keep it; `None` if nothing was timed.

@@ -28,6 +28,6 @@ pub use opencl::{
     DeviceStore, Facts, HostLayers, OpenclKernel, PlatformReport, Survey, Target, Targets, opencl_kernels,
     survey,
 };
-pub use plan::{Basis, Plan, Refusal, StepInfo};
+pub use plan::{Basis, EngineInfo, Plan, Refusal, StepInfo};
 pub use session::Session;
 pub use tuning::{TUNE_VARIABLE, Tuning, TuningRecord, TuningStore};

@@ -12,7 +12,7 @@ use opencl_sys::{
     cl_uint,
 };
 
-use tilemark_bitstreams::{ABI, Container, Header};
+use tilemark_bitstreams::{ABI, Container, Form, Header};
 
 use crate::card::card;
 use crate::context::Context;
@@ -39,7 +39,8 @@ impl Program {
     /// A container for this very engine; anything else is no binary of this device.
     fn load(bytes: &[u8]) -> Option<Self> {
         let header = Container::parse(bytes).ok()?.header;
-        let is_ours = header.abi >> 16 == ABI >> 16
+        let is_ours = header.form == Form::Engine
+            && header.abi >> 16 == ABI >> 16
             && header.config == card().config()
             && device::name().contains(&header.part);
         is_ours.then(|| Self { header, bytes: bytes.to_vec() })

@@ -196,6 +196,7 @@ impl App {
     /// # Errors
     /// Those of [`App::session`].
     pub fn compile(&self, device: &Device) -> Result<CompiledApp, Error> {
+        self.check_target(device)?;
         let device = &self.keeping(device);
         let compiled = self
             .parts

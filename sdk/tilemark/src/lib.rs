@@ -75,8 +75,8 @@ pub use tilemark_bundle::{
 };
 pub use tilemark_bundle::{Error as BundleError, oms, sha256};
 pub use tilemark_engine::{
-    Basis, CpuLevel, Device, DeviceKind, Error as EngineError, Facts, KernelInfo, Plan, StepInfo, Survey,
-    Tuning, all_kernels, known_answer, peak_macs_per_second, survey,
+    Basis, CpuLevel, Device, DeviceKind, EngineInfo, Error as EngineError, Facts, KernelInfo, Plan, StepInfo,
+    Survey, Tuning, all_kernels, known_answer, peak_macs_per_second, survey,
 };
 pub use tilemark_model::{DType, Data, Graph, Quant, Tensor};
 pub use tilemark_pipeline::{

@@ -14,6 +14,13 @@ use crate::steps::{Steps, cargo, shell};
 const DEBIAN: &[&str] = &["ocl-icd-libopencl1", "pocl-opencl-icd", "oclgrind"];
 /// Intel's runtime for CPUs; the first needs the second, and does not say so.
 const INTEL: &[&str] = &["intel-opencl-rt==2026.2.0", "intel-cmplr-lib-rt==2026.2.0"];
+/// Intel's emulator of its FPGAs: the last that there is, and what it needs and does not say.
+const INTEL_FPGA: &[&str] = &[
+    "intel-opencl-fpga-emu-rt==2025.0.5",
+    "intel-opencl-rt==2025.0.5",
+    "intel-cmplr-lib-rt==2025.0.5",
+    "tbb==2022.0.0",
+];
 /// A driver file of PoCL.
 const POCL_ICD: &str = "/etc/OpenCL/vendors/pocl.icd";
 /// The variable of the loader that says where drivers are.
@@ -148,9 +155,18 @@ fn debian() -> Result<()> {
 
 /// The library of Intel's driver, fetched from PyPI if it is not there yet.
 fn intel() -> Result<PathBuf> {
-    let folder = crate::target().join("opencl").join("intel");
-    python::environment_in(&folder, INTEL)?;
-    let library = folder.join("lib").join("libintelocl.so");
+    fetched("intel", INTEL, "libintelocl.so")
+}
+
+/// The library of Intel's FPGA emulator, a gigabyte of PyPI's under Intel's licence, fetched if it is not there yet.
+pub(crate) fn intel_fpga() -> Result<PathBuf> {
+    fetched("intel-fpga", INTEL_FPGA, "libintelocl_emu.so")
+}
+
+fn fetched(name: &str, packages: &[&str], library: &str) -> Result<PathBuf> {
+    let folder = crate::target().join("opencl").join(name);
+    python::environment_in(&folder, packages)?;
+    let library = folder.join("lib").join(library);
     if !library.is_file() {
         bail!("{} was not installed", library.display());
     }

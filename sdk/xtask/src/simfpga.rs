@@ -6,7 +6,7 @@ use std::process::Stdio;
 use anyhow::{Result, bail};
 
 use crate::fpga;
-use crate::opencl::VENDORS;
+use crate::opencl::{VENDORS, intel_fpga};
 use crate::steps::{Steps, cargo, shell};
 
 /// Says to tests that the simulated FPGA must be there.
@@ -17,6 +17,26 @@ pub(crate) fn run() -> Result<()> {
     let library = build()?;
     println!("{VENDORS}={}", library.display());
     Ok(())
+}
+
+/// Layers of the engine's kernels on Intel's FPGA emulator, and an app that ships them: a second implementation of the engine.
+pub(crate) fn test_emulated(steps: &mut Steps) {
+    if cfg!(not(all(target_os = "linux", target_arch = "x86_64"))) {
+        return steps.absent("Intel's FPGA emulator", "it is made for Linux on x86-64 alone");
+    }
+    let mut library = PathBuf::new();
+    let fetched = steps.prepare("fetch Intel's FPGA emulator", || {
+        library = intel_fpga()?;
+        Ok(())
+    });
+    if fetched {
+        steps.run("layers and an app on Intel's FPGA emulator", || {
+            let mut test = cargo();
+            test.args(["test", "--locked", "--workspace", "--test", "conformance", "--test", "fpga", "--"]);
+            test.args(["emulated", "--nocapture"]).env(VENDORS, &library);
+            shell(test.env("TILEMARK_TEST_FPGA_EMULATION", "1"))
+        });
+    }
 }
 
 /// Every layer of the engine through the SDK, and whole networks.

@@ -130,6 +130,7 @@ pub(crate) fn run() -> Result<bool> {
     opencl::test(&mut steps, has_networks);
     fpga::test(&mut steps);
     simfpga::test(&mut steps);
+    simfpga::test_emulated(&mut steps);
     oclgrind::test(&mut steps); // which the step before may have installed
     Ok(steps.summary())
 }

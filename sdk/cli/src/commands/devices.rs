@@ -1,10 +1,10 @@
 use serde::Serialize;
-use tilemark::{Device, known_answer};
+use tilemark::{Device, TargetFit, known_answer};
 
 use crate::args::Devices;
 use crate::drivers::{self, Listed, Listing};
 use crate::failure::Result;
-use crate::text;
+use crate::{files, targets, text};
 
 /// One device, as the JSON lists it.
 #[derive(Serialize)]
@@ -21,6 +21,9 @@ pub(super) struct Row {
     reason: Option<String>,
     #[serde(flatten)]
     opencl: Option<Opencl>,
+    /// Of an FPGA, where a bundle was named: what its bitstreams are for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    targets: Option<Vec<TargetFit>>,
 }
 
 /// What else there is to say about an OpenCL device.
@@ -41,11 +44,23 @@ pub(crate) fn run(args: &Devices) -> Result<()> {
     if args.retest {
         drivers::forget();
     }
-    let (rows, problems) = list();
+    let (mut rows, problems) = list();
+    if let Some(bundle) = &args.bundle {
+        let app = tilemark::open(bundle, &files::trust(args.trust.as_deref())?)?;
+        for fits in targets::of(&app) {
+            let row = rows.iter_mut().find(|row| row.id == fits.device);
+            row.into_iter().for_each(|row| row.targets = Some(fits.targets.clone()));
+        }
+    }
     if args.json {
         text::json(&rows)?;
     } else {
         print(&rows, "")?;
+    }
+    if !args.json {
+        for (id, targets) in rows.iter().filter_map(|row| Some((&row.id, row.targets.as_ref()?))) {
+            text::line(format_args!("{id}: {}", targets::describe(targets)))?;
+        }
     }
     problems.iter().for_each(|problem| text::note(format_args!("OpenCL: {problem}")));
     Ok(())
@@ -89,6 +104,7 @@ fn host() -> Row {
         passes: answer.is_ok(),
         reason: answer.err().map(|error| error.to_string()),
         opencl: None,
+        targets: None,
     }
 }
 
@@ -113,6 +129,6 @@ impl From<Listed> for Row {
         extensions.retain(|extension| RELEVANT.contains(&extension.as_str()));
         let passes = listed.passes == Some(true);
         let opencl = Some(Opencl { version, memory, compute_units, extensions });
-        Self { id, kind, platform, name, driver, passes, reason: listed.reason, opencl }
+        Self { id, kind, platform, name, driver, passes, reason: listed.reason, opencl, targets: None }
     }
 }

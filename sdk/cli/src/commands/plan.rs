@@ -1,9 +1,9 @@
 use serde::Serialize;
-use tilemark::{Device, StepInfo, peak_macs_per_second};
+use tilemark::{Device, EngineInfo, StepInfo, TargetFit, peak_macs_per_second};
 
 use crate::args::Plan;
 use crate::failure::Result;
-use crate::text;
+use crate::{targets, text};
 
 /// The JSON of a plan.
 #[derive(Serialize)]
@@ -18,6 +18,12 @@ struct Report {
     peak_macs_per_second: Option<f64>,
     /// Sum of what the kernels are predicted to take, without the steps that no kernel runs.
     predicted_ms: f64,
+    /// The FPGA's engine, where one runs the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<EngineInfo>,
+    /// What each of the app's bitstreams is for that FPGA.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    targets: Vec<TargetFit>,
     steps: Vec<Step>,
 }
 
@@ -34,7 +40,8 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
     let (app, device) = super::open(&args.on)?;
     let mut session = app.session(device.clone())?;
     let plan = session.plan()?;
-    let peak = peak(&device)?;
+    let (engine, peak) = (plan.engine_info(), peak(&device)?);
+    let facts = device.facts().filter(|_| engine.is_some());
     let report = Report {
         device: device.id(),
         threads: device.threads(),
@@ -43,6 +50,8 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
         arena_bytes: plan.arena_bytes(),
         peak_macs_per_second: peak,
         predicted_ms: plan.steps().filter_map(|step| step.predicted_ms).sum(),
+        engine,
+        targets: facts.map_or(Vec::new(), |facts| app.target_fits(facts)),
         steps: plan.steps().map(|info| Step::new(info.clone(), peak)).collect(),
     };
     if args.json { text::json(&report) } else { print(&report) }
@@ -136,7 +145,20 @@ fn print(report: &Report) -> Result<()> {
         report.predicted_ms,
         text::bytes(report.arena_bytes as u64),
     ))?;
+    if let Some(engine) = &report.engine {
+        text::line(format_args!("{}. {}", describe(engine), targets::describe(&report.targets)))?;
+    }
     print_copies(&report.steps)
+}
+
+/// An engine in words; its clock is an estimate, since no bitstream ran on an FPGA.
+pub(super) fn describe(engine: &EngineInfo) -> String {
+    let EngineInfo { target, products_a_clock, kilohertz } = engine;
+    let clock = match kilohertz {
+        0 => "without a clock".to_owned(),
+        kilohertz => format!("at the routed estimate of {:.1} MHz", f64::from(*kilohertz) / 1e3),
+    };
+    format!("engine {target}: {products_a_clock} products a clock, {clock}")
 }
 
 /// What goes between host and device, where there is one.
@@ -151,7 +173,7 @@ fn print_copies(steps: &[Step]) -> Result<()> {
     }
     text::line(format_args!(
         "{} on the device; {} copied between host and device: {} before {}, {} at the end",
-        count(|info| info.kernel.ends_with("/opencl")),
+        count(|info| info.kernel.ends_with("/opencl") || info.kernel == "fpga"),
         text::bytes(moved + returned),
         text::bytes(moved),
         count(|info| info.moved > 0),

@@ -6,7 +6,7 @@ use tilemark::{
 
 use crate::args::Verify;
 use crate::failure::{Failure, Result};
-use crate::{files, text};
+use crate::{files, targets, text};
 
 /// Prints the verdict, fact by fact; also that of a refused bundle, up to the fact that failed.
 pub(crate) fn run(args: &Verify) -> Result<()> {
@@ -61,6 +61,9 @@ fn examine(
     match App::load(bundle, trust, home) {
         Ok(app) => {
             let mut verdict = app.verdict().clone();
+            if let Some((fits, evidence)) = targets::judge(&app) {
+                verdict.set(FactKind::TargetFits, fits, evidence);
+            }
             let outcome = if with_replay { replay(&app, &mut verdict) } else { Ok(()) };
             (verdict, outcome)
         }

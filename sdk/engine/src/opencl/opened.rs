@@ -92,13 +92,13 @@ impl Opened {
         targets: &Targets,
     ) -> Result<Self, Error> {
         // Decided before the device is touched.
-        if !facts.has_compiler {
+        if facts.takes_bitstreams() {
             fpga::choose(targets, facts)?;
         }
         let context = Context::new(facts.handle()).map_err(|fault| facts.fault(fault))?;
-        let engine = match facts.has_compiler {
-            true => None,
-            false => Some(Engine::load(&context, facts, targets)?),
+        let engine = match facts.takes_bitstreams() {
+            true => Some(Engine::load(&context, facts, targets)?),
+            false => None,
         };
         Ok(Self {
             facts: Arc::clone(facts),

@@ -231,6 +231,12 @@ impl Facts {
         format!("opencl:{}:{}", self.platform_index, self.device_index)
     }
 
+    /// Whether programs come from an app's bitstreams alone: it has no compiler, or one that an FPGA would not have.
+    pub fn takes_bitstreams(&self) -> bool {
+        let is_fpga = matches!(self.kind, DeviceKind::FpgaEmulation | DeviceKind::FpgaSimulation);
+        !self.has_compiler || is_fpga
+    }
+
     /// Whether its driver names this extension.
     pub fn has_extension(&self, name: &str) -> bool {
         self.extensions.iter().any(|extension| extension == name)

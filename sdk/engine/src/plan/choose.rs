@@ -5,9 +5,10 @@ use tilemark_model::shape::normalize_axis;
 use tilemark_model::{DType, Graph, Node, Op, Shapes, ValueId};
 
 use super::layout::{Halo, Layout};
+use super::source::Beside;
 use crate::host::kernels::{self, Kernel, depthwise};
+use crate::opencl::fpga;
 use crate::opencl::kernels::{self as device, Kernel as DeviceKernel};
-use crate::opencl::{Opened, fpga};
 
 /// What becomes of one node.
 pub(crate) enum Choice {
@@ -27,26 +28,26 @@ pub(crate) enum Choice {
 
 impl Choice {
     /// Decides by the node's operation, types and shapes. What the host would do by a kernel the device does, where it can.
-    pub(crate) fn new(graph: &Graph, node: &Node, shapes: &Shapes, opened: Option<&Opened>) -> Self {
+    pub(crate) fn new(graph: &Graph, node: &Node, shapes: &Shapes, beside: Beside<'_>) -> Self {
         let context = Context { graph, node, shapes };
         match context.obstacle() {
             Some(why) => Choice::Reference(why),
-            None => context.choose().or_on_device(graph, node, shapes, opened),
+            None => context.choose().or_on_device(graph, node, shapes, beside),
         }
     }
 
-    fn or_on_device(self, graph: &Graph, node: &Node, shapes: &Shapes, opened: Option<&Opened>) -> Self {
-        match (&self, opened, opened.and_then(Opened::engine)) {
-            (Choice::Kernels(kernels, why), _, Some(engine)) => {
-                match fpga::judge(graph, node, shapes, &engine.config) {
+    fn or_on_device(self, graph: &Graph, node: &Node, shapes: &Shapes, beside: Beside<'_>) -> Self {
+        match (&self, beside) {
+            (Choice::Kernels(kernels, why), Beside::Engine(config)) => {
+                match fpga::judge(graph, node, shapes, config) {
                     Ok(why) => Choice::Layer(why),
                     Err(reason) => Choice::Kernels(kernels, format!("{why}; not on the FPGA: {reason}")),
                 }
             }
-            (Choice::Kernels(..), Some(_), None) => {
+            (Choice::Kernels(..), Beside::Kernels) => {
                 device::of(graph, node, shapes).map_or(self, |(kernels, why)| Choice::Device(kernels, why))
             }
-            (Choice::Reference(_), Some(_), None) => {
+            (Choice::Reference(_), Beside::Kernels) => {
                 device::alone(graph, node, shapes).map_or(self, |(kernels, why)| Choice::Device(kernels, why))
             }
             _ => self,
@@ -54,10 +55,10 @@ impl Choice {
     }
 
     /// What becomes of a node whose result would have been an alias if memory allowed.
-    pub(crate) fn moved(graph: &Graph, node: &Node, shapes: &Shapes, opened: Option<&Opened>) -> Self {
+    pub(crate) fn moved(graph: &Graph, node: &Node, shapes: &Shapes, beside: Beside<'_>) -> Self {
         let why = || "the elements lie in another order".to_owned();
         let moved = (Context { graph, node, shapes }).movement();
-        match moved.or_on_device(graph, node, shapes, opened) {
+        match moved.or_on_device(graph, node, shapes, beside) {
             Choice::Kernels(kernels, _) => Choice::Kernels(kernels, why()),
             Choice::Device(kernels, _) => Choice::Device(kernels, why()),
             _ => Choice::Reference(why()),

@@ -6,8 +6,9 @@ use std::time::Instant;
 use tilemark_model::Graph;
 
 use super::choose::Choice;
-use super::lower::{Lower, Lowering, Source};
+use super::lower::{Lower, Lowering};
 use super::pick::{Basis, layer};
+use super::source::Source;
 use super::{Plan, Slot};
 use crate::error::Error;
 use crate::opencl::kernels::{Kernel, Site, SumPart};

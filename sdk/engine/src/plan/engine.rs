@@ -6,9 +6,13 @@ use std::sync::Arc;
 use tilemark_model::{Graph, Node, ValueId, shape};
 
 use super::choose::Choice;
-use super::lower::{Lower, is_float};
+use super::lower::{Lower, PackedWeights, is_float};
+use super::pick::Picker;
+use super::source::{Beside, Source};
+use crate::device::Device;
 use crate::error::Error;
-use crate::opencl::fpga::{HostLayers, LayerStep, Program, Target, judge};
+use crate::opencl::fpga::{EngineSpec, HostLayers, LayerStep, Program, Target, judge};
+use crate::tuning::TuningRecord;
 
 /// A layer of 8-bit arithmetic that a target's engine cannot run.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,7 +34,7 @@ impl Target {
     pub fn refusals(&self, graph: &Graph) -> Result<Vec<Refusal>, Error> {
         let config = self.config()?;
         let shapes = shape::infer(graph, &shape::declared(graph, 1))?;
-        let reason = |node: &Node| match Choice::new(graph, node, &shapes, None) {
+        let reason = |node: &Node| match Choice::new(graph, node, &shapes, Beside::Nothing) {
             Choice::Kernels(..) => judge(graph, node, &shapes, &config).err(),
             Choice::Reference(why) => Some(why),
             _ => None,
@@ -43,6 +47,18 @@ impl Target {
     }
 }
 
+/// Makes an engine's program for one input of a graph, and throws it away: whether it can be made, without a device.
+///
+/// # Errors
+/// Those of [`Lower::engine_program`].
+pub(crate) fn rehearse(graph: &Arc<Graph>, engine: &EngineSpec) -> Result<(), Error> {
+    let shapes = Arc::new(shape::infer(graph, &shape::declared(graph, 1))?);
+    let (packed, record) = (PackedWeights::default(), TuningRecord::default());
+    let picker = Picker { level: Device::host().level()?, threads: 1, variant: None, record: &record };
+    let source = Source { graph, packed: &packed, picker, opened: None, rehearsed: Some(engine) };
+    Lower::new(source, shapes)?.engine_program().map(drop)
+}
+
 impl Lower<'_> {
     /// The engine's program, if the device is an FPGA.
     ///
@@ -50,7 +66,7 @@ impl Lower<'_> {
     /// [`Error::LayerRefused`] if a layer of 8-bit arithmetic is left to the host and the app does not allow it; those of
     /// [`Program::new`].
     pub(super) fn engine_program(&self) -> Result<Option<Arc<Program>>, Error> {
-        let Some(engine) = self.source.opened.and_then(|opened| opened.engine()) else { return Ok(None) };
+        let Some(engine) = self.source.engine() else { return Ok(None) };
         let graph = self.source.graph;
         if engine.host_layers == HostLayers::Refused {
             let is_left = |i: &&usize| {
@@ -69,7 +85,7 @@ impl Lower<'_> {
             }
         }
         let (steps, needed) = self.engine_steps();
-        let program = Program::new(graph, &self.shapes, &steps, &needed, engine.config, engine.kilohertz)?;
+        let program = Program::new(graph, &self.shapes, &steps, &needed, engine)?;
         Ok(Some(Arc::new(program)))
     }
 

@@ -6,6 +6,18 @@ use super::device::DevicePart;
 use super::pick::{Basis, Pick};
 use super::tiling::Tiling;
 
+/// An FPGA's engine, as a plan knows it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EngineInfo {
+    /// The target that the FPGA was programmed with.
+    pub target: String,
+    /// The most products that it forms in a clock.
+    pub products_a_clock: u64,
+    /// Its clock: for a bitstream that never ran, the routed estimate, by which times of its steps are numbers of clocks. 0 where
+    /// it has none, as in an emulation.
+    pub kilohertz: u32,
+}
+
 /// One step of a plan, for people and tools.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct StepInfo {
@@ -30,13 +42,13 @@ pub struct StepInfo {
     pub predicted_ms: Option<f64>,
     /// Milliseconds that it took when it was timed on this machine, if it was.
     pub measured_ms: Option<f64>,
-    /// Tiles that threads claim.
+    /// Tiles that threads claim, or that an FPGA's engine computes.
     pub tiles: usize,
     /// Images, rows and channels of a tile; empty without tiles.
     pub tile: Vec<usize>,
     /// Multiply-accumulates.
     pub macs: u64,
-    /// Bytes read and written: activations and weights.
+    /// Bytes read and written: activations and weights; by an FPGA's engine also its list, and what it reads several times.
     pub bytes: u64,
     /// Bytes copied between host and device before this step.
     pub moved: u64,

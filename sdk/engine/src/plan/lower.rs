@@ -14,25 +14,15 @@ use super::fusion::{Epilogues, Fusion};
 use super::joins::Places;
 use super::layout::{Halo, Layout, Order};
 use super::overwrite;
-use super::pick::{Pick, Picker};
+use super::pick::Pick;
 use super::route::Route;
+use super::source::{Beside, Source};
 use super::{Plan, Slot, Step, StepInfo, Tail};
 use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::host::kernels::pairwise::Residual;
 use crate::host::kernels::{Kernel, Planned};
 use crate::limits::{MAX_PAIR_TABLES, MAX_SCRATCH_BYTES};
-use crate::opencl::Opened;
-
-/// What a plan is made from.
-#[derive(Clone, Copy)]
-pub(crate) struct Source<'a> {
-    pub(crate) graph: &'a Arc<Graph>,
-    pub(crate) packed: &'a PackedWeights,
-    pub(crate) picker: Picker<'a>,
-    /// The OpenCL device that runs what it can; without it the host runs everything.
-    pub(crate) opened: Option<&'a Arc<Opened>>,
-}
 
 /// Weights in the form that kernels want, made once per compiled graph and shared by its plans and sessions.
 #[derive(Default)]
@@ -156,6 +146,7 @@ impl Plan {
         }
         for (i, step) in steps.iter_mut().enumerate().filter(|(_, step)| step.on_engine) {
             step.info.tiles = engine.as_ref().map_or(0, |engine| engine.tiles(i));
+            step.info.bytes = engine.as_ref().map_or(0, |engine| engine.traffic(i));
         }
         let scratch_bytes = scratch_bytes(&steps);
         if scratch_bytes > MAX_SCRATCH_BYTES {
@@ -188,8 +179,8 @@ pub(super) struct Lower<'a> {
 impl<'a> Lower<'a> {
     pub(super) fn new(source: Source<'a>, shapes: Arc<Shapes>) -> Result<Self, Error> {
         let graph = source.graph;
-        let opened = source.opened.map(|opened| &**opened);
-        let mut choices = choices(graph, &shapes, opened);
+        let beside = source.beside();
+        let mut choices = choices(graph, &shapes, beside);
         let kernels = Kernels { graph, shapes: &shapes, choices: &choices, level: source.picker.level };
         let fusion = Fusion::new(graph, &kernels);
         // What follows from the shapes alone is computed already; what follows from values comes after the plan.
@@ -216,14 +207,14 @@ impl<'a> Lower<'a> {
             if axis_order::is_alias(node, from.0, to.0) && from.1 == to.1 {
                 choices[i] = Choice::Alias;
             } else if matches!(choices[i], Choice::Alias) && !same() {
-                choices[i] = Choice::moved(graph, node, &shapes, opened);
+                choices[i] = Choice::moved(graph, node, &shapes, beside);
             }
         }
         let places = Places::default();
         let overwritten = vec![None; graph.nodes.len()];
         let mut lower = Self { source, shapes, choices, fusion, order, layouts, places, overwritten };
         // Values that lie in one another cannot be copied between host and device one by one.
-        if source.opened.is_none() {
+        if matches!(beside, Beside::Nothing) {
             lower.places = Places::new(&mut lower);
             lower.overwritten = overwrite::of_steps(&lower);
         }
@@ -410,10 +401,10 @@ impl<'a> Lower<'a> {
 }
 
 /// What computes each node.
-fn choices(graph: &Graph, shapes: &Shapes, opened: Option<&Opened>) -> Vec<Choice> {
+fn choices(graph: &Graph, shapes: &Shapes, beside: Beside<'_>) -> Vec<Choice> {
     let choice = |node: &Node| match shapes.is_late(node.output) {
         true => Choice::Reference("its shape depends on values".into()),
-        false => Choice::new(graph, node, shapes, opened),
+        false => Choice::new(graph, node, shapes, beside),
     };
     let mut choices: Vec<Choice> = graph.nodes.iter().map(choice).collect();
     let pairs = choices.iter_mut().zip(&graph.nodes).filter(|(choice, node)| choice.has_pair_table(node));

@@ -18,6 +18,7 @@ mod lower;
 mod overwrite;
 mod pick;
 mod route;
+mod source;
 mod tail;
 mod tiling;
 mod tune;
@@ -29,19 +30,21 @@ use tilemark_model::{Shapes, ValueId};
 
 use crate::host::kernels::Work;
 use crate::opencl::Launch;
-use crate::opencl::fpga::Program;
+use crate::opencl::fpga::{EngineSpec, Program};
 use device::DevicePart;
 
 pub(crate) use arena::{ALIGN, Arena, Lifetime};
 pub(crate) use choose::activations;
 pub use engine::Refusal;
-pub use explain::StepInfo;
+pub(crate) use engine::rehearse;
+pub use explain::{EngineInfo, StepInfo};
 pub(crate) use layout::{Grid, Halo, Layout, Order, READ_SLACK};
-pub(crate) use lower::{Lowering, PackedWeights, Source, stored_lowest, stored_table, stored_zero_point};
+pub(crate) use lower::{Lowering, PackedWeights, stored_lowest, stored_table, stored_zero_point};
 pub use pick::Basis;
 pub(crate) use pick::{Pick, Picker};
 pub(crate) use route::Leg;
 use route::Route;
+pub(crate) use source::Source;
 pub(crate) use tail::Tail;
 pub(crate) use tiling::{Region, Tiling};
 pub(crate) use tune::tune;
@@ -182,10 +185,11 @@ impl Plan {
         self.route.streams
     }
 
-    /// Kilohertz of the FPGA's clock, where one runs the plan: for a bitstream that never ran, the routed estimate. Times of its
-    /// steps are clocks by this.
-    pub fn engine_kilohertz(&self) -> Option<u32> {
-        self.engine.as_ref().map(|engine| engine.kilohertz)
+    /// The FPGA's engine, where one runs the plan.
+    pub fn engine_info(&self) -> Option<EngineInfo> {
+        let EngineSpec { target, config, kilohertz, .. } = &self.engine.as_ref()?.spec;
+        let products_a_clock = config.peak() as u64;
+        Some(EngineInfo { target: target.clone(), products_a_clock, kilohertz: *kilohertz })
     }
 
     pub(crate) fn engine(&self) -> Option<&Arc<Program>> {

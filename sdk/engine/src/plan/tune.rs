@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::device;
-use super::lower::{Lower, Source, scratch_bytes};
+use super::lower::{Lower, scratch_bytes};
 use super::pick::Pick;
+use super::source::Source;
 use super::{Plan, READ_SLACK, Step, Tail};
 use crate::error::Error;
 use crate::host::cost;

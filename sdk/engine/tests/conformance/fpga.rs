@@ -1,7 +1,9 @@
 //! The same cases on an FPGA's engine: every layer that it takes gives the reference's bytes.
 
-use tilemark_bitstreams::{ABI, Config, Container, Header};
+use tilemark_bitstreams::{ABI, Config, Container, Form, Header};
 use tilemark_engine::{Compiled, Device, DeviceKind, HostLayers, Target, Targets, survey};
+#[cfg(target_arch = "x86_64")]
+use tilemark_testkit::emulation;
 
 use super::build::Case;
 use super::{cases, check};
@@ -9,40 +11,58 @@ use super::{cases, check};
 /// A container for the simulated engine. The simulation runs the RTL, whatever bits a container has.
 fn target() -> Target {
     let (part, platform) = ("LFE5U-85F".to_owned(), "Tilemark".to_owned());
-    let header =
-        Header { abi: ABI, config: Config::LANES_16, kilohertz: 100_000, part, platform, checksum: 0 };
+    let (config, form) = (Config::LANES_16, Form::Engine);
+    let header = Header { abi: ABI, config, kilohertz: 100_000, part, platform, form, checksum: 0 };
     Target::new("simulated", Container::encode(&header, b"no bits").unwrap())
 }
 
-/// The simulated FPGA, if `cargo xtask test` says that it is there.
-fn device(host_layers: HostLayers) -> Option<Device> {
+/// A device of this kind with a target, if there is one; there must be if the variable `wanted` is set.
+fn device(kind: DeviceKind, wanted: &str, target: impl FnOnce() -> Option<Target>) -> Option<Device> {
     let survey = survey();
-    let found = survey.devices().find(|facts| facts.kind == DeviceKind::FpgaSimulation);
-    let device = found.map(|facts| Device::opencl(facts).with_targets(Targets::new([target()], host_layers)));
+    let found = survey.devices().find(|facts| facts.kind == kind);
+    let device = found.map(|facts| {
+        let targets = Targets::new([target().unwrap()], HostLayers::Allowed);
+        Device::opencl(facts).with_targets(targets)
+    });
     if device.is_none() {
-        assert!(std::env::var_os("TILEMARK_TEST_FPGA").is_none(), "the simulated FPGA is not there");
-        println!("skipped: no simulated FPGA here");
+        assert!(std::env::var_os(wanted).is_none(), "there is no {kind}");
+        println!("skipped: no {kind} here");
     }
     device
 }
 
-/// The simulation does some 100 million products a second.
-fn is_quick(case: &Case) -> bool {
-    const MOST: u64 = 2_000_000;
+/// Whether a case has at most so many products and bytes.
+fn is_quick(case: &Case, most: u64) -> bool {
     let shapes: Vec<Vec<usize>> = case.inputs.iter().map(|x| x.shape().to_vec()).collect();
     let compiled = Compiled::new(case.graph.clone(), &Device::host()).unwrap();
     let plan = compiled.plan(&shapes).unwrap();
-    plan.macs() <= MOST && plan.arena_bytes() as u64 <= MOST
+    plan.macs() <= most && plan.arena_bytes() as u64 <= most
 }
 
+/// The RTL, simulated: some 100 million products a second.
 #[test]
-fn every_layer_of_the_engine_equals_the_reference() {
-    let Some(device) = device(HostLayers::Allowed) else { return };
+fn simulated_layers_equal_the_reference() {
+    let target = || Some(target());
+    let Some(device) = device(DeviceKind::FpgaSimulation, "TILEMARK_TEST_FPGA", target) else { return };
+    every_layer(&device, 2_000_000);
+}
+
+/// The engine's kernels on Intel's emulator: some 10,000 steps a second.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn emulated_layers_equal_the_reference() {
+    let target = || Some(Target::new("emulated", emulation::container()?));
+    let wanted = "TILEMARK_TEST_FPGA_EMULATION";
+    let Some(device) = device(DeviceKind::FpgaEmulation, wanted, target) else { return };
+    every_layer(&device, 40_000);
+}
+
+fn every_layer(device: &Device, most: u64) {
     let (mut layers, mut left) = (0, 0);
     for (operation, cases) in cases::all() {
         let mut of_operation = 0;
-        for case in cases.iter().filter(|case| is_quick(case)) {
-            let used = check(case, &device);
+        for case in cases.iter().filter(|case| is_quick(case, most)) {
+            let used = check(case, device);
             of_operation += used.iter().filter(|(kernel, _)| kernel == "fpga").count();
             left += used.iter().filter(|(kernel, _)| kernel != "fpga").count();
         }

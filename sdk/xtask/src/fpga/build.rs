@@ -31,6 +31,7 @@ impl Build {
         let (Some(artifact), Some(tools)) = (&manifest.artifact, &manifest.toolchain) else {
             bail!("{} is {}: there is nothing to build here", self.target, manifest.status.as_str());
         };
+        let sources = tilemark_bundle::sha256(&tilemark_bitstreams::sources(&folder)?).to_string();
         let bin = tools_of(&manifest)?;
         let out = crate::target().join("fpga").join(&self.target);
         fs::create_dir_all(&out)?;
@@ -41,8 +42,14 @@ impl Build {
         println!("{}: {} bytes, SHA-256 {found}", built.display(), bytes.len());
         if self.keep {
             fs::copy(&built, folder.join(&artifact.file))?;
-            println!("kept; put its size and hash into {}", path.display());
+            println!("kept, of the sources {sources}; put size and hashes into {}", path.display());
             return Ok(());
+        }
+        if sources != tools.sources {
+            bail!(
+                "recipe or RTL changed: the manifest was written for the sources {}, these are {sources}",
+                tools.sources
+            );
         }
         if found != artifact.sha256 || bytes.len() as u64 != artifact.bytes {
             bail!("the manifest says {} bytes, SHA-256 {}", artifact.bytes, artifact.sha256);

@@ -16,5 +16,5 @@ mod target;
 pub(crate) use layer::judge;
 pub(crate) use program::{LayerStep, Program};
 pub(crate) use remote::Remote;
-pub(crate) use target::{Engine, choose};
+pub(crate) use target::{Engine, EngineSpec, choose};
 pub use target::{HostLayers, Target, Targets};

@@ -8,20 +8,19 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use tilemark_bitstreams::{Compiler, Config, DESCRIPTOR_BYTES, Tensor};
+use tilemark_bitstreams::{Compiler, DESCRIPTOR_BYTES, Tensor, traffic};
 use tilemark_model::{Graph, Node, Shapes, ValueId};
 
 use super::layer::{Layer, Stop};
 use super::place;
+use super::target::EngineSpec;
 use crate::error::Error;
 use crate::plan::{Arena, Grid, Lifetime};
 
 /// What an engine runs of a plan. Sessions share it.
 #[derive(Debug)]
 pub(crate) struct Program {
-    pub(super) config: Config,
-    /// The engine's clock.
-    pub(crate) kilohertz: u32,
+    pub(crate) spec: EngineSpec,
     /// Written once: constants, then the list.
     pub(super) fixed: Vec<u8>,
     /// Where they begin, and where in them the list does.
@@ -55,9 +54,9 @@ impl Program {
         shapes: &Shapes,
         steps: &[LayerStep<'_>],
         needed: &[ValueId],
-        config: Config,
-        kilohertz: u32,
+        spec: &EngineSpec,
     ) -> Result<Self, Error> {
+        let config = spec.config;
         let grid = |id: ValueId| place::grid(shapes.of(id));
         let (values, lifetimes) = lifetimes(steps, needed, |id| place::bytes(grid(id), &config));
         let arena = Arena::new(&lifetimes)?;
@@ -80,7 +79,7 @@ impl Program {
         let program = compiler.finish();
         let list_at = program.constants.len();
         let fixed = [program.constants, program.list].concat();
-        Ok(Self { config, kilohertz, fixed, fixed_at, list_at, tiles, addresses })
+        Ok(Self { spec: spec.clone(), fixed, fixed_at, list_at, tiles, addresses })
     }
 
     /// Bytes of the engine's memory.
@@ -98,6 +97,13 @@ impl Program {
     /// Address of a value's first image.
     pub(super) fn address(&self, value: ValueId) -> Option<u32> {
         self.addresses.get(&value).copied()
+    }
+
+    /// Bytes that the engine reads and writes of its memory for a step: input, constants and list, and the result.
+    pub(crate) fn traffic(&self, step: usize) -> u64 {
+        let tiles = self.tiles.get(step).cloned().unwrap_or_default();
+        let list = &self.fixed[self.list_at..].as_chunks::<DESCRIPTOR_BYTES>().0;
+        list.get(tiles).unwrap_or_default().iter().map(|tile| traffic(tile, &self.spec.config)).sum()
     }
 
     /// Descriptors of a step.

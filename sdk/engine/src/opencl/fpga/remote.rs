@@ -1,9 +1,11 @@
 //! A session's part on an engine: its memory with constants and list in it, and the queue.
 
+use std::ffi::CStr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tilemark_bitstreams::Form;
 use tilemark_model::ValueId;
 
 use super::super::Opened;
@@ -14,14 +16,22 @@ use crate::error::Error;
 use crate::host::memory::Memory;
 use crate::plan::Slot;
 
-/// The kernel of every engine: `tilemark_run(memory, list, tiles)`.
-const ENTRY: &std::ffi::CStr = c"tilemark_run";
+/// The kernels that run a list, `kernel(memory, list, tiles)`, each on a queue of its own; the last of them ends last.
+const fn entries(form: Form) -> &'static [&'static CStr] {
+    match form {
+        Form::Engine => &[c"tilemark_run"],
+        Form::Channels => &[c"tilemark_feed", c"tilemark_multiply", c"tilemark_drain"],
+    }
+}
 
 /// What a session holds on an engine for one plan.
 #[derive(Debug)]
 pub(crate) struct Remote {
     opened: Arc<Opened>,
     program: Arc<Program>,
+    /// One for each kernel but the last.
+    others: Vec<Queue>,
+    /// That of the last kernel, and of all copies.
     queue: Queue,
     timed: bool,
     memory: Buffer,
@@ -35,12 +45,14 @@ impl Remote {
     #[allow(unsafe_code, reason = "the copy has ended when this returns")]
     pub(crate) fn new(opened: &Arc<Opened>, program: &Arc<Program>, timed: bool) -> Result<Self, Error> {
         let (queue, memory) = (opened.queue(timed)?, opened.buffer(program.bytes())?);
+        let kernels = opened.engine().map_or(1, |engine| entries(engine.form).len());
+        let others = (1..kernels).map(|_| opened.queue(false)).collect::<Result<_, _>>()?;
         if !program.fixed.is_empty() {
             // SAFETY: `finish` waits for the copy, while the program is borrowed.
             let written = unsafe { queue.write(&memory, program.fixed_at, &program.fixed) };
             written.and_then(|_| queue.finish()).map_err(|fault| opened.fault(fault))?;
         }
-        Ok(Self { opened: Arc::clone(opened), program: Arc::clone(program), queue, timed, memory })
+        Ok(Self { opened: Arc::clone(opened), program: Arc::clone(program), others, queue, timed, memory })
     }
 
     pub(crate) fn is_timed(&self) -> bool {
@@ -74,12 +86,20 @@ impl Remote {
             return Ok(None);
         };
         let Some(engine) = self.opened.engine() else { return Ok(None) };
-        let mut kernel = engine.program.kernel(ENTRY)?;
-        let word = |number: usize| Arg::Int(u32::try_from(number).unwrap_or(u32::MAX).cast_signed());
-        for (index, arg) in (0..).zip([Arg::Arena, word(list), word(tiles)]) {
-            kernel.set(index, &arg, &self.memory)?;
+        if !self.others.is_empty() {
+            self.queue.finish()?; // the first kernel of a list must not read what the last one of the list before still writes
         }
-        self.queue.launch(&kernel, [1; 3], Some([1; 3])).map(Some)
+        let word = |number: usize| Arg::Int(u32::try_from(number).unwrap_or(u32::MAX).cast_signed());
+        let mut last = None;
+        for (entry, queue) in entries(engine.form).iter().zip(self.others.iter().chain([&self.queue])) {
+            let mut kernel = engine.program.kernel(entry)?;
+            for (index, arg) in (0..).zip([Arg::Arena, word(list), word(tiles)]) {
+                kernel.set(index, &arg, &self.memory)?;
+            }
+            last = Some(queue.launch(&kernel, [1; 3], Some([1; 3]))?);
+            queue.flush()?;
+        }
+        Ok(last)
     }
 
     /// Packs a value from the host's arena into the engine's memory. Waits until it is there.
@@ -88,7 +108,7 @@ impl Remote {
     /// Those of the device.
     #[allow(unsafe_code, reason = "the copy has ended when this returns")]
     pub(crate) fn upload(&self, memory: &mut Memory, value: ValueId, slot: &Slot) -> Result<(), Error> {
-        let packed = place::pack(slot, memory.slice_mut(slot.range()), &self.program.config);
+        let packed = place::pack(slot, memory.slice_mut(slot.range()), &self.program.spec.config);
         let at = self.address(value)?;
         // SAFETY: `finish` waits for the copy, while the bytes are here.
         let written = unsafe { self.queue.write(&self.memory, at, &packed) };
@@ -100,7 +120,7 @@ impl Remote {
     /// # Errors
     /// Those of the device.
     pub(crate) fn download(&self, memory: &mut Memory, value: ValueId, slot: &Slot) -> Result<(), Error> {
-        let config = &self.program.config;
+        let config = &self.program.spec.config;
         let mut packed = vec![0; place::bytes(slot.layout.grid, config)];
         let read = self.queue.read(&self.memory, self.address(value)?, &mut packed);
         read.map_err(|fault| self.opened.fault(fault))?;

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tilemark_bitstreams::{ABI, Config, Container};
+use tilemark_bitstreams::{ABI, Config, Container, Form};
+use tilemark_model::Graph;
 
 use super::super::api::{Context, Program};
 use super::super::survey::Facts;
 use crate::error::Error;
+use crate::plan::rehearse;
 
 /// A bitstream as a bundle ships it: a target.
 #[derive(Clone, Debug)]
@@ -81,6 +83,25 @@ impl Target {
         self.judge(facts).map(drop).map_err(|unfit| unfit.to_string())
     }
 
+    /// Whether its engine can run a graph, and the app's word on what it cannot: decided without a device.
+    ///
+    /// # Errors
+    /// [`Error::LayerRefused`] for a layer that is left to the host against the app's word; [`Error::TooLarge`];
+    /// [`Error::BitstreamDamaged`].
+    pub fn runs(&self, graph: &Arc<Graph>, host_layers: HostLayers) -> Result<(), Error> {
+        rehearse(graph, &self.spec(host_layers)?)
+    }
+
+    /// What it is before it is loaded.
+    fn spec(&self, host_layers: HostLayers) -> Result<EngineSpec, Error> {
+        self.check()?;
+        let Ok(Container { header, .. }) = &self.container else {
+            return Err(Error::internal(&self.id, "is damaged, and was not found to be"));
+        };
+        let (target, config, kilohertz) = (self.id.clone(), header.config, header.kilohertz);
+        Ok(EngineSpec { target, config, kilohertz, host_layers })
+    }
+
     fn judge(&self, facts: &Facts) -> Result<&Container, Unfit> {
         let container = self.container.as_ref().map_err(|reason| Unfit::Damaged(reason.clone()))?;
         let header = &container.header;
@@ -120,6 +141,14 @@ impl Targets {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Target> {
         self.list.iter()
+    }
+
+    /// The target that a device would be programmed with.
+    ///
+    /// # Errors
+    /// What stands against all of them, by the one that comes closest.
+    pub fn of(&self, facts: &Facts) -> Result<&Target, Error> {
+        choose(self, facts)
     }
 
     /// Whether the host may run what a target cannot.
@@ -170,14 +199,23 @@ pub(crate) fn choose<'t>(targets: &'t Targets, facts: &Facts) -> Result<&'t Targ
     })
 }
 
+/// An engine as plans are made for it.
+#[derive(Clone, Debug)]
+pub(crate) struct EngineSpec {
+    /// The target's name.
+    pub(crate) target: String,
+    pub(crate) config: Config,
+    /// 0 where it has no clock.
+    pub(crate) kilohertz: u32,
+    pub(crate) host_layers: HostLayers,
+}
+
 /// A device that was programmed with a target.
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(super) program: Program,
-    pub(crate) target: String,
-    pub(crate) config: Config,
-    pub(crate) kilohertz: u32,
-    pub(crate) host_layers: HostLayers,
+    pub(super) form: Form,
+    pub(crate) spec: EngineSpec,
 }
 
 impl Engine {
@@ -192,19 +230,17 @@ impl Engine {
             target: target.id.clone(),
             reason,
         };
-        let Ok(Container { header, .. }) = &target.container else {
-            return Err(Error::internal(&target.id, "is damaged, and was chosen"));
+        let spec = target.spec(targets.host_layers)?;
+        let container = target.judge(facts).map_err(|unfit| refused(unfit.to_string()))?;
+        let form = container.header.form;
+        let binary = match form {
+            Form::Engine => &target.bytes[..],
+            Form::Channels => &container.artifact,
         };
-        let loaded = context.load(facts.handle(), &target.bytes, c"");
+        let loaded = context.load(facts.handle(), binary, c"");
         let program = loaded
             .map_err(|fault| refused(format!("{} gave {}", fault.call, fault.name())))?
             .map_err(|log| refused(format!("the driver said: {log}")))?;
-        Ok(Self {
-            program,
-            target: target.id.clone(),
-            config: header.config,
-            kilohertz: header.kilohertz,
-            host_layers: targets.host_layers,
-        })
+        Ok(Self { program, form, spec })
     }
 }
