@@ -121,6 +121,20 @@ fn convolutions_of_resnet50_use_seven_tenths_of_the_array() {
     assert!(share >= 0.7 || std::env::var_os("TILEMARK_ENGINE_MEMORY").is_some(), "{share}");
 }
 
+/// An engine of 16 results a clock and windows of 4 x 4, which computes a 3 x 3 in one step; `cargo xtask fpga test` runs this for it.
+/// With 2 x 4, it takes two, and the bound of a memory of one word a clock is 23.3 % for these layers.
+#[test]
+fn all_depthwise_convolutions_together_use_a_quarter_of_a_wide_array() {
+    if std::env::var_os("TILEMARK_ENGINE_DEPTHWISE").is_none() {
+        println!("skipped: TILEMARK_ENGINE_DEPTHWISE does not ask for it");
+        return;
+    }
+    let Some(mut simulator) = simulator() else { return };
+    ready(&mut simulator);
+    let share = total(&mut simulator, MOBILENET_V2);
+    assert!(share >= 0.25, "{share}");
+}
+
 /// Of stride 1: the others read four words for each that they write, which is what memory gives.
 #[test]
 fn depthwise_convolutions_use_a_quarter_of_the_array() {

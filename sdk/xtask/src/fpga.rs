@@ -11,6 +11,7 @@ use crate::packages;
 use crate::steps::{Steps, cargo, shell};
 
 mod build;
+mod netlist;
 
 /// What to do with the FPGA engine.
 #[derive(Args)]
@@ -31,15 +32,25 @@ enum Task {
 struct Variant {
     name: &'static str,
     parameters: &'static [&'static str],
+    /// Whether it is expected to use a quarter of its products in a network's depthwise convolutions, strided ones included.
+    depthwise: bool,
 }
 
 /// The engine that targets have.
-const LANES_16: Variant = Variant { name: "lanes16", parameters: &[] };
+const LANES_16: Variant = Variant { name: "lanes16", parameters: &[], depthwise: false };
 /// Others that must compute the same: few lanes and single banks; as many results as lanes and square windows.
 const OTHERS: &[Variant] = &[
-    Variant { name: "lanes4", parameters: &["-GN=4", "-GNRQ=1", "-GBYL=0", "-GBXL=0", "-GADD=0", "-GDSP=2"] },
-    Variant { name: "lanes8", parameters: &["-GN=8", "-GNRQ=4", "-GBYL=1", "-GBXL=1", "-GDSP=0"] },
-    Variant { name: "square16", parameters: &["-GNRQ=16", "-GBYL=2", "-GDL=9"] },
+    Variant {
+        name: "lanes4",
+        parameters: &["-GN=4", "-GNRQ=1", "-GBYL=0", "-GBXL=0", "-GADD=0", "-GDSP=2"],
+        depthwise: false,
+    },
+    Variant {
+        name: "lanes8",
+        parameters: &["-GN=8", "-GNRQ=4", "-GBYL=1", "-GBXL=1", "-GDSP=0"],
+        depthwise: false,
+    },
+    Variant { name: "square16", parameters: &["-GNRQ=16", "-GBYL=2", "-GDL=9"], depthwise: true },
 ];
 
 /// `cargo xtask fpga`: whether all that ran passed.
@@ -68,9 +79,18 @@ pub(crate) fn test(steps: &mut Steps) {
         let engine = engine(&LANES_16)?;
         shell(compare(&engine).env("TILEMARK_REQUANT_SIM", requantizer).env("TILEMARK_BOARD_SIM", board()?))
     });
+    steps.run("FPGA engine: random layers on the netlist of a small engine", || {
+        let netlist = netlist::simulator()?;
+        shell(compare(&netlist).arg("random_layers").env("TILEMARK_ENGINE_LAYERS", "24"))
+    });
     for variant in OTHERS {
         steps.run(&format!("FPGA engine: random layers of {}", variant.name), || {
-            shell(compare(&engine(variant)?).arg("random_layers").env("TILEMARK_ENGINE_LAYERS", "300"))
+            let engine = engine(variant)?;
+            shell(compare(&engine).arg("random_layers").env("TILEMARK_ENGINE_LAYERS", "300"))?;
+            match variant.depthwise {
+                true => shell(compare(&engine).arg("all_depthwise").env("TILEMARK_ENGINE_DEPTHWISE", "1")),
+                false => Ok(()),
+            }
         });
     }
 }

