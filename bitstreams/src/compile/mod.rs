@@ -130,6 +130,8 @@ pub struct Compiler {
     fence: bool,
     /// The halves and slots that the next load goes to.
     next: Turns,
+    /// Whether constants and list are of use to nobody.
+    judges: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,7 +155,14 @@ impl Compiler {
     /// For an engine, with constants at `base`, a multiple of 16.
     #[must_use]
     pub fn new(config: Config, base: u32) -> Self {
-        Self { config, base, program: Program::default(), tag: 0, fence: true, next: Turns::default() }
+        let (program, next) = (Program::default(), Turns::default());
+        Self { config, base, program, tag: 0, fence: true, next, judges: false }
+    }
+
+    /// That only says whether an engine can run a layer: no weights are packed, and its list is of no use.
+    #[must_use]
+    pub fn judge(config: Config) -> Self {
+        Self { judges: true, ..Self::new(config, 0) }
     }
 
     /// The engine it compiles for.

@@ -93,6 +93,39 @@ fn fpga_runs_the_tagger_with_the_recorded_bits() {
     assert!(layers > 50, "{layers} layers on the engine");
 }
 
+/// `cargo xtask test` names the folder of real networks, where it has made them.
+#[test]
+fn fpga_runs_mobilenet_v2_with_the_recorded_bits() {
+    let Some(device) = fpga() else { return };
+    let Some(networks) = std::env::var_os("TILEMARK_NETWORKS") else {
+        println!("skipped: TILEMARK_NETWORKS names no folder of networks");
+        return;
+    };
+    let model = std::fs::read(Path::new(&networks).join("mobilenet-v2/qdq-u8s8.onnx")).unwrap();
+    let container = Container::encode(&header(), b"no bits").unwrap();
+    let app = app_of(&model, FPGA, &[("fpga.tmfpga", &container)]).unwrap();
+    let replay = app.replay(&device).unwrap();
+    println!("{replay}");
+    replay.check().unwrap();
+    let mut session = app.session(device).unwrap();
+    let inputs = session.prepare_input(app.sample_input().unwrap()).unwrap();
+    let (_, times) = session.run_timed(&inputs).unwrap();
+    let plan = session.plan().unwrap();
+    let engine = plan.engine_info().unwrap();
+    let (mut layers, mut macs, mut cycles, mut bytes) = (0, 0, 0, 0);
+    for (step, time) in plan.steps().zip(&times).filter(|(step, _)| step.kernel == "fpga") {
+        let clocks = (time.as_secs_f64() * 1e3 * f64::from(engine.kilohertz)).round() as u64;
+        (layers, macs) = (layers + 1, macs + step.macs);
+        (cycles, bytes) = (cycles + clocks, bytes + step.bytes);
+    }
+    let share = macs as f64 / (cycles * engine.products_a_clock) as f64;
+    println!(
+        "{layers} layers, {macs} products in {cycles} clocks: {:.1} % of the peak; {bytes} bytes",
+        100.0 * share
+    );
+    assert!(layers > 60 && share > 0.4, "{layers} layers, {share}");
+}
+
 #[test]
 fn fpga_targets_that_do_not_fit_are_refused_before_anything_is_loaded() {
     let Some(device) = fpga() else { return };
@@ -120,7 +153,7 @@ fn fpga_containers_that_are_damaged_are_not_packed() {
 }
 
 /// Convolutions of several kinds, an addition and a mean, of few products.
-fn small_net() -> Builder {
+fn small_net() -> Vec<u8> {
     let mut random = SplitMix64::new(3);
     let mut net = Builder::new(13);
     let x = net.input("x", &[1, 3, 9, 9]);
@@ -136,11 +169,11 @@ fn small_net() -> Builder {
     let mean = net.unary("GlobalAveragePool", &sum);
     let mean = net.qdq(&mean, Quantization::u8(0.02, 0));
     net.output(&mean);
-    net
+    net.encode()
 }
 
 /// The same with a product of two tensors, which the engine does not have.
-fn net_with_a_product() -> Builder {
+fn net_with_a_product() -> Vec<u8> {
     let mut random = SplitMix64::new(4);
     let mut net = Builder::new(13);
     let x = net.input("x", &[1, 3, 9, 9]);
@@ -152,13 +185,13 @@ fn net_with_a_product() -> Builder {
     let product = net.node("Mul", &[&y, &z], vec![]);
     let product = net.qdq(&product, Quantization::u8(0.05, 11));
     net.output(&product);
-    net
+    net.encode()
 }
 
-/// An app of a net with `[targets]`, and files beside it.
-fn app_of(net: &Builder, targets: &str, files: &[(&str, &[u8])]) -> Result<App, Error> {
+/// An app of a model with `[targets]`, and files beside it.
+fn app_of(model: &[u8], targets: &str, files: &[(&str, &[u8])]) -> Result<App, Error> {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("net.onnx"), net.encode()).unwrap();
+    std::fs::write(folder.path().join("net.onnx"), model).unwrap();
     for (name, bytes) in files {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -240,7 +273,7 @@ fn fpga_layers_that_a_target_lacks_are_refused_before_it_is_loaded() {
     let y = net.conv(&x, &mut random, [4, 3, 31, 31]).add();
     let y = net.qdq(&y, Quantization::u8(0.5, 7));
     net.output(&y);
-    let large = app_of(&net, FPGA, &[("fpga.tmfpga", &tiny)]).unwrap();
+    let large = app_of(&net.encode(), FPGA, &[("fpga.tmfpga", &tiny)]).unwrap();
     assert_eq!(large.session(device).unwrap_err().code(), "TM0422");
 }
 

@@ -63,6 +63,10 @@ pub(crate) fn test(steps: &mut Steps) {
                 "--",
                 "fpga",
             ]);
+            let networks = crate::target().join("models");
+            if networks.is_dir() {
+                test.env("TILEMARK_NETWORKS", networks.canonicalize()?);
+            }
             shell(test.arg("--nocapture").env(VENDORS, &library).env(WANTED, "1"))
         });
     }

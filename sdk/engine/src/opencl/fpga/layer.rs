@@ -60,7 +60,7 @@ pub(crate) fn judge(graph: &Graph, node: &Node, shapes: &Shapes, config: &Config
     let place = |id: ValueId| place::of(place::grid(shapes.of(id)), 0);
     let inputs: Vec<Tensor> = activations(node).iter().map(|&id| place(id)).collect();
     let layer = Layer { graph, node, table: None, inputs: &inputs, output: place(node.output) };
-    match layer.emit(&mut Compiler::new(*config, 0)) {
+    match layer.emit(&mut Compiler::judge(*config)) {
         Ok(()) => Ok(why),
         Err(Stop::Refused(reason)) => Err(reason),
         Err(Stop::Wrong(error)) => Err(error.to_string()),
