@@ -1,6 +1,8 @@
 //! Devices, plans, measurements, examinations.
 
-use crate::workshop::{Ran, Workshop, sample};
+use tilemark_testkit::tagger;
+
+use crate::workshop::{Ran, TINY_TOML, Workshop, sample};
 
 #[test]
 fn devices_are_listed_with_the_known_answer() {
@@ -11,6 +13,27 @@ fn devices_are_listed_with_the_known_answer() {
     assert_eq!(host.keys().collect::<Vec<_>>(), ["driver", "id", "kind", "name", "passes", "platform"]);
     assert_eq!((host["id"].as_str(), host["kind"].as_str()), (Some("host"), Some("cpu")));
     assert_eq!(host["passes"], true);
+}
+
+/// The bitstream is a committed one, which is for no device of a machine without an FPGA, nor for the simulated one.
+#[test]
+fn what_bitstreams_are_for_is_told_before_one_is_loaded() {
+    let shop = Workshop::with_sources();
+    let manifest = tagger::root().join("bitstreams/conv4x4-ecp5-25f-ulx3s/manifest.toml");
+    shop.write("fpga.toml", format!("{TINY_TOML}\n[targets]\nfpga = [{manifest:?}]\n"));
+    shop.tilemark("pack fpga.toml --key vendor.key -o fpga.tmk").ok();
+    shop.tilemark("inspect fpga.tmk --trust vendor.pub").ok().prints("conv4x4-ecp5-25f-ulx3s");
+    let verdict = shop.tilemark("verify fpga.tmk --trust vendor.pub --json").ok().json();
+    let fact = verdict.as_array().unwrap().iter().find(|fact| fact["fact"] == "target-fits").unwrap().clone();
+    let evidence = fact["evidence"].as_str().unwrap();
+    let reason =
+        ["there is no FPGA here", "it is for a LFE5U-25F"].iter().any(|part| evidence.contains(part));
+    assert!(reason && fact["holds"] == false, "{fact}");
+    shop.tilemark("devices fpga.tmk --trust vendor.pub").ok().prints("host");
+    let without = shop.tilemark("pack app.toml --key vendor.key -o a.tmk").ok();
+    assert!(!without.stdout.contains("fpga"));
+    let plain = shop.tilemark("verify a.tmk --trust vendor.pub").ok();
+    assert!(!plain.stdout.contains("target-fits"), "{}", plain.stdout);
 }
 
 #[test]
