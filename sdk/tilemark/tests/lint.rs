@@ -5,7 +5,7 @@ mod common;
 
 use tilemark::pack::{Finding, Package, Severity, check};
 use tilemark::{Device, Input};
-use tilemark_bitstreams::{ABI, Config, Container, Header};
+use tilemark_bitstreams::{ABI, Config, Container, Form, Header};
 use tilemark_testkit::onnx::{Builder, Quantization, int};
 use tilemark_testkit::random::SplitMix64;
 use tilemark_testkit::temp::TempFolder;
@@ -159,6 +159,7 @@ fn layers_that_a_target_cannot_run_are_told() {
         kilohertz: 100_000,
         part: "LFE5U-85F".into(),
         platform: "Tilemark".into(),
+        form: Form::Engine,
         checksum: 0,
     };
     let folder = common::folder();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tilemark_bitstreams::{ABI, Config, Container, Form};
+use tilemark_bitstreams::{ABI, Config, Container, Form, Header};
 use tilemark_model::Graph;
 
 use super::super::api::{Context, Program};
@@ -62,7 +62,7 @@ impl Target {
     /// # Errors
     /// [`Error::BitstreamDamaged`].
     pub fn check(&self) -> Result<(), Error> {
-        self.config().map(drop)
+        self.header().map(drop)
     }
 
     /// How its engine is configured.
@@ -70,9 +70,13 @@ impl Target {
     /// # Errors
     /// [`Error::BitstreamDamaged`].
     pub(crate) fn config(&self) -> Result<Config, Error> {
+        self.header().map(|header| header.config)
+    }
+
+    fn header(&self) -> Result<&Header, Error> {
         let damaged =
             |reason: &String| Error::BitstreamDamaged { target: self.id.clone(), reason: reason.clone() };
-        self.container.as_ref().map(|container| container.header.config).map_err(damaged)
+        self.container.as_ref().map(|container| &container.header).map_err(damaged)
     }
 
     /// Whether it is for a device, in words.
@@ -94,12 +98,8 @@ impl Target {
 
     /// What it is before it is loaded.
     fn spec(&self, host_layers: HostLayers) -> Result<EngineSpec, Error> {
-        self.check()?;
-        let Ok(Container { header, .. }) = &self.container else {
-            return Err(Error::internal(&self.id, "is damaged, and was not found to be"));
-        };
-        let (target, config, kilohertz) = (self.id.clone(), header.config, header.kilohertz);
-        Ok(EngineSpec { target, config, kilohertz, host_layers })
+        let Header { config, kilohertz, .. } = *self.header()?;
+        Ok(EngineSpec { target: self.id.clone(), config, kilohertz, host_layers })
     }
 
     fn judge(&self, facts: &Facts) -> Result<&Container, Unfit> {
