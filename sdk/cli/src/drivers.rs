@@ -116,6 +116,9 @@ impl Listed {
 fn reason(error: &tilemark::EngineError) -> String {
     match error {
         tilemark::EngineError::DeviceFails { reason, .. } => reason.clone(),
+        tilemark::EngineError::NoBitstream { .. } => {
+            "it takes bitstreams alone, and is tested when an app has brought one".to_owned()
+        }
         error => error.to_string(),
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Plan) -> Result<()> {
         integer_macs: plan.integer_macs(),
         arena_bytes: plan.arena_bytes(),
         peak_macs_per_second: peak,
-        predicted_ms: plan.steps().filter_map(|step| step.predicted_ms).sum(),
+        predicted_ms: plan.steps().filter_map(|step| step.predicted_ms).fold(0.0, |sum, ms| sum + ms), // no sum is -0
         engine,
         targets: facts.map_or(Vec::new(), |facts| app.target_fits(facts)),
         steps: plan.steps().map(|info| Step::new(info.clone(), peak)).collect(),
