@@ -232,7 +232,39 @@ impl Victim {
     pub fn open(&self, file: &[u8]) -> Result<App, Error> {
         let path = self.folder.path().join("app.tmk");
         std::fs::write(&path, file).map_err(|source| Error::Io { path: path.clone(), source })?;
-        tilemark::open_with(path, &self.trust, &Home::at(self.folder.path().join("home")))
+        tilemark::open_with(path, &self.trust, &self.home())
+    }
+
+    fn home(&self) -> Home {
+        Home::at(self.folder.path().join("home"))
+    }
+
+    /// Takes in that a key is followed by another.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn follow(&self, lineage: &[u8]) -> Result<(), Error> {
+        self.home().lineages().install(lineage, &self.trust).map(|_| ())
+    }
+
+    /// Takes in an attacker's lineage, which must be refused with this code.
+    ///
+    /// # Errors
+    /// [`Breach::Accepted`] if it is not, [`Breach::Otherwise`] if for another reason.
+    pub fn must_not_follow(&self, lineage: &[u8], code: &'static str) -> Result<Refusal, Breach> {
+        match self.follow(lineage) {
+            Ok(()) => Err(Breach::Accepted),
+            Err(error) => Refusal::expect(code, &error, None),
+        }
+    }
+
+    /// Takes in a revocation list.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn take_list(&self, list: &[u8]) -> Result<(), Error> {
+        let trust = self.home().lineages().apply(&self.trust)?;
+        self.home().revocations().install(list, &trust).map(|_| ())
     }
 
     /// Opens an attacker's file, which must be refused with this code.

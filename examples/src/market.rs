@@ -167,6 +167,16 @@ impl Buyer {
         }
     }
 
+    /// Lends a seat of its floating grant to another device, until a second.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn lend(&self, to: &Self, until: u64) -> Result<Vec<u8>, Error> {
+        let identity = Untrusted::from_path(&to.file)?.identity();
+        let request = to.licenses().request(identity, &*keeper("file")?)?;
+        self.licenses().lease(&request, until, None, &self.trust)
+    }
+
     /// Runs the app once, in what is as good as a process of its own.
     ///
     /// # Errors

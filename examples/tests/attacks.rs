@@ -18,10 +18,16 @@ mod duplicate_key;
 mod edited_grant;
 #[path = "../attacks/edited_manifest.rs"]
 mod edited_manifest;
+#[path = "../attacks/expired_lease.rs"]
+mod expired_lease;
 #[path = "../attacks/flipped_weight.rs"]
 mod flipped_weight;
 #[path = "../attacks/grant_of_another_release.rs"]
 mod grant_of_another_release;
+#[path = "../attacks/lease_beyond_seats.rs"]
+mod lease_beyond_seats;
+#[path = "../attacks/overlong_lease.rs"]
+mod overlong_lease;
 #[path = "../attacks/publisher_impersonation.rs"]
 mod publisher_impersonation;
 #[path = "../attacks/replayed_grant.rs"]
@@ -34,8 +40,16 @@ mod resigned_ciphertext;
 mod restored_state;
 #[path = "../attacks/revoked_key.rs"]
 mod revoked_key;
+#[path = "../attacks/rotated_out_key.rs"]
+mod rotated_out_key;
+#[path = "../attacks/second_successor.rs"]
+mod second_successor;
 #[path = "../attacks/self_issued_grant.rs"]
 mod self_issued_grant;
+#[path = "../attacks/skipped_generation.rs"]
+mod skipped_generation;
+#[path = "../attacks/stolen_lease.rs"]
+mod stolen_lease;
 #[path = "../attacks/stripped_signature.rs"]
 mod stripped_signature;
 #[path = "../attacks/swapped_blob.rs"]
@@ -61,15 +75,22 @@ const ATTACKS: &[(&str, Attack, &str, Option<FactKind>)] = &[
     ("duplicate_key", duplicate_key::main, "TM0111", Some(FactKind::ManifestValid)),
     ("edited_grant", edited_grant::main, "TM0130", None),
     ("edited_manifest", edited_manifest::main, "TM0130", Some(FactKind::Signature)),
+    ("expired_lease", expired_lease::main, "TM0532", Some(FactKind::Entitled)),
     ("flipped_weight", flipped_weight::main, "TM0152", Some(FactKind::BlobsIntact)),
     ("grant_of_another_release", grant_of_another_release::main, "TM0179", Some(FactKind::Entitled)),
+    ("lease_beyond_seats", lease_beyond_seats::main, "TM0540", None),
+    ("overlong_lease", overlong_lease::main, "TM0188", None),
     ("publisher_impersonation", publisher_impersonation::main, "TM0134", Some(FactKind::PublisherAllowed)),
     ("replayed_grant", replayed_grant::main, "TM0539", None),
     ("replayed_release", replayed_release::main, "TM0136", Some(FactKind::NotRolledBack)),
     ("resigned_ciphertext", resigned_ciphertext::main, "TM0157", Some(FactKind::ManifestValid)),
     ("restored_state", restored_state::main, "TM0535", Some(FactKind::Entitled)),
     ("revoked_key", revoked_key::main, "TM0132", Some(FactKind::NotRevoked)),
+    ("rotated_out_key", rotated_out_key::main, "TM0132", Some(FactKind::NotRevoked)),
+    ("second_successor", second_successor::main, "TM0187", None),
     ("self_issued_grant", self_issued_grant::main, "TM0183", Some(FactKind::Entitled)),
+    ("skipped_generation", skipped_generation::main, "TM0134", None),
+    ("stolen_lease", stolen_lease::main, "TM0177", None),
     ("stripped_signature", stripped_signature::main, "TM0123", Some(FactKind::WellFormed)),
     ("swapped_blob", swapped_blob::main, "TM0152", Some(FactKind::BlobsIntact)),
     ("swapped_chunks", swapped_chunks::main, "TM0155", Some(FactKind::PlaintextIntact)),
