@@ -4,6 +4,7 @@
 use std::sync::mpsc;
 use std::{fmt, thread};
 
+use bytemuck::allocation::try_zeroed_vec;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
 use ring::rand::SystemRandom;
@@ -132,9 +133,8 @@ pub(crate) fn open(
     }
     // As long as the ciphertext that is in memory already, less the tags.
     let length = usize::try_from(plain.size).map_err(|_| Error::OutOfMemory { bytes: plain.size })?;
-    let mut out = Vec::new();
-    out.try_reserve_exact(length).map_err(|_| Error::OutOfMemory { bytes: plain.size })?;
-    out.resize(length, 0);
+    // Zeroed by the system, page by page as decryption comes there: filling it first would take longer than decrypting.
+    let out = try_zeroed_vec(length).map_err(|()| Error::OutOfMemory { bytes: plain.size })?;
     let mut out = Zeroizing::new(out);
     let chunks = Chunks { key: key.blob_key(context, name), context, name, sealed };
     let found =
