@@ -2,7 +2,7 @@
 //! signature is missing.
 
 use tilemark::{Algorithm, Lineage, SigningKey};
-use tilemark_bundle::{Envelope, Spki};
+use tilemark_bundle::Envelope;
 use tilemark_examples::attack::{Breach, Refusal, Scene};
 use tilemark_examples::market::START;
 

@@ -1,8 +1,8 @@
 //! Targets over everything but models and pipelines: bundles and what is in them, pictures, numpy arrays.
 
 use tilemark_bundle::{
-    Envelope, Grant, Lease, Lineage, PayloadType, Request, Revocations, SignedGrant, SignedLineage,
-    SignedRevocations, SigningKey, Trust, Untrusted, sha256,
+    Envelope, Grant, Lease, Lineage, PayloadType, Request, Revocations, SignatureCheck, SignedGrant,
+    SignedLineage, SignedRevocations, SigningKey, Trust, Untrusted, sha256,
 };
 use tilemark_pipeline::{Image, npy};
 
@@ -40,6 +40,65 @@ pub fn bundle(bytes: &[u8]) -> End {
             End::Refused
         }
     }
+}
+
+/// The fixed first bytes of a bundle, in front of an envelope and a page that are right: what a header may say of a file.
+///
+/// # Panics
+/// If a header was accepted that is not the one that fits.
+pub fn header(bytes: &[u8]) -> End {
+    let right = behind_a_header();
+    let mut file = right.clone();
+    let length = bytes.len().min(HEADER);
+    file[..length].copy_from_slice(&bytes[..length]);
+    // Beyond a header's length, the rest says how many bytes of the file there are.
+    match bytes.get(HEADER..) {
+        Some([low, high, ..]) => file.resize(usize::from(*low) << 8 | usize::from(*high), 9),
+        _ if length < HEADER => file.truncate(length),
+        _ => {}
+    }
+    match Untrusted::from_bytes(file.clone()) {
+        Ok(_) => {
+            assert_eq!(file[..HEADER], right[..HEADER], "another header fits too");
+            assert_eq!(file.len(), right.len());
+            End::Used
+        }
+        Err(error) => {
+            assert!(error.code().starts_with("TM01") && !error.to_string().is_empty());
+            End::Refused
+        }
+    }
+}
+
+/// The JSON of a signed envelope of any kind. What is read is the only spelling of itself, and no key that did not sign it holds.
+///
+/// # Panics
+/// If another spelling was read, or a changed one holds.
+pub fn envelope(json: &[u8]) -> End {
+    const KINDS: [PayloadType; 6] = [
+        PayloadType::MANIFEST,
+        Grant::PAYLOAD_TYPE,
+        Request::PAYLOAD_TYPE,
+        Lease::PAYLOAD_TYPE,
+        Lineage::PAYLOAD_TYPE,
+        Revocations::PAYLOAD_TYPE,
+    ];
+    let read: Vec<Envelope> = KINDS.into_iter().filter_map(|kind| Envelope::parse(json, kind).ok()).collect();
+    assert!(read.len() <= 1, "one document of two kinds");
+    let Some(envelope) = read.first() else { return End::Refused };
+    assert_eq!(envelope.to_json(), json);
+    let signer = key();
+    let kind = KINDS.into_iter().find(|kind| Envelope::parse(json, *kind).is_ok()).unwrap_or(KINDS[0]);
+    // Ed25519 makes one signature of a message, whoever asks.
+    let sealed = Envelope::seal(kind, envelope.payload().to_vec(), &[&signer]).expect("Ed25519 signs");
+    let again = &sealed.signatures()[0].bytes;
+    for (signature, (keyid, check)) in
+        envelope.signatures().iter().zip(envelope.check(|_| Some(signer.public())))
+    {
+        let holds = keyid == signer.public().id() && signature.bytes == *again;
+        assert_eq!(check == SignatureCheck::Holds, holds, "{keyid}");
+    }
+    End::Used
 }
 
 /// A manifest's JSON, signed by the corpus's key: what a vendor who is trusted, or whose key was stolen, can write.
@@ -140,6 +199,17 @@ pub fn npy(bytes: &[u8]) -> End {
     assert_eq!(again.shape(), tensor.shape());
     assert_eq!(again.to_bytes(), tensor.to_bytes());
     End::Used
+}
+
+/// A whole file, of which [`header`] replaces the first bytes.
+fn behind_a_header() -> Vec<u8> {
+    let envelope = Envelope::seal(PayloadType::MANIFEST, b"{}".to_vec(), &[&key()]);
+    around(&envelope.expect("Ed25519 signs").to_json(), &[7; 100])
+}
+
+/// The header that is accepted.
+pub(super) fn header_that_fits() -> Vec<u8> {
+    behind_a_header()[..HEADER].to_vec()
 }
 
 pub(super) fn key() -> SigningKey {

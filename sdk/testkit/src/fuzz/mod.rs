@@ -15,7 +15,7 @@ mod seeds;
 
 use std::fmt;
 
-pub use files::{bundle, grant, image, manifest, npy, policy};
+pub use files::{bundle, envelope, grant, header, image, manifest, npy, policy};
 pub use graphs::{graph, onnx};
 pub use pipelines::pipeline;
 pub use seeds::{Seed, seeds};
@@ -44,10 +44,12 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "onnx", run: onnx, change: mutate::onnx },
     Target { name: "graph", run: graph, change: mutate::graph },
     Target { name: "bundle", run: bundle, change: mutate::bundle },
+    Target { name: "header", run: header, change: mutate::header },
+    Target { name: "envelope", run: envelope, change: mutate::envelope },
     Target { name: "manifest", run: manifest, change: json::mutate },
     Target { name: "grant", run: grant, change: json::mutate },
     Target { name: "policy", run: policy, change: json::mutate },

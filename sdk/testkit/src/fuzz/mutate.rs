@@ -10,7 +10,7 @@ use tilemark_model::onnx::{AttributeProto, GraphProto, ModelProto, NodeProto};
 use tilemark_model::{DType, Graph, Quant, ValueId};
 
 use super::seeds::models;
-use super::{files, graphs, json};
+use super::{files, graphs, json, seeds};
 use crate::random::SplitMix64;
 
 /// Numbers that break careless arithmetic.
@@ -85,6 +85,40 @@ pub(super) fn bundle(bytes: &[u8], random: &mut SplitMix64) -> Vec<u8> {
                 Err(_) => flip(bytes, random),
             }
         }
+    }
+}
+
+/// Puts another number into one of a header's fields.
+pub(super) fn header(bytes: &[u8], random: &mut SplitMix64) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let at = [8, 12, 16, 24, 32, 56, files::HEADER][random.below(7)];
+    if at + 8 > bytes.len() {
+        bytes.resize(at + 8, 0);
+    }
+    let field = &mut bytes[at..at + 8];
+    let there = field.first_chunk().map_or(0, |number| i64::from_le_bytes(*number));
+    let number = match random.below(3) {
+        0 => EDGES[random.below(EDGES.len())],
+        1 => i64::from(random.int(0, 8192)),
+        _ => there.wrapping_add(i64::from(random.int(-1, 1))),
+    };
+    field.copy_from_slice(&number.to_le_bytes());
+    bytes
+}
+
+/// Changes the JSON of an envelope, or signs what it holds again, changed or not.
+pub(super) fn envelope(bytes: &[u8], random: &mut SplitMix64) -> Vec<u8> {
+    let Ok(mut envelope) = Envelope::parse(bytes, PayloadType::MANIFEST) else {
+        return json::mutate(bytes, random);
+    };
+    match random.below(4) {
+        0 => {
+            let payload = flip(envelope.payload(), random);
+            Envelope::seal(PayloadType::MANIFEST, payload, &[&files::key()])
+                .map_or_else(|_| flip(bytes, random), |envelope| envelope.to_json())
+        }
+        1 if envelope.sign(&seeds::second_key()).is_ok() => envelope.to_json(),
+        _ => json::mutate(bytes, random),
     }
 }
 

@@ -48,6 +48,13 @@ pub fn seeds() -> Vec<Seed> {
     for (name, file) in [("one-key", bundle(&[&files::key()])), ("empty", files::around(b"{}", b""))] {
         add("bundle", name, file);
     }
+    let whole = bundle(&[&files::key()]);
+    let (envelope, _) = files::parts(&whole).expect("a bundle has a header");
+    add("envelope", "manifest", envelope.to_vec());
+    let grant_text = Envelope::seal(Grant::PAYLOAD_TYPE, grant().into_bytes(), &[&files::key(), &second_key()]);
+    add("envelope", "two-keys", grant_text.expect("two keys").to_json());
+    add("header", "fits", files::header_that_fits());
+    add("header", "cut", whole[..20].to_vec());
     add("manifest", "free", payload(&bundle(&[&files::key()])));
     add("grant", "trial", grant().into_bytes());
     add("grant", "revocations", revocations().into_bytes());
@@ -150,7 +157,7 @@ fn spki(key: &SigningKey) -> String {
 }
 
 /// The same each time, and worth as little as the corpus's key.
-fn second_key() -> SigningKey {
+pub(super) fn second_key() -> SigningKey {
     let text = files::key().to_pem().replace("MC4CAQAwBQYDK2VwBCIEIG", "MC4CAQAwBQYDK2VwBCIEIH");
     SigningKey::from_pem(&text).expect("another seed is another key")
 }
