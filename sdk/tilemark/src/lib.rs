@@ -34,6 +34,7 @@ mod contents;
 mod devices;
 mod ensemble;
 mod error;
+pub mod eval;
 mod fleet;
 mod golden;
 mod home;
