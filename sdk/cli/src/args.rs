@@ -1,5 +1,6 @@
 //! Arguments, as `--help` shows them.
 
+pub(crate) mod eval;
 pub(crate) mod license;
 
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Measure an app on a device
     Bench(Bench),
+    /// Measure how good an app is on labelled data of yours
+    Eval(Box<eval::Eval>),
     /// Ask for, issue, install and show grants
     #[command(subcommand)]
     License(license::License),
@@ -79,6 +82,7 @@ impl Command {
             | Self::Plan(Plan { json, .. })
             | Self::Doctor(Doctor { json, .. })
             | Self::Bench(Bench { json, .. }) => *json,
+            Self::Eval(command) => command.json,
             Self::License(command) => command.wants_json(),
         }
     }

@@ -43,6 +43,10 @@ impl Labels {
         self.0.len()
     }
 
+    pub(crate) fn into_names(self) -> Vec<String> {
+        self.0
+    }
+
     /// The name of class `index`; empty beyond the last.
     pub(crate) fn name(&self, index: usize) -> &str {
         self.0.get(index).map_or("", String::as_str)

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::faults::Faults;
 use crate::image::Image;
 use crate::interface::Interface;
+use crate::labels::Labels;
 use crate::limits::{MAX_RESULT_VALUES, MAX_STEPS};
 use crate::outcome::{Label, Outcome};
 use crate::parameters::{Parameter, Settings, Value};
@@ -93,6 +94,17 @@ impl Pipeline {
     /// The declaration.
     pub fn spec(&self) -> &Spec {
         &self.spec
+    }
+
+    /// The names of the classes that it tells apart, by their numbers: the labels of its last stage that has any.
+    pub fn class_names(&self) -> Vec<String> {
+        let lists = std::iter::once(&self.spec.post).chain(self.spec.steps.iter().map(|step| &step.post));
+        let mut files =
+            lists.flatten().filter_map(|stage| stage.file()).filter(|(field, _)| *field == "labels");
+        let Some((_, file)) = files.next_back() else { return Vec::new() };
+        // The steps that use it were made, so it is there and can be read.
+        let labels = self.resources.get(file).and_then(|bytes| Labels::parse(file, bytes).ok());
+        labels.map(Labels::into_names).unwrap_or_default()
     }
 
     /// The ends of the first step's model: of the only one, where there is only one step.

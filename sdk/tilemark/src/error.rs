@@ -113,6 +113,42 @@ pub enum Error {
         /// What was found.
         reason: String,
     },
+    /// Labelled data that an app cannot be evaluated on.
+    #[error("{}: {reason}", path.display())]
+    Dataset {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What the app answers is not what the metric is of.
+    #[error("the metric {metric} cannot be measured: {reason}")]
+    Metric {
+        /// Which.
+        metric: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// Too many samples could not be evaluated.
+    #[error("{failed} of {samples} samples failed, at most {allowed} may; the first: {first}")]
+    TooManyFailed {
+        /// How many did.
+        failed: u64,
+        /// Of how many.
+        samples: u64,
+        /// How many may.
+        allowed: u64,
+        /// Its name and what is wrong with it.
+        first: String,
+    },
+    /// The journal of another evaluation, or a damaged one.
+    #[error("{}: {reason}", path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
     /// A device gave other bits than the golden vectors record.
     #[error("{device} departs from golden vector {vector} at `{tensor}`{element}")]
     GoldenMismatch {
@@ -175,6 +211,10 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0542", "the grant is revoked"),
     ("TM0543", "the revocation list is older than the grant allows, or there is none"),
     ("TM0550", "the keeper of the device's key does not give it"),
+    ("TM0560", "labelled data does not fit the app or the metric"),
+    ("TM0561", "the app's answers are not what the metric is of"),
+    ("TM0562", "too many samples could not be evaluated"),
+    ("TM0563", "the journal of another evaluation, or a damaged one"),
 ];
 
 impl Error {
@@ -203,6 +243,10 @@ impl Error {
             Error::Ensemble { .. } => "TM0509",
             Error::Samples { .. } => "TM0520",
             Error::Calibration { .. } => "TM0521",
+            Error::Dataset { .. } => "TM0560",
+            Error::Metric { .. } => "TM0561",
+            Error::TooManyFailed { .. } => "TM0562",
+            Error::Journal { .. } => "TM0563",
         }
     }
 
@@ -232,6 +276,12 @@ impl Error {
             Error::Samples { .. } => {
                 "docs/quantize.md says what a folder of samples holds; `tilemark inspect` lists the model's inputs".into()
             }
+            Error::Dataset { .. } => "docs/evaluation.md says what each kind of labelled data looks like".into(),
+            Error::Metric { .. } => {
+                "docs/evaluation.md says which metric is for which apps; `tilemark run --json` shows what this one answers".into()
+            }
+            Error::TooManyFailed { .. } => "mend or remove these samples, or allow more: --max-failed PERCENT".into(),
+            Error::Journal { .. } => "give another file, or remove this one to begin again".into(),
             Error::Calibration { .. } => {
                 "check the sample and the steps before the model; else the weights themselves are too large".into()
             }
@@ -250,7 +300,11 @@ impl Error {
             Error::Pipeline(error) if error.is_setting() => ErrorKind::Usage,
             Error::Engine(error) => engine_kind(error),
             Error::Unlicensed(_) => ErrorKind::NotEntitled,
-            Error::InputTooLarge { .. } | Error::Samples { .. } => ErrorKind::BadInput,
+            Error::InputTooLarge { .. }
+            | Error::Samples { .. }
+            | Error::Dataset { .. }
+            | Error::TooManyFailed { .. } => ErrorKind::BadInput,
+            Error::Metric { .. } => ErrorKind::Usage,
             Error::GoldenMismatch { .. } => ErrorKind::GoldenMismatch,
             _ => ErrorKind::Failed,
         }

@@ -28,10 +28,17 @@ impl Input {
     /// # Errors
     /// Those of [`Input::image`] and [`Input::sound`].
     pub fn file(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let bytes = read_file(path.as_ref())?;
-        match bytes.as_slice() {
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => Self::sound_bytes(&bytes),
-            _ => Self::image_bytes(&bytes),
+        Self::encoded(&read_file(path.as_ref())?)
+    }
+
+    /// The same for a file in memory.
+    ///
+    /// # Errors
+    /// Those of [`Input::image_bytes`] and [`Input::sound_bytes`].
+    pub fn encoded(bytes: &[u8]) -> Result<Self, Error> {
+        match bytes {
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => Self::sound_bytes(bytes),
+            _ => Self::image_bytes(bytes),
         }
     }
 

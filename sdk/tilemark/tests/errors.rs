@@ -26,6 +26,10 @@ fn own() -> Vec<Error> {
         Error::Samples { path: path(), reason: "r".into() },
         Error::Calibration { tensor: "t".into(), reason: "r".into() },
         Error::Keeper { name: "k".into(), reason: "r".into() },
+        Error::Dataset { path: path(), reason: "r".into() },
+        Error::Metric { metric: "map".into(), reason: "r".into() },
+        Error::TooManyFailed { failed: 2, samples: 3, allowed: 1, first: "f".into() },
+        Error::Journal { path: path(), reason: "r".into() },
     ]
     .into_iter()
     .chain(unlicensed().into_iter().map(Error::from))

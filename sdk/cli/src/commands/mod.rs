@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod devices;
 mod doctor;
+mod eval;
 mod export;
 mod inspect;
 mod keygen;
@@ -43,6 +44,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Plan(args) => plan::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Eval(args) => eval::run(&args),
         Command::License(command) => license::run(&command),
         Command::Drivers(args) => drivers::run(&args),
     }

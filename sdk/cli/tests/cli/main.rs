@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod drivers;
+mod eval;
 mod interop;
 mod keys;
 mod license;

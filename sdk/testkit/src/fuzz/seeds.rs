@@ -51,7 +51,8 @@ pub fn seeds() -> Vec<Seed> {
     let whole = bundle(&[&files::key()]);
     let (envelope, _) = files::parts(&whole).expect("a bundle has a header");
     add("envelope", "manifest", envelope.to_vec());
-    let grant_text = Envelope::seal(Grant::PAYLOAD_TYPE, grant().into_bytes(), &[&files::key(), &second_key()]);
+    let grant_text =
+        Envelope::seal(Grant::PAYLOAD_TYPE, grant().into_bytes(), &[&files::key(), &second_key()]);
     add("envelope", "two-keys", grant_text.expect("two keys").to_json());
     add("header", "fits", files::header_that_fits());
     add("header", "cut", whole[..20].to_vec());

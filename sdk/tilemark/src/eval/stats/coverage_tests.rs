@@ -76,7 +76,7 @@ fn excludes_nothing(hits: u64, samples: u64, share: f64) -> bool {
     let (s, f) = (hits as f64, (samples - hits) as f64);
     let ratio = special::ln_beta(s + 1.0, f + 1.0) - s * share.ln() - f * (-share).ln_1p();
     let inside = ratio < -(0.05f64).ln();
-    if samples % 100 == 0 {
+    if samples.is_multiple_of(100) {
         assert_eq!(inside, anytime(hits, samples, 0.95).contains(share), "{hits} of {samples}, {share}");
     }
     inside

@@ -1,0 +1,143 @@
+use serde::Serialize;
+use tilemark::eval::{Evaluation, Measured, Plan, Report};
+
+use crate::args::eval::Eval;
+use crate::failure::Result;
+use crate::text;
+
+/// Rows of a confusion matrix that people are shown: the most frequent mistakes.
+const MISTAKES: usize = 10;
+
+/// The JSON of a plan.
+#[derive(Serialize)]
+struct Planned {
+    samples: u64,
+}
+
+/// Runs an app over labelled samples, or says how many it takes.
+pub(crate) fn run(args: &Eval) -> Result<()> {
+    let (None, Some(data)) = (&args.plan, &args.data) else {
+        return args.plan.map_or(Ok(()), |plan| print_plan(args.json, &plan));
+    };
+    let (app, device) = super::open(&args.on())?;
+    let evaluation = Evaluation {
+        confidence: args.confidence / 100.0,
+        max_failed: args.max_failed / 100.0,
+        worst: args.worst,
+        stop_when: args.stop_when,
+        journal: args.journal.clone(),
+        ..Evaluation::new(args.metric)
+    };
+    let bar = text::progress(0, "evaluating");
+    let report = evaluation.run(&app, &device, data, &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let report = report?;
+    if args.json { text::json(&report) } else { print(&report, &device.description()) }
+}
+
+fn print_plan(json: bool, plan: &Plan) -> Result<()> {
+    let samples = plan.samples();
+    if json {
+        return text::json(&Planned { samples });
+    }
+    text::line(match plan {
+        Plan::Margin { metric, margin, confidence, expected } => format!(
+            "{samples} samples: then the {:.4} % interval of {metric} is at most {:.4} % to each side, if it is about {:.4} %",
+            Percent(*confidence),
+            Percent(*margin),
+            Percent(*expected)
+        ),
+        Plan::Difference { difference, discordant, confidence, power } => format!(
+            "{samples} samples: then a difference of {:.4} % is seen with a probability of {:.4} %, at a level of {:.4} %, if the apps disagree \
+             about {:.4} % of them",
+            Percent(*difference),
+            Percent(*power),
+            Percent(1.0 - *confidence),
+            Percent(*discordant)
+        ),
+    })
+}
+
+/// A share in percent, with as many digits as it needs.
+struct Percent(f64);
+
+impl std::fmt::Display for Percent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let digits = f.precision().unwrap_or(2);
+        let text = format!("{:.digits$}", 100.0 * self.0);
+        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+        f.write_str(text)
+    }
+}
+
+fn print(report: &Report, device: &str) -> Result<()> {
+    text::line(format_args!(
+        "{} {} on {device}: {} of {} samples, {} failed",
+        report.app, report.version, report.samples, report.data.samples, report.failed
+    ))?;
+    if report.stopped {
+        text::line("stopped: enough is known")?;
+    }
+    for measured in &report.metrics {
+        text::line(sentence(measured))?;
+    }
+    let latency = &report.latency_ms;
+    text::line(format_args!(
+        "median {:.2} ms, 90 % {:.2} ms, 99 % {:.2} ms, at most {:.2} ms; {:.1} samples/s",
+        latency.median, latency.p90, latency.p99, latency.max, report.samples_per_second
+    ))?;
+    if let Some(joules) = report.joules {
+        text::line(format_args!("{joules:.1} J by the CPU's packages, whatever ran on them"))?;
+    }
+    if let Some(bytes) = report.peak_memory_bytes {
+        text::line(format_args!("{} of memory at most", text::bytes(bytes)))?;
+    }
+    print_mistakes(report)?;
+    let named = [("failed", &report.failures), ("worst", &report.worst)];
+    for (heading, list) in named.into_iter().filter(|(_, list)| !list.is_empty()) {
+        text::line(format_args!("\n{heading}:"))?;
+        let rows: Vec<[String; 2]> =
+            list.iter().map(|named| [format!("  {}", named.name), named.what.clone()]).collect();
+        text::table(&rows, &[])?;
+    }
+    text::line(format_args!("\ndata {}", report.data.root))
+}
+
+/// `accuracy 90.50 %, 89.91 % to 91.06 % with 95 % confidence (wilson)`.
+fn sentence(measured: &Measured) -> String {
+    let Measured { name, value, low, high, confidence, method } = measured;
+    let confidence = Percent(*confidence);
+    match *name {
+        "psnr" => {
+            format!("{name} {value:.2} dB, {low:.2} to {high:.2} with {confidence} % confidence ({method})")
+        }
+        "mae" => {
+            format!("{name} {value:.3}, {low:.3} to {high:.3} with {confidence} % confidence ({method})")
+        }
+        _ => {
+            let [value, low, high] = [value, low, high].map(|share| 100.0 * share);
+            format!(
+                "{name} {value:.2} %, {low:.2} % to {high:.2} % with {confidence} % confidence ({method})"
+            )
+        }
+    }
+}
+
+/// The most frequent of what was taken for something else.
+fn print_mistakes(report: &Report) -> Result<()> {
+    let mut mistakes: Vec<_> = report.confusion.iter().filter(|pair| pair.truth != pair.found).collect();
+    if mistakes.is_empty() {
+        return Ok(());
+    }
+    mistakes.sort_by_key(|pair| std::cmp::Reverse(pair.count));
+    text::line("\nmost often taken for something else:")?;
+    let rows: Vec<[String; 3]> = mistakes
+        .iter()
+        .take(MISTAKES)
+        .map(|pair| [format!("  {}", pair.truth), pair.found.clone(), pair.count.to_string()])
+        .collect();
+    text::table(&rows, &[2])
+}

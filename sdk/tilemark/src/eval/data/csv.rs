@@ -1,0 +1,168 @@
+//! `manifest.csv`: a heading, then one sample a line. Fields may be quoted as RFC 4180 says.
+
+use std::path::Path;
+
+use super::{Classes, Kind, Sample, Truth, check_name, read_manifest, wrong};
+use crate::error::Error;
+
+/// Reads a manifest: the column `file`, and `label`, `text`, `text_file` or `target`; other columns are not looked at.
+pub(super) fn read(path: &Path, kind: Kind, classes: &Classes) -> Result<Vec<Sample>, Error> {
+    let text = String::from_utf8(read_manifest(path)?).map_err(|_| wrong(path, "it is not UTF-8 text"))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut records = Records { rest: text, line: 1 };
+    let heading = records.next().ok_or_else(|| wrong(path, "it is empty, a heading is expected"))?;
+    let heading: Vec<String> = heading.1.map_err(|reason| wrong(path, format!("line 1: {reason}")))?;
+    let column = |names: &[&str]| heading.iter().position(|name| names.contains(&name.trim()));
+    let (names, wanted): (&[&str], &str) = match kind {
+        Kind::Class => (&["label", "class"], "`label`"),
+        Kind::Text => (&["text", "text_file"], "`text` or `text_file`"),
+        Kind::Picture => (&["target", "mask"], "`target` or `mask`"),
+        Kind::Things => return Err(wrong(path, "boxes are expected, which a COCO file (.json) has")),
+    };
+    let (Some(file), Some(truth)) = (column(&["file"]), column(names)) else {
+        let found = heading.join(", ");
+        return Err(wrong(path, format!("line 1: columns `file` and {wanted} are expected, found {found}")));
+    };
+    let in_files = heading[truth].trim() == "text_file";
+    let mut samples = Vec::new();
+    for (line, fields) in records {
+        let at = |reason: String| wrong(path, format!("line {line}: {reason}"));
+        let fields = fields.map_err(at)?;
+        let (Some(file), Some(truth)) = (fields.get(file), fields.get(truth)) else {
+            return Err(at(format!("{} fields, the heading has {}", fields.len(), heading.len())));
+        };
+        let truth = match kind {
+            Kind::Class => {
+                let unknown = || at(format!("`{truth}` is no class of the app: {}", classes.some()));
+                Truth::Class(classes.find(truth).ok_or_else(unknown)?, truth.clone())
+            }
+            Kind::Text if in_files => Truth::TextFile(check_name(path, truth)?),
+            Kind::Text => Truth::Text(truth.clone()),
+            Kind::Picture | Kind::Things => Truth::Picture(check_name(path, truth)?),
+        };
+        samples.push(Sample { name: check_name(path, file.trim())?, truth });
+    }
+    Ok(samples)
+}
+
+/// Lines of a file as fields, each with its number; blank lines are left out.
+struct Records<'t> {
+    rest: &'t str,
+    line: usize,
+}
+
+impl Iterator for Records<'_> {
+    type Item = (usize, Result<Vec<String>, String>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some(rest) = self.rest.strip_prefix('\n').or_else(|| self.rest.strip_prefix("\r\n")) {
+            self.rest = rest;
+            self.line += 1;
+        }
+        if self.rest.is_empty() {
+            return None;
+        }
+        let line = self.line;
+        let fields = self.record();
+        if fields.is_err() {
+            self.rest = "";
+        }
+        Some((line, fields))
+    }
+}
+
+impl<'t> Records<'t> {
+    fn record(&mut self) -> Result<Vec<String>, String> {
+        let mut fields = Vec::new();
+        loop {
+            let field = match self.rest.strip_prefix('"') {
+                Some(rest) => self.quoted(rest)?,
+                None => {
+                    let end = self.rest.find([',', '\n']).unwrap_or(self.rest.len());
+                    let (field, rest) = self.rest.split_at(end);
+                    self.rest = rest;
+                    field.strip_suffix('\r').unwrap_or(field).to_owned()
+                }
+            };
+            fields.push(field);
+            if let Some(rest) = self.rest.strip_prefix(',') {
+                self.rest = rest;
+                continue;
+            }
+            let end = self.rest.strip_prefix("\r\n").or_else(|| self.rest.strip_prefix('\n'));
+            match end {
+                Some(rest) => (self.rest, self.line) = (rest, self.line + 1),
+                None if self.rest.is_empty() => {}
+                None => return Err("text after a closing quote, a comma is expected".to_owned()),
+            }
+            return Ok(fields);
+        }
+    }
+
+    /// A field from behind its opening quote to its closing one.
+    fn quoted(&mut self, mut rest: &'t str) -> Result<String, String> {
+        let mut field = String::new();
+        loop {
+            let end = rest.find('"').ok_or("a quote is not closed")?;
+            let (part, after) = rest.split_at(end);
+            self.line += part.matches('\n').count();
+            field.push_str(part);
+            match after.strip_prefix("\"\"") {
+                Some(after) => {
+                    field.push('"');
+                    rest = after;
+                }
+                None => {
+                    self.rest = after.strip_prefix('"').unwrap_or(after);
+                    return Ok(field);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str, kind: Kind) -> Result<Vec<Sample>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("manifest.csv");
+        std::fs::write(&path, text).unwrap();
+        let classes = Classes::new(["cat", "dog"].map(str::to_owned).to_vec());
+        read(&path, kind, &classes).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn fields_may_be_quoted_and_lines_end_in_any_way() {
+        let text = "\u{feff}id,file,text\r\n1,a.png,\"one, \"\"two\"\"\nthree\"\r\n\n2,b/c.png,plain";
+        let samples = read_text(text, Kind::Text).unwrap();
+        let texts: Vec<_> = samples.iter().map(|sample| (sample.name.as_str(), &sample.truth)).collect();
+        let expected = [
+            ("a.png", &Truth::Text("one, \"two\"\nthree".into())),
+            ("b/c.png", &Truth::Text("plain".into())),
+        ];
+        assert_eq!(texts, expected);
+        let classes = read_text("label,file\nDog,x.png\n0,y.png\n", Kind::Class).unwrap();
+        assert_eq!(classes[0].truth, Truth::Class(1, "Dog".into()));
+        assert_eq!(classes[1].truth, Truth::Class(0, "0".into()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        let cases = [
+            ("", Kind::Class, "a heading is expected"),
+            ("file,name\n", Kind::Class, "columns `file` and `label` are expected, found file, name"),
+            ("file,label\na.png,bird\n", Kind::Class, "line 2: `bird` is no class of the app: cat, dog"),
+            ("file,label\na.png,cat\n\nb.png\n", Kind::Class, "line 4: 1 fields, the heading has 2"),
+            ("file,text\na.png,\"open\n", Kind::Text, "line 2: a quote is not closed"),
+            ("file,text\na.png,\"x\"y\n", Kind::Text, "line 2: text after a closing quote"),
+            ("file,label\n../a.png,cat\n", Kind::Class, "`../a.png` is no file below its folder"),
+            ("file,label\n/etc/x,cat\n", Kind::Class, "`/etc/x` is no file below its folder"),
+        ];
+        for (text, kind, expected) in cases {
+            let error = read_text(text, kind).unwrap_err();
+            assert!(error.contains(expected), "{error}, expected {expected}");
+        }
+    }
+}

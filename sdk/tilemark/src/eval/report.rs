@@ -1,0 +1,264 @@
+//! What an evaluation found.
+
+use serde::Serialize;
+use tilemark_bundle::Digest;
+
+use super::data::Classes;
+use super::item::{self, Item};
+use super::journal::Entry;
+use super::meters::Latency;
+use super::metric::Metric;
+use super::stats::{self, Bootstrap, Interval};
+use super::{Evaluation, StopWhen};
+
+/// Classes of a confusion that people are shown by name and number; a nameless one is what got no label.
+const NOTHING: &str = "(nothing)";
+
+/// The result of an evaluation; as JSON it is what `tilemark eval --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The app's name.
+    pub app: String,
+    /// Its version.
+    pub version: String,
+    /// The bundle's identity.
+    pub identity: Digest,
+    /// Where it ran.
+    pub device: String,
+    /// Samples that were looked at.
+    pub samples: u64,
+    /// Those of them that could not be evaluated.
+    pub failed: u64,
+    /// What was asked for first.
+    pub metrics: Vec<Measured>,
+    /// The integers behind it.
+    pub counts: Counts,
+    /// What was taken for what, where classes were named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub confusion: Vec<Confused>,
+    /// The data.
+    pub data: Data,
+    /// Whether it was enough before all samples were looked at.
+    pub stopped: bool,
+    /// How long the app took for a sample, in milliseconds.
+    pub latency_ms: Latency,
+    /// Samples a second, of the app's time alone.
+    pub samples_per_second: f64,
+    /// The most memory that the process had, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_memory_bytes: Option<u64>,
+    /// What the CPU's packages used meanwhile, in joules; the whole machine, not the app alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joules: Option<f64>,
+    /// Some of those that failed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<Named>,
+    /// The worst answers, worst first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub worst: Vec<Named>,
+}
+
+/// A number with its interval.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measured {
+    /// The metric.
+    pub name: &'static str,
+    /// Over the samples that did not fail.
+    pub value: f64,
+    /// The interval's least value.
+    pub low: f64,
+    /// And its largest.
+    pub high: f64,
+    /// How often such intervals contain the truth.
+    pub confidence: f64,
+    /// How it was made: `wilson`, `clopper-pearson`, `bootstrap`, `anytime`.
+    pub method: &'static str,
+}
+
+/// Integers that a metric follows from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Counts {
+    /// Of shares and classes.
+    Hits {
+        /// Samples that are right.
+        hits: u64,
+        /// Of how many.
+        of: u64,
+    },
+    /// Of text.
+    Edits(super::metric::text::Edits),
+    /// Of masks.
+    Overlaps {
+        /// Class, pixels shared, pixels in either.
+        classes: Vec<(u8, u64, u64)>,
+    },
+    /// Of pictures.
+    Differences(super::metric::pixels::Differences),
+    /// Of boxes: how many images there are.
+    Images {
+        /// Evaluated.
+        images: u64,
+    },
+}
+
+/// How often one class was taken for another.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Confused {
+    /// What it is.
+    pub truth: String,
+    /// What it was taken for.
+    pub found: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// The samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Data {
+    /// The root of the tree over those that were looked at.
+    pub root: Digest,
+    /// How many there are.
+    pub samples: u64,
+}
+
+/// A sample, and what is to be said of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Named {
+    /// Its file.
+    pub name: String,
+    /// In words.
+    pub what: String,
+}
+
+/// The numbers that were asked for, of the samples that did not fail.
+pub(super) fn measure(evaluation: &Evaluation, items: &[&Item]) -> Vec<Measured> {
+    let metric = evaluation.metric;
+    let value = item::value(metric, items.iter().copied());
+    let measured = |name, value, interval: Interval, method| Measured {
+        name,
+        value,
+        low: interval.low,
+        high: interval.high,
+        confidence: interval.confidence,
+        method,
+    };
+    if metric.is_share() {
+        let (hits, of) = hits(metric, items);
+        if let Some(rule) = &evaluation.stop_when {
+            return vec![measured(metric.name(), value, rule.interval(hits, of), "anytime")];
+        }
+        let confidence = evaluation.confidence;
+        return vec![
+            measured(metric.name(), value, stats::wilson(hits, of, confidence), "wilson"),
+            measured(metric.name(), value, stats::clopper_pearson(hits, of, confidence), "clopper-pearson"),
+        ];
+    }
+    let draws = Bootstrap {
+        resamples: evaluation.resamples,
+        seed: evaluation.seed,
+        confidence: evaluation.confidence,
+    };
+    let over = |of: &(dyn Fn(&mut dyn Iterator<Item = &Item>) -> f64 + Sync)| {
+        draws.interval_of(items.len(), |picks| of(&mut picks.iter().map(|at| items[*at])))
+    };
+    let whole =
+        draws.interval_of(items.len(), |picks| item::value(metric, picks.iter().map(|at| items[*at])));
+    let mut all = vec![measured(metric.name(), value, whole, "bootstrap")];
+    if metric == Metric::Map {
+        let at_half = item::map(items.iter().copied()).1;
+        all.push(measured("map-50", at_half, over(&|items| item::map(items).1), "bootstrap"));
+    }
+    all
+}
+
+/// How many are right, and of how many.
+pub(super) fn hits(metric: Metric, items: &[&Item]) -> (u64, u64) {
+    let judged = items.iter().filter_map(|item| item.is_hit(metric));
+    judged.fold((0, 0), |(hits, of), hit| (hits + u64::from(hit), of + 1))
+}
+
+pub(super) fn counts(metric: Metric, items: &[&Item]) -> Counts {
+    match metric {
+        Metric::Accuracy | Metric::Top5 | Metric::F1 => {
+            let metric = if metric == Metric::Top5 { metric } else { Metric::Accuracy };
+            let (hits, of) = hits(metric, items);
+            Counts::Hits { hits, of }
+        }
+        Metric::Cer | Metric::Wer => Counts::Edits(item::edits(items.iter().copied())),
+        Metric::Iou => {
+            let mut sums = super::metric::pixels::Overlaps::default();
+            for item in items {
+                if let Item::Overlaps(overlaps) = item {
+                    sums.add(overlaps);
+                }
+            }
+            Counts::Overlaps { classes: sums.classes().collect() }
+        }
+        Metric::Psnr | Metric::Mae => {
+            let mut sums = super::metric::pixels::Differences::default();
+            for item in items {
+                if let Item::Differences(apart) = item {
+                    sums.squares += apart.squares;
+                    sums.absolute += apart.absolute;
+                    sums.samples += apart.samples;
+                }
+            }
+            Counts::Differences(sums)
+        }
+        Metric::Map => Counts::Images { images: items.len() as u64 },
+    }
+}
+
+pub(super) fn confusion(items: &[&Item], classes: &Classes) -> Vec<Confused> {
+    let name = |class| if class == u32::MAX { NOTHING.to_owned() } else { classes.name(class) };
+    let confusion = item::confusion(items.iter().copied());
+    confusion
+        .pairs()
+        .map(|(truth, found, count)| Confused { truth: name(truth), found: name(found), count })
+        .collect()
+}
+
+/// The worst answers that are wrong at all; of equally bad ones the first.
+pub(super) fn worst<'e>(
+    entries: &'e [Entry],
+    most: usize,
+    name: impl Fn(usize) -> String,
+    classes: &Classes,
+) -> Vec<Named> {
+    let mut bad: Vec<(f64, &'e Entry)> = entries
+        .iter()
+        .filter(|entry| !matches!(entry.item, Item::Failed(_)))
+        .map(|entry| (entry.item.badness(), entry))
+        .filter(|(badness, _)| *badness > 0.0)
+        .collect();
+    bad.sort_by(|a, b| b.0.total_cmp(&a.0));
+    bad.truncate(most);
+    bad.into_iter()
+        .map(|(_, entry)| Named { name: name(entry.at), what: describe(&entry.item, classes) })
+        .collect()
+}
+
+fn describe(item: &Item, classes: &Classes) -> String {
+    match item {
+        Item::Class { truth, found } => {
+            let found = found.first().map_or(NOTHING.to_owned(), |class| classes.name(*class));
+            format!("{} taken for {found}", classes.name(*truth))
+        }
+        Item::Things(_) => format!("average precision {:.3}", 1.0 - item.badness()),
+        Item::Edits(edits) => format!(
+            "{} errors in {} characters, {} in {} words",
+            edits.characters, edits.of_characters, edits.words, edits.of_words
+        ),
+        Item::Overlaps(overlaps) => format!("intersection over union {:.3}", overlaps.mean()),
+        Item::Differences(apart) => {
+            format!("{:.2} dB, {:.2} apart", apart.psnr(), apart.mean_absolute())
+        }
+        Item::Failed(reason) => reason.clone(),
+    }
+}
+
+/// Whether a rule says that it is enough.
+pub(super) fn is_enough(rule: Option<&StopWhen>, hits: u64, of: u64) -> bool {
+    rule.is_some_and(|rule| of > 0 && rule.is_met(&rule.interval(hits, of)))
+}
