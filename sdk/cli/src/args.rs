@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Measure how good an app is on labelled data of yours
     Eval(Box<eval::Eval>),
+    /// Measure two apps on the same labelled data: which is better?
+    Compare(Box<eval::Compare>),
     /// Ask for, issue, install and show grants
     #[command(subcommand)]
     License(license::License),
@@ -83,6 +85,7 @@ impl Command {
             | Self::Doctor(Doctor { json, .. })
             | Self::Bench(Bench { json, .. }) => *json,
             Self::Eval(command) => command.json,
+            Self::Compare(command) => command.json,
             Self::License(command) => command.wants_json(),
         }
     }

@@ -149,6 +149,16 @@ pub enum Error {
         /// What does not fit.
         reason: String,
     },
+    /// An evaluation that gave something else than is claimed.
+    #[error("the {what} is not what is claimed: {claimed} claimed, {found} found")]
+    NotReproduced {
+        /// What differs first.
+        what: &'static str,
+        /// What was claimed.
+        claimed: String,
+        /// What was found.
+        found: String,
+    },
     /// A device gave other bits than the golden vectors record.
     #[error("{device} departs from golden vector {vector} at `{tensor}`{element}")]
     GoldenMismatch {
@@ -215,6 +225,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0561", "the app's answers are not what the metric is of"),
     ("TM0562", "too many samples could not be evaluated"),
     ("TM0563", "the journal of another evaluation, or a damaged one"),
+    ("TM0564", "an evaluation gives something else than was claimed"),
 ];
 
 impl Error {
@@ -247,6 +258,7 @@ impl Error {
             Error::Metric { .. } => "TM0561",
             Error::TooManyFailed { .. } => "TM0562",
             Error::Journal { .. } => "TM0563",
+            Error::NotReproduced { .. } => "TM0564",
         }
     }
 
@@ -282,6 +294,7 @@ impl Error {
             }
             Error::TooManyFailed { .. } => "mend or remove these samples, or allow more: --max-failed PERCENT".into(),
             Error::Journal { .. } => "give another file, or remove this one to begin again".into(),
+            Error::NotReproduced { .. } => "evaluate the claimed bundle on the claimed data, with the same parameters".into(),
             Error::Calibration { .. } => {
                 "check the sample and the steps before the model; else the weights themselves are too large".into()
             }

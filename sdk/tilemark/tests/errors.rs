@@ -30,6 +30,7 @@ fn own() -> Vec<Error> {
         Error::Metric { metric: "map".into(), reason: "r".into() },
         Error::TooManyFailed { failed: 2, samples: 3, allowed: 1, first: "f".into() },
         Error::Journal { path: path(), reason: "r".into() },
+        Error::NotReproduced { what: "data", claimed: "a".into(), found: "b".into() },
     ]
     .into_iter()
     .chain(unlicensed().into_iter().map(Error::from))

@@ -36,6 +36,21 @@ pub(crate) struct Eval {
     /// Say how many samples it takes, and run nothing: "accuracy within 3 % at 95 %", "difference of 3 % with 10 % discordant at 95 %"
     #[arg(long, value_name = "QUESTION", value_parser = Plan::parse, conflicts_with_all = ["data", "bundle"])]
     pub(crate) plan: Option<Plan>,
+    /// Write a signed claim of what was found there
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with_all = ["stop_when", "plan"])]
+    pub(crate) report: Option<PathBuf>,
+    /// The key that signs it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Say in it that the seller chose the data
+    #[arg(long)]
+    pub(crate) seller_data: bool,
+    /// Evaluate what such a claim says, and compare
+    #[arg(long, value_name = "FILE", requires = "signer", conflicts_with_all = ["stop_when", "plan", "report", "metric"])]
+    pub(crate) check: Option<PathBuf>,
+    /// The public key of whoever signed it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signer: Option<PathBuf>,
     /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
@@ -48,6 +63,38 @@ pub(crate) struct Eval {
     /// Set a parameter of the app; repeatable. `inspect` lists them
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Compare {
+    /// A bundle
+    pub(crate) first: PathBuf,
+    /// Another one
+    pub(crate) second: PathBuf,
+    /// Labelled data, as for `eval`
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: PathBuf,
+    /// What to compare: accuracy, top-5, f1, map, iou, cer, wer, psnr or mae
+    #[arg(long, default_value = "accuracy", value_name = "NAME")]
+    pub(crate) metric: Metric,
+    /// The confidence of intervals, in percent; tests are at the level that is left
+    #[arg(long, default_value_t = 95.0, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) confidence: f64,
+    /// The share of samples that may fail, in percent
+    #[arg(long, default_value_t = 1.0, value_name = "PERCENT", value_parser = percent_or_all)]
+    pub(crate) max_failed: f64,
+    /// The vendors' public key or a policy [default: the file `trust` in TILEMARK_HOME]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    /// host, opencl, opencl:0:1, part of a name; auto: a GPU or the host
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Threads on the host [default: the cores this process may use]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

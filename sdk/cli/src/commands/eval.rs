@@ -1,9 +1,10 @@
 use serde::Serialize;
-use tilemark::eval::{Evaluation, Measured, Plan, Report};
+use tilemark::eval::{Claim, Evaluation, Measured, Plan, Report, Whose};
+use tilemark::{PublicKey, SigningKey};
 
 use crate::args::eval::Eval;
-use crate::failure::Result;
-use crate::text;
+use crate::failure::{Failure, Result};
+use crate::{files, text};
 
 /// Rows of a confusion matrix that people are shown: the most frequent mistakes.
 const MISTAKES: usize = 10;
@@ -20,13 +21,20 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
         return args.plan.map_or(Ok(()), |plan| print_plan(args.json, &plan));
     };
     let (app, device) = super::open(&args.on())?;
+    let claimed = claimed(args)?;
+    let metric = match &claimed {
+        Some(claim) => {
+            claim.metric.parse().map_err(|reason: String| Failure::usage(reason, "ask for another claim"))?
+        }
+        None => args.metric,
+    };
     let evaluation = Evaluation {
         confidence: args.confidence / 100.0,
         max_failed: args.max_failed / 100.0,
         worst: args.worst,
         stop_when: args.stop_when,
         journal: args.journal.clone(),
-        ..Evaluation::new(args.metric)
+        ..Evaluation::new(metric)
     };
     let bar = text::progress(0, "evaluating");
     let report = evaluation.run(&app, &device, data, &mut |done, total| {
@@ -35,7 +43,24 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
     });
     bar.finish_and_clear();
     let report = report?;
+    let now = tilemark::license::Clock::system().now();
+    if let Some(claim) = &claimed {
+        claim.compare(&evaluation.claim(&app, &report, claim.whose, now)?)?;
+        text::note("reproduced: every integer of the claim");
+    }
+    if let (Some(path), Some(key)) = (&args.report, &args.key) {
+        let key = SigningKey::from_file(key).map_err(tilemark::Error::from)?;
+        let whose = if args.seller_data { Whose::Seller } else { Whose::Buyer };
+        files::write(path, &evaluation.claim(&app, &report, whose, now)?.sign(&key)?)?;
+    }
     if args.json { text::json(&report) } else { print(&report, &device.description()) }
+}
+
+/// The claim that is to be checked, if one is.
+fn claimed(args: &Eval) -> Result<Option<Claim>> {
+    let (Some(path), Some(signer)) = (&args.check, &args.signer) else { return Ok(None) };
+    let signer = PublicKey::from_file(signer).map_err(tilemark::Error::from)?;
+    Ok(Some(Claim::verify(&files::read(path)?, &signer)?))
 }
 
 fn print_plan(json: bool, plan: &Plan) -> Result<()> {

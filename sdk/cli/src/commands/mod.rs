@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod compare;
 mod demo;
 mod devices;
 mod doctor;
@@ -45,6 +46,7 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::License(command) => license::run(&command),
         Command::Drivers(args) => drivers::run(&args),
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tilemark::Picture;
 
-use crate::workshop::{Ran, Workshop};
+use crate::workshop::{Ran, TINY_TOML, Workshop, tiny_onnx};
 
 const CLASSES: [&str; 5] = ["red", "green", "blue", "black", "white"];
 
@@ -143,4 +143,68 @@ fn kill_after(child: &mut Child, workshop: &Workshop, lines: usize) -> bool {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Another release of the tiny app, with its labels in this order, as `other.tmk`.
+fn with_other(workshop: &Workshop, labels: &str) {
+    workshop.write("app.toml", TINY_TOML.replace("release = 7", "release = 8"));
+    workshop.write("tiny.onnx", tiny_onnx());
+    workshop.write("labels.txt", labels);
+    workshop.tilemark("pack app.toml --key vendor.key -o other.tmk").ok();
+}
+
+#[test]
+fn a_claim_is_reproduced_and_what_was_changed_is_named() {
+    let workshop = with_data(20);
+    workshop.tilemark("keygen --out lab").ok();
+    eval(&workshop, "--report report.json --key lab.key").ok();
+    let check = |more: &str| eval(&workshop, &format!("--check report.json {more}"));
+    check("--signer lab.pub").ok().says("reproduced");
+    let line =
+        "eval tiny.tmk --trust vendor.pub --device host --data data --check report.json --signer lab.pub";
+    workshop.tilemark_with(("TILEMARK_CPU", "scalar"), line).ok().says("reproduced");
+
+    check("--signer vendor.pub").fails(3, "TM0131");
+    let claim = workshop.read("report.json");
+    let text = String::from_utf8(claim.clone()).unwrap();
+    let payload = text.find("\"payload\":\"").unwrap() + 60;
+    let mut edited = claim.clone();
+    edited[payload] = if edited[payload] == b'A' { b'B' } else { b'A' };
+    workshop.write("report.json", &edited);
+    check("--signer lab.pub").fails(3, "TM0130");
+    workshop.write("report.json", &claim);
+
+    with_other(&workshop, "red\ngreen\nblue\nblack\nwhite\n");
+    let other =
+        "eval other.tmk --trust vendor.pub --device host --data data --check report.json --signer lab.pub";
+    workshop.tilemark(other).fails(1, "TM0564").says("the bundle is not what is claimed");
+    std::fs::rename(workshop.path("data/red/00000.png"), workshop.path("data/green/00000.png")).unwrap();
+    let swapped = workshop.tilemark_with(("TILEMARK_HOME", "fresh"), line);
+    swapped.fails(1, "TM0564").says("the data is not what is claimed");
+}
+
+#[test]
+fn two_apps_of_another_order_of_classes_are_compared_pair_by_pair() {
+    let workshop = with_data(60);
+    with_other(&workshop, "white\nred\ngreen\nblue\nblack\n");
+    let line = "compare tiny.tmk other.tmk --trust vendor.pub --device host --data data";
+    let report = workshop.tilemark(&format!("{line} --json")).ok().json();
+    let hits = |which: &str| report[which]["counts"]["hits"].as_u64().unwrap();
+    let only = |which: &str| report["mcnemar"][which].as_u64().unwrap();
+    assert_eq!(report["samples"], 60);
+    assert_eq!(hits("first") + only("only_second"), hits("second") + only("only_first"));
+    let difference = (hits("second") as f64 - hits("first") as f64) / 60.0;
+    assert!((report["difference"]["value"].as_f64().unwrap() - difference).abs() < 1e-12);
+    let sum = |which: &str| -> u64 {
+        report["classes"].as_array().unwrap().iter().map(|class| class[which].as_u64().unwrap()).sum()
+    };
+    assert_eq!((sum("samples"), sum("first"), sum("second")), (60, hits("first"), hits("second")));
+    let known = report["mcnemar"]["p_exact"].as_f64().unwrap() <= 0.05;
+    let said = report["conclusion"].as_str().unwrap();
+    assert_eq!(said.contains("is better than"), known, "{said}");
+    assert_eq!(report["better"] == "unknown", !known);
+    // With itself there is nothing to tell, and that is no proof of anything.
+    let same = "compare tiny.tmk tiny.tmk --trust vendor.pub --device host --data data";
+    let same = workshop.tilemark_with(("TILEMARK_HOME", "fresh"), same).ok();
+    same.prints("do not tell").prints("no proof");
 }

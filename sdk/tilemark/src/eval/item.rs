@@ -1,6 +1,7 @@
 //! What is kept of a sample once the app answered: enough to make every number of it, and nothing that shows it.
 
 use serde::{Deserialize, Serialize};
+use tilemark_bundle::{Digest, sha256};
 use tilemark_pipeline::{Image, Outcome, Picture};
 
 use super::data::{Classes, Content, Truth};
@@ -143,6 +144,20 @@ pub(super) fn value<'i>(metric: Metric, items: impl Iterator<Item = &'i Item> + 
             sum / count
         }
     }
+}
+
+/// A digest of what is kept of each sample. Why one failed is left out: it may name a folder.
+pub(super) fn digest<'i>(items: impl Iterator<Item = &'i Item>) -> Digest {
+    let mut chained = sha256(b"");
+    for item in items {
+        let json = match item {
+            Item::Failed(_) => b"failed".to_vec(),
+            // What is kept is numbers and maps of numbers, which are always written.
+            item => serde_json::to_vec(item).unwrap_or_default(),
+        };
+        chained = sha256(&[&chained.as_bytes()[..], sha256(&json).as_bytes()].concat());
+    }
+    chained
 }
 
 /// What was taken for what; what got no label is a class of its own, the last.

@@ -3,6 +3,8 @@
 //! An [`Evaluation`] runs an app over labelled samples, one after the other, and keeps of each what the metric needs, in a journal if
 //! it has one: who is interrupted goes on where it was. Numbers follow from integers, so they are the same on every device.
 
+mod claim;
+mod compare;
 pub mod data;
 mod item;
 mod journal;
@@ -24,6 +26,8 @@ use journal::{Entry, Heading, Journal};
 use meters::{Energy, Latency};
 use tilemark_engine::Device;
 
+pub use claim::{Claim, Count, Whose};
+pub use compare::{Better, ClassDifference, Comparison};
 pub use metric::Metric;
 pub use question::{Plan, StopWhen};
 pub use report::{Confused, Counts, Data, Measured, Named, Report};
@@ -122,7 +126,7 @@ impl Evaluation {
         let heading = Heading {
             journal: 1,
             app: app.identity(),
-            parameters: format!("{:?}", app.pipeline().values()),
+            parameters: parameters(app).join(", "),
             device: device.id(),
             metric: self.metric.name().to_owned(),
             outline: data.outline(),
@@ -163,9 +167,25 @@ impl Evaluation {
         Ok(Entry { at, leaf: Some(leaf), ms: times.pre + times.infer + times.post, item })
     }
 
+    /// The claim that a report of this evaluation amounts to, to be signed by whoever ran it. `made` is in seconds since 1970.
+    ///
+    /// # Errors
+    /// [`Error::Metric`] for an evaluation that was stopped early: what it looked at follows from its answers.
+    pub fn claim(&self, app: &App, report: &Report, whose: Whose, made: u64) -> Result<Claim, Error> {
+        if self.stop_when.is_some() {
+            return Err(self.wrong("an evaluation that is stopped early makes no claim about the data"));
+        }
+        Ok(Claim::of(report, self.metric.name(), parameters(app), whose, made))
+    }
+
     fn wrong(&self, reason: impl Into<String>) -> Error {
         Error::Metric { metric: self.metric.name().to_owned(), reason: reason.into() }
     }
+}
+
+/// What the app's parameters are set to.
+fn parameters(app: &App) -> Vec<String> {
+    app.pipeline().values().iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
 /// What was found so far.
@@ -245,6 +265,9 @@ impl<'e> Tally<'e> {
             counts: report::counts(evaluation.metric, &items),
             confusion: report::confusion(&items, classes),
             data: Data { root: self.tree.root(), samples: self.data.samples().len() as u64 },
+            answers: item::digest(self.entries.iter().map(|entry| &entry.item)),
+            items: self.entries.iter().map(|entry| entry.item.clone()).collect(),
+            class_names: classes.clone(),
             stopped: self.enough && self.entries.len() < self.data.samples().len(),
             latency_ms: Latency::of(times),
             samples_per_second: if seconds > 0.0 { good.len() as f64 / seconds } else { 0.0 },

@@ -38,6 +38,13 @@ pub struct Report {
     pub confusion: Vec<Confused>,
     /// The data.
     pub data: Data,
+    /// A digest of every sample's part of the metric, in order.
+    pub answers: Digest,
+    /// These parts.
+    #[serde(skip)]
+    pub(super) items: Vec<Item>,
+    #[serde(skip)]
+    pub(super) class_names: Classes,
     /// Whether it was enough before all samples were looked at.
     pub stopped: bool,
     /// How long the app took for a sample, in milliseconds.

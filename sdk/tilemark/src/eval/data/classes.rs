@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 /// The names of an app's classes, by number.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Classes {
     names: Vec<String>,
     known: BTreeMap<String, Option<u32>>,

@@ -79,6 +79,12 @@ impl Metric {
         }
     }
 
+    /// Whether a larger number is a better one.
+    #[must_use]
+    pub fn more_is_better(self) -> bool {
+        !matches!(self, Self::Cer | Self::Wer | Self::Mae)
+    }
+
     /// Whether a sample is right or wrong, and nothing between.
     #[must_use]
     pub fn is_share(self) -> bool {

@@ -1,0 +1,250 @@
+//! A signed statement of what an evaluation found: integers and digests alone, so that anybody with the same app and data can make
+//! the same statement, on any device.
+
+use serde::{Deserialize, Serialize};
+use tilemark_bundle::{
+    Digest, Envelope, Error as BundleError, PayloadType, PublicKey, SignatureCheck, SigningKey, json,
+};
+
+use super::report::{Counts, Report};
+use crate::error::Error;
+
+/// What was found, as it is signed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Claim {
+    /// The version of this document's form.
+    pub schema: u64,
+    /// The app's name.
+    pub app: String,
+    /// Its version, for people.
+    pub version: String,
+    /// The bundle's identity.
+    pub identity: Digest,
+    /// What its parameters were set to, `name=value`.
+    pub parameters: Vec<String>,
+    /// What was measured.
+    pub metric: String,
+    /// Whose data it is.
+    pub whose: Whose,
+    /// The root of the tree over the samples: names, files and labels.
+    pub data: Digest,
+    /// How many there are.
+    pub samples: u64,
+    /// How many could not be evaluated.
+    pub failed: u64,
+    /// The integers that the metric follows from.
+    pub counts: Vec<Count>,
+    /// A digest of every answer's part of the metric, in order; it shows none.
+    pub answers: Digest,
+    /// Where it ran; another device has to give the same.
+    pub device: String,
+    /// The SDK that it ran with.
+    pub sdk: String,
+    /// When, in seconds since 1970.
+    pub made: u64,
+}
+
+/// Who chose the samples.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Whose {
+    /// Who is to use the app.
+    Buyer,
+    /// Who sells it, and may have chosen what it is good at.
+    Seller,
+}
+
+/// A named integer.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Count {
+    /// What is counted.
+    pub name: String,
+    /// How often.
+    pub value: u64,
+}
+
+/// Larger documents are no claims: a count for each of 256 classes, three times over.
+const MAX_CLAIM_BYTES: usize = 1 << 20;
+const SCHEMA: u64 = 1;
+
+impl Claim {
+    /// The payload type of claims.
+    pub const PAYLOAD_TYPE: PayloadType = PayloadType::new("application/vnd.tilemark.evaluation.v1+json");
+
+    /// The claim that a report amounts to.
+    pub(super) fn of(
+        report: &Report,
+        metric: &str,
+        parameters: Vec<String>,
+        whose: Whose,
+        made: u64,
+    ) -> Self {
+        Self {
+            schema: SCHEMA,
+            app: report.app.clone(),
+            version: report.version.clone(),
+            identity: report.identity,
+            parameters,
+            metric: metric.to_owned(),
+            whose,
+            data: report.data.root,
+            samples: report.samples,
+            failed: report.failed,
+            counts: counts(&report.counts),
+            answers: report.answers,
+            device: report.device.clone(),
+            sdk: tilemark_bundle::sdk_version().to_string(),
+            made,
+        }
+    }
+
+    /// The JSON of the signed envelope.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`] if it cannot be signed.
+    pub fn sign(&self, key: &SigningKey) -> Result<Vec<u8>, Error> {
+        let payload =
+            serde_json::to_vec(self).map_err(|error| BundleError::Codec { reason: error.to_string() })?;
+        Ok(Envelope::seal(Self::PAYLOAD_TYPE, payload, &[key])?.to_json())
+    }
+
+    /// Reads a claim that this key signed.
+    ///
+    /// # Errors
+    /// [`Error::Bundle`] if it is no claim, or not signed by the key.
+    pub fn verify(bytes: &[u8], key: &PublicKey) -> Result<Self, Error> {
+        let envelope = Envelope::parse(bytes.trim_ascii(), Self::PAYLOAD_TYPE)?;
+        let checks = envelope.check(|id| (id == key.id()).then_some(key));
+        match checks.iter().find(|(id, _)| *id == key.id()) {
+            Some((_, SignatureCheck::Holds)) => {}
+            Some((keyid, _)) => {
+                let algorithm = key.algorithm().as_str();
+                return Err(BundleError::InvalidSignature { keyid: *keyid, algorithm }.into());
+            }
+            None => {
+                let signers: Vec<String> = checks.iter().map(|(id, _)| id.to_string()).collect();
+                return Err(BundleError::UnknownSigners { signers: signers.join(", ") }.into());
+            }
+        }
+        let claim: Self = json::from_slice("evaluation", envelope.payload(), MAX_CLAIM_BYTES)?;
+        if claim.schema != SCHEMA {
+            return Err(BundleError::UnsupportedSchema { found: claim.schema, supported: SCHEMA }.into());
+        }
+        Ok(claim)
+    }
+
+    /// Whether another evaluation, of the same app on the same data, gave the same.
+    ///
+    /// # Errors
+    /// [`Error::NotReproduced`], which names what differs.
+    pub fn compare(&self, again: &Self) -> Result<(), Error> {
+        let pairs = [
+            ("bundle", self.identity.to_string(), again.identity.to_string()),
+            ("parameters", self.parameters.join(", "), again.parameters.join(", ")),
+            ("metric", self.metric.clone(), again.metric.clone()),
+            ("number of samples", self.samples.to_string(), again.samples.to_string()),
+            ("data", self.data.to_string(), again.data.to_string()),
+            ("number of samples that failed", self.failed.to_string(), again.failed.to_string()),
+            ("counts", words(&self.counts), words(&again.counts)),
+            ("answers", self.answers.to_string(), again.answers.to_string()),
+        ];
+        match pairs.into_iter().find(|(_, claimed, found)| claimed != found) {
+            Some((what, claimed, found)) => Err(Error::NotReproduced { what, claimed, found }),
+            None => Ok(()),
+        }
+    }
+}
+
+fn words(counts: &[Count]) -> String {
+    counts.iter().map(|count| format!("{} {}", count.name, count.value)).collect::<Vec<_>>().join(", ")
+}
+
+fn counts(counts: &Counts) -> Vec<Count> {
+    let count = |name: &str, value| Count { name: name.to_owned(), value };
+    match counts {
+        Counts::Hits { hits, of } => vec![count("hits", *hits), count("of", *of)],
+        Counts::Edits(edits) => vec![
+            count("character errors", edits.characters),
+            count("characters", edits.of_characters),
+            count("word errors", edits.words),
+            count("words", edits.of_words),
+        ],
+        Counts::Overlaps { classes } => classes
+            .iter()
+            .flat_map(|(class, shared, union)| {
+                [count(&format!("shared of {class}"), *shared), count(&format!("either of {class}"), *union)]
+            })
+            .collect(),
+        Counts::Differences(apart) => vec![
+            count("squares", apart.squares),
+            count("absolute", apart.absolute),
+            count("bytes", apart.samples),
+        ],
+        Counts::Images { images } => vec![count("images", *images)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tilemark_bundle::{Algorithm, sha256};
+
+    use super::*;
+
+    fn claim() -> Claim {
+        Claim {
+            schema: SCHEMA,
+            app: "acme/tagger".into(),
+            version: "1.0.0".into(),
+            identity: sha256(b"bundle"),
+            parameters: vec!["k=2".into()],
+            metric: "accuracy".into(),
+            whose: Whose::Buyer,
+            data: sha256(b"data"),
+            samples: 10,
+            failed: 0,
+            counts: counts(&Counts::Hits { hits: 9, of: 10 }),
+            answers: sha256(b"answers"),
+            device: "host".into(),
+            sdk: "0.1.0".into(),
+            made: 1_800_000_000,
+        }
+    }
+
+    #[test]
+    fn only_what_its_signer_signed_is_read() {
+        let [key, other] = [(); 2].map(|()| SigningKey::generate(Algorithm::Ed25519).unwrap());
+        let signed = claim().sign(&key).unwrap();
+        assert_eq!(Claim::verify(&signed, key.public()).unwrap(), claim());
+        assert_eq!(Claim::verify(&signed, other.public()).unwrap_err().code(), "TM0131");
+        for at in 0..signed.len() {
+            let mut edited = signed.clone();
+            edited[at] ^= 1;
+            assert!(Claim::verify(&edited, key.public()).is_err(), "byte {at}");
+        }
+        // An edited number under the old signature.
+        let envelope = Envelope::parse(&signed, Claim::PAYLOAD_TYPE).unwrap();
+        let text =
+            String::from_utf8(envelope.payload().to_vec()).unwrap().replace("\"value\":9}", "\"value\":10}");
+        let forged = Envelope::seal(Claim::PAYLOAD_TYPE, text.into_bytes(), &[&other]).unwrap().to_json();
+        let forged = String::from_utf8(forged).unwrap();
+        let forged = forged.replace(&other.public().id().to_string(), &key.public().id().to_string());
+        assert_eq!(Claim::verify(forged.as_bytes(), key.public()).unwrap_err().code(), "TM0130");
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let again = Claim { device: "opencl:0:0".into(), made: 5, whose: Whose::Seller, ..claim() };
+        claim().compare(&again).unwrap();
+        let cases = [
+            (Claim { identity: sha256(b"other"), ..claim() }, "the bundle"),
+            (Claim { data: sha256(b"other"), ..claim() }, "the data"),
+            (Claim { answers: sha256(b"other"), ..claim() }, "the answers"),
+            (Claim { counts: counts(&Counts::Hits { hits: 8, of: 10 }), ..claim() }, "hits 9, of 10"),
+            (Claim { parameters: vec![], ..claim() }, "the parameters"),
+        ];
+        for (again, expected) in cases {
+            let error = claim().compare(&again).unwrap_err();
+            assert!(error.code() == "TM0564" && error.to_string().contains(expected), "{error}");
+        }
+    }
+}
