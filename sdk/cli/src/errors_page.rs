@@ -9,11 +9,12 @@ use crate::failure;
 type Codes = &'static [(&'static str, &'static str)];
 
 /// Heading, crate, codes.
-const SECTIONS: [(&str, &str, Codes); 6] = [
+const SECTIONS: [(&str, &str, Codes); 7] = [
     ("Bundles, keys, trust", "tilemark-bundle", tilemark_bundle::CODES),
     ("Models", "tilemark-model", tilemark_model::error::CODES),
     ("Pipelines, pictures, tensors", "tilemark-pipeline", tilemark_pipeline::CODES),
     ("Devices", "tilemark-engine", tilemark_engine::CODES),
+    ("Slots of shared memory", "tilemark-slots", tilemark_slots::CODES),
     ("Apps", "tilemark", tilemark::CODES),
     ("Command line", "tilemark-cli", failure::CODES),
 ];

@@ -25,9 +25,11 @@ pub mod quantize;
 pub mod reference;
 pub mod shape;
 pub mod tensor;
+pub mod view;
 
 pub use error::Error;
 pub use graph::{Graph, Node, Op, Port, Value, ValueId};
 pub use import::import;
 pub use shape::Shapes;
 pub use tensor::{Coded, DType, Data, Quant, Tensor};
+pub use view::{DataView, TensorView};

@@ -15,6 +15,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tilemark-bundle", &[]),
     ("tilemark-model", &[]),
     ("tilemark-pipeline", &["tilemark-model"]),
+    ("tilemark-slots", &["tilemark-model"]),
     ("tilemark-kernels", &[]),
     ("tilemark-bitstreams", &[]),
     ("tilemark-engine", &["tilemark-model", "tilemark-kernels", "tilemark-bitstreams"]),
@@ -22,7 +23,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Of the last it reads manifests, when it packs.
     (
         "tilemark",
-        &["tilemark-bundle", "tilemark-model", "tilemark-pipeline", "tilemark-engine", "tilemark-bitstreams"],
+        &[
+            "tilemark-bundle",
+            "tilemark-model",
+            "tilemark-pipeline",
+            "tilemark-engine",
+            "tilemark-slots",
+            "tilemark-bitstreams",
+        ],
     ),
     ("tilemark-cli", &["tilemark"]),
     // Not shipped.
@@ -58,6 +66,7 @@ const TESTS_MAY_IMPORT: &[(&str, &[&str])] = &[
             "tilemark-model",
             "tilemark-pipeline",
             "tilemark-engine",
+            "tilemark-slots",
         ],
     ),
     ("tilemark-testkit", &["tilemark"]),

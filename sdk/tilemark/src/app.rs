@@ -287,16 +287,24 @@ impl App {
     /// Counts the inferences that a run on these inputs of the first model makes, one for each row of a batch, or refuses them.
     /// All models of an app together make one inference.
     pub(crate) fn admit(&self, inputs: &[Tensor]) -> Result<(), Error> {
+        self.admit_rows(inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(1))
+    }
+
+    fn admit_rows(&self, rows: usize) -> Result<(), Error> {
         let Some(license) = &self.license else { return Ok(()) };
-        let rows = inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(1);
         let batch = rows > 1 && batch::is_dynamic(self.graph());
         license.take(if batch { rows } else { 1 })
     }
 
     /// The same for a run whose caller gets the model's own tensors.
     pub(crate) fn admit_raw(&self, inputs: &[Tensor]) -> Result<(), Error> {
+        self.admit_raw_rows(inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(1))
+    }
+
+    /// [`App::admit_raw`] for a first input of so many rows.
+    pub(crate) fn admit_raw_rows(&self, rows: usize) -> Result<(), Error> {
         self.license.iter().try_for_each(|license| license.check_output("the model's tensors"))?;
-        self.admit(inputs)
+        self.admit_rows(rows)
     }
 
     /// The bitstreams that it ships for FPGAs.

@@ -22,6 +22,9 @@ pub enum Error {
     /// Something about the pipeline or what was given to it.
     #[error(transparent)]
     Pipeline(#[from] tilemark_pipeline::Error),
+    /// Something about a ring of slots.
+    #[error(transparent)]
+    Slots(#[from] tilemark_slots::Error),
     /// Something about the device.
     #[error(transparent)]
     Engine(#[from] tilemark_engine::Error),
@@ -240,6 +243,7 @@ impl Error {
             Error::Bundle(error) => error.code(),
             Error::Model(error) => error.code(),
             Error::Pipeline(error) => error.code(),
+            Error::Slots(error) => error.code(),
             Error::Engine(error) => error.code(),
             Error::Unlicensed(error) => error.code(),
             Error::Keeper { .. } => "TM0550",
@@ -269,6 +273,7 @@ impl Error {
             Error::Bundle(error) => error.hint().to_string(),
             Error::Model(error) => error.hint().to_string(),
             Error::Pipeline(error) => error.hint().to_string(),
+            Error::Slots(error) => error.hint(),
             Error::Engine(error) => error.hint().to_string(),
             Error::Unlicensed(error) => error.hint().to_string(),
             Error::Keeper { .. } => "docs/terms.md says what each keeper needs".into(),

@@ -47,6 +47,7 @@ pub mod pack;
 pub mod quantize;
 mod revocations;
 mod session;
+pub mod slots;
 mod stream;
 mod targets;
 mod tuning;
@@ -79,7 +80,7 @@ pub use tilemark_engine::{
     Basis, CpuLevel, Device, DeviceKind, EngineInfo, Error as EngineError, Facts, KernelInfo, Plan, StepInfo,
     Survey, Tuning, all_kernels, known_answer, peak_macs_per_second, survey,
 };
-pub use tilemark_model::{DType, Data, Graph, Quant, Tensor};
+pub use tilemark_model::{DType, Data, DataView, Graph, Quant, Tensor, TensorView};
 pub use tilemark_pipeline::{
     Detection, FoundRegion, Image, Label, Line, Outcome, Parameter, Picture, Quad, Region as PictureRegion,
     Sound, StageTime, Value as ParameterValue, npy,

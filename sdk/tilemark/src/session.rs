@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tilemark_bundle::OutputLevel;
 use tilemark_engine::Plan;
-use tilemark_model::{Graph, Tensor, ValueId, shape};
+use tilemark_model::{Graph, Tensor, TensorView, ValueId, shape};
 use tilemark_pipeline::{Done, Given, Label, Memory, Outcome, Pipeline, Place, Prepared};
 
 use crate::app::App;
@@ -128,6 +128,19 @@ impl Session {
     pub(crate) fn run_admitted(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
         self.app.admit(inputs)?;
         Ok(self.engine()?.run(inputs)?)
+    }
+
+    /// Runs the model alone on tensors that lie in somebody else's memory, such as a slot of [`crate::slots`]: nothing is copied
+    /// but into the model's own layout. Gives its outputs as the model declares them.
+    ///
+    /// # Errors
+    /// Those of [`Session::run_tensors`].
+    pub fn run_views(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
+        let rows = inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(1);
+        self.app.admit_raw_rows(rows)?;
+        let mut outputs = Vec::new();
+        self.engine()?.run_views(inputs, &mut outputs)?;
+        declared(self.app.graph(), &outputs)
     }
 
     /// [`Session::run_tensors`], showing every tensor that exists in memory on the way.

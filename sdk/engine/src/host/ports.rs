@@ -1,7 +1,7 @@
 //! Between a caller's tensors and the arena: quantized where the model folds that into its input, channels last, with
 //! the halo around, all in one pass.
 
-use tilemark_model::{DType, Data, Graph, Port, Tensor};
+use tilemark_model::{DType, DataView, Graph, Port, TensorView};
 
 use super::kernels::quantize::Quantizer;
 use super::vectorize::{Loop, Vectorizer};
@@ -20,7 +20,7 @@ const GROUP: usize = 4;
 pub(crate) fn store(
     graph: &Graph,
     port: &Port,
-    tensor: &Tensor,
+    tensor: TensorView<'_>,
     slot: &Slot,
     bytes: &mut [u8],
     vectorizer: Vectorizer,
@@ -34,24 +34,24 @@ pub(crate) fn store(
         bytes.fill(slot.fill);
     }
     match (tensor.data(), layout.dtype) {
-        (Data::U8(from), DType::U8) => scatter(layout, bytes, vectorizer, copy(from)),
-        (Data::I8(from), DType::I8) => {
+        (DataView::U8(from), DType::U8) => scatter(layout, bytes, vectorizer, copy(from)),
+        (DataView::I8(from), DType::I8) => {
             scatter(layout, bytes, vectorizer, |first, to| {
                 let from = &from[first..first + to.len()];
                 to.iter_mut().zip(from).for_each(|(to, from)| *to = from.cast_unsigned() ^ 0x80);
             });
         }
-        (Data::F32(from), _) if is_quantized && port.dtype == DType::F32 => {
+        (DataView::F32(from), _) if is_quantized && port.dtype == DType::F32 => {
             let quantizer = Quantizer::new(graph, port.value, vectorizer)?;
             scatter(layout, bytes, vectorizer, |first, to| {
                 quantizer.line(&from[first..first + to.len()], to)
             });
         }
-        (Data::F32(from), DType::F32) => {
+        (DataView::F32(from), DType::F32) => {
             scatter(layout, bytemuck::cast_slice_mut(bytes), vectorizer, copy::<f32>(from));
         }
-        (_, dtype) if dtype == tensor.dtype() => layout.store(tensor, bytes, slot.fill)?,
-        _ => layout.store(&graph.accept(port, tensor.clone())?, bytes, slot.fill)?,
+        (_, dtype) if dtype == tensor.dtype() => layout.store(&tensor.to_tensor()?, bytes, slot.fill)?,
+        _ => layout.store(&graph.accept(port, tensor.to_tensor()?)?, bytes, slot.fill)?,
     }
     Ok(())
 }
@@ -132,8 +132,8 @@ impl<T: Copy> Loop for Interleave<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use tilemark_model::Quant;
     use tilemark_model::graph::{Dim, Draft};
+    use tilemark_model::{Quant, Tensor};
 
     use super::*;
     use crate::host::CpuLevel;
@@ -187,7 +187,7 @@ mod tests {
                 for tensor in [&reals, &accepted] {
                     let mut found = buffer(2);
                     let to = bytes(&mut found, slot.bytes);
-                    store(&graph, port, tensor, &slot, to, Vectorizer::new(level)).unwrap();
+                    store(&graph, port, tensor.view(), &slot, to, Vectorizer::new(level)).unwrap();
                     assert!(
                         to == bytes(&mut expected, slot.bytes),
                         "{shape:?} {dtype} from {} at {level}",
