@@ -44,6 +44,7 @@
 
 #![forbid(unsafe_code)]
 
+mod combine;
 mod error;
 mod faults;
 mod image;
@@ -66,6 +67,7 @@ mod step;
 mod table;
 mod value;
 
+pub use combine::Rule;
 pub use error::{CODES, Error, Result};
 pub use image::Image;
 pub use interface::{Interface, TensorInfo};
@@ -78,9 +80,9 @@ pub use post::Memory;
 pub use run::{Done, Given, Prepared, StageTime, Times};
 pub use sound::Sound;
 pub use spec::{
-    Align, Anchors, Channels, Crop, Ctc, Dequantize, Fit, Frames, Grid, ImageInput, ImageOutput, InputSpec,
-    Layout, Level, LogMel, Mask, Mode, Nms, NmsKind, Normalize, ONLY_MODEL, Peaks, Pitch, Points, PostStage,
-    PreStage, RegionOf, Regions, Resize, Sigmoid, Smooth, Softmax, SoundInput, Spec, Standardize, StepSpec,
-    Threshold, Tiles, TopK, Turn,
+    Align, Anchors, Channels, Combine, Crop, Ctc, Dequantize, Fit, Frames, Grid, ImageInput, ImageOutput,
+    InputSpec, Layout, Level, LogMel, Mask, Mode, Nms, NmsKind, Normalize, ONLY_MODEL, Peaks, Pitch, Points,
+    PostStage, PreStage, RegionOf, Regions, Resize, Sigmoid, Smooth, Softmax, SoundInput, Spec, Standardize,
+    StepSpec, Threshold, Tiles, TopK, Turn,
 };
 pub use value::{Detection, FoundRegion, Line, Picture, Quad};

@@ -1,6 +1,7 @@
 //! One step, checked against its model and the steps before it, and ready to run.
 
 mod checks;
+mod combine;
 mod gather;
 mod tiles;
 
@@ -21,6 +22,7 @@ use crate::spec::{InputSpec, StepSpec};
 use crate::value::{Kind, Line, Made, Quad, around, corners};
 
 use self::checks::{boxes_of, check_join, check_name, check_turn, makes, source};
+use self::combine::Combining;
 use self::gather::{Gathered, Heard, Item, items};
 use self::tiles::Tiling;
 
@@ -39,6 +41,8 @@ pub(crate) struct Step {
     pub(crate) pre: Option<Pre>,
     frames: Option<Frames>,
     tiling: Option<Tiling>,
+    /// Instead of a model.
+    combining: Option<Combining>,
     pub(crate) post: Post,
     /// The kind of value that later steps and the result get.
     pub(crate) makes: Kind,
@@ -106,6 +110,9 @@ impl Step {
         let of = faults.note(source(&spec.of, before));
         let each = faults.note(spec.for_each.as_deref().map(|name| boxes_of(name, before)).transpose());
         let turn_tall = faults.note(check_turn(spec));
+        if let Some(combining) = faults.note(Combining::new(spec, before))? {
+            return Self::combined(spec, combining, means, faults, known);
+        }
         let model = spec.model.clone().unwrap_or_default();
         let interface = faults.note(models.get(&model))??.clone();
         known.outputs = Some(interface.outputs.clone());
@@ -127,7 +134,7 @@ impl Step {
             faults.note::<()>(Err(Error::ValueKind { at, found, expected }));
         }
         let tiling = faults.note(Tiling::new(&spec.pre));
-        let post = Post::new(&spec.post, &interface, settings, resources, image.is_some(), faults);
+        let post = Post::new(&spec.post, &interface, settings, resources, None, image.is_some(), faults);
         let boxes = each.flatten().map(|i| before[i].makes);
         known.makes = match boxes {
             Some(None) => None, // of a step that has a fault itself
@@ -142,12 +149,57 @@ impl Step {
         }
         let (each, turn_tall, tiling, makes) = (each?, turn_tall?, tiling?, known.makes?);
         let name = spec.name.clone();
-        Some(Self { name, of, each, turn_tall, model, interface, pre, frames, tiling, post, makes })
+        let combining = None;
+        Some(Self {
+            name,
+            of,
+            each,
+            turn_tall,
+            model,
+            interface,
+            pre,
+            frames,
+            tiling,
+            combining,
+            post,
+            makes,
+        })
+    }
+
+    /// A step that has no model, and so nothing of what belongs to one.
+    fn combined(
+        spec: &StepSpec,
+        combining: Combining,
+        means: &Means,
+        faults: &mut Faults,
+        known: &mut Known,
+    ) -> Option<Self> {
+        let clean = faults.count();
+        let interface = Interface { inputs: Vec::new(), outputs: Vec::new() };
+        let from = combining.makes;
+        let post =
+            Post::new(&spec.post, &interface, means.settings, means.resources, Some(from), true, faults);
+        known.makes = Some(post.makes());
+        (faults.count() == clean).then(|| Self {
+            name: spec.name.clone(),
+            of: Source::Input,
+            each: None,
+            turn_tall: None,
+            model: String::new(),
+            interface,
+            pre: None,
+            frames: None,
+            tiling: None,
+            combining: Some(combining),
+            makes: post.makes(),
+            post,
+        })
     }
 
     /// Whether step `i` is read by this one.
     pub(crate) fn reads(&self, i: usize) -> bool {
-        self.each == Some(i) || self.of == Source::Step(i)
+        let combined = self.combining.as_ref().is_some_and(|combining| combining.sources.contains(&i));
+        self.each == Some(i) || self.of == Source::Step(i) || combined
     }
 
     /// The step whose tensors this one takes.
@@ -160,7 +212,8 @@ impl Step {
 
     /// Whether the model runs once, on what the user gives.
     pub(crate) fn is_plain(&self) -> bool {
-        self.of == Source::Input && self.each.is_none() && self.frames.is_none() && self.tiling.is_none()
+        let once = self.frames.is_none() && self.tiling.is_none() && self.combining.is_none();
+        self.of == Source::Input && self.each.is_none() && once
     }
 
     pub(crate) fn interface(&self) -> &Interface {
@@ -176,6 +229,11 @@ impl Step {
         times: &mut Times,
     ) -> std::result::Result<StepValue, E> {
         let mut clock = Clock { times, step: &self.name };
+        if let Some(combining) = &self.combining {
+            let made = clock.time("post.combine", || combining.run(values));
+            let made = self.post.run_on(made, &self.interface, &mut clock)?;
+            return Ok(StepValue { outputs: Vec::new(), raw: Vec::new(), made });
+        }
         if let (Some(frames), Given::Sound(sound)) = (&self.frames, given) {
             return self.run_frames(frames, sound, models, &mut clock);
         }

@@ -229,6 +229,62 @@ fn what_is_not_the_whole_app_is_refused() {
     assert!(matches!(error, Error::InputKind { .. }) && error.is_input(), "{error}");
 }
 
+const TWO: &str = "
+[[step]]
+name = \"a\"
+model = \"a\"
+pre = [{ resize = { width = 8, height = 4 } }]
+post = [{ top_k = { k = 3, labels = \"abc.txt\" } }]
+[[step]]
+name = \"b\"
+model = \"b\"
+pre = [{ resize = { width = 8, height = 4 } }]
+post = [{ top_k = { k = 3, labels = \"abc.txt\" } }]
+[[step]]
+name = \"both\"
+combine = { steps = [\"a\", \"b\"], rule = \"mean\", weights = [3, 1] }
+post = [{ threshold = { min_score = 0.25 } }]
+";
+
+#[test]
+fn labels_of_two_models_become_one_list() {
+    let models = || -> Interfaces {
+        let one = || model(&[1, 3, 4, 8], &[("y", &[1, 3])]);
+        [("a".to_owned(), one()), ("b".to_owned(), one())].into_iter().collect()
+    };
+    let pipeline = make(&format!("input.image = {{}}\n{TWO}"), models()).unwrap();
+    let picture = Image::from_rgb(8, 4, vec![0; 96]).unwrap();
+    let done = pipeline.run(&Given::Image(&picture), |name, _| -> Result<Vec<Tensor>> {
+        let scores = if name == "a" { vec![0.5, 0.25, 0.0] } else { vec![0.0, 1.0, 0.5] };
+        Ok(vec![Tensor::f32([1, 3], scores)?])
+    });
+    let done = done.unwrap();
+    let labels: Vec<_> = done.outcome.labels().iter().map(|l| (l.name.as_str(), l.index, l.score)).collect();
+    assert_eq!(labels, [("b", 1, 0.4375), ("a", 0, 0.375)]);
+    assert!(done.times.0.iter().any(|time| time.stage == "post.combine"));
+    assert!(!pipeline.is_single());
+    for (from, to, code) in [
+        ("[\"a\", \"b\"]", "[\"a\", \"c\"]", "TM0361"),
+        ("[\"a\", \"b\"]", "[\"a\"]", "TM0322"),
+        ("weights = [3, 1]", "weights = [3]", "TM0322"),
+        ("weights = [3, 1]", "weights = [3, 0]", "TM0322"),
+        ("name = \"both\"", "name = \"both\"\nfor_each = \"a\"", "TM0362"),
+        ("name = \"both\"", "name = \"both\"\nmodel = \"a\"", "TM0323"),
+        ("threshold = { min_score = 0.25 }", "nms = { iou = 0.5 }", "TM0362"),
+        ("threshold = { min_score = 0.25 }", "softmax = {}", "TM0323"),
+        (
+            "model = \"b\"\npre = [{ resize = { width = 8, height = 4 } }]\npost = [{ top_k = { k = 3, labels = \"abc.txt\" } }]",
+            "model = \"b\"\npre = [{ resize = { width = 8, height = 4 } }]",
+            "TM0362",
+        ),
+    ] {
+        assert!(TWO.contains(from), "{from}");
+        let error =
+            make(&format!("input.image = {{}}\n{}", TWO.replacen(from, to, 1)), models()).unwrap_err();
+        assert_eq!(error.code(), code, "{to}: {error}");
+    }
+}
+
 #[test]
 fn the_tensors_of_one_model_are_the_inputs_of_the_next() {
     let steps = "

@@ -55,7 +55,7 @@ mod tuning;
 pub use app::{App, CompiledApp, open, open_with, verify_with};
 pub use choice::Choice;
 pub use devices::{DeviceCache, DeviceCacheState};
-pub use ensemble::{Combined, Ensemble, IfMissing, Member, Rule};
+pub use ensemble::{Combined, Ensemble, IfMissing, Member};
 pub use error::{CODES, Error, ErrorKind};
 pub use fleet::Fleet;
 pub use golden::{Divergence, Replay};
@@ -83,7 +83,7 @@ pub use tilemark_engine::{
 pub use tilemark_model::{DType, Data, DataView, Graph, Quant, Tensor, TensorView};
 pub use tilemark_pipeline::{
     Detection, FoundRegion, Image, Label, Line, Outcome, Parameter, Picture, Quad, Region as PictureRegion,
-    Sound, StageTime, Value as ParameterValue, npy,
+    Rule, Sound, StageTime, Value as ParameterValue, npy,
 };
 
 /// Importing and examining models, for tools.

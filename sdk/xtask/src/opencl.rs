@@ -111,7 +111,18 @@ pub(crate) fn test(steps: &mut Steps, has_networks: bool) {
 // Of the whole workspace, so that nothing is compiled again with other features.
 fn conformance(driver: &Driver) -> Result<()> {
     let mut test = cargo();
-    test.args(["test", "--locked", "--workspace", "--test", "conformance", "--test", "opencl_store", "--"]);
+    test.args([
+        "test",
+        "--locked",
+        "--workspace",
+        "--test",
+        "conformance",
+        "--test",
+        "opencl_store",
+        "--test",
+        "everywhere",
+        "--",
+    ]);
     test.args(["opencl", "kept", "--nocapture"]);
     if driver.vendors.is_none() {
         test.arg("faults"); // two hundred times from nothing: Intel's compiler would take half an hour

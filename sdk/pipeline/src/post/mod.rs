@@ -61,17 +61,19 @@ struct Checks<'a> {
 }
 
 impl Post {
-    /// The stages that fit; what does not is noted. `on_picture` says whether the model sees a picture, on which what it finds
+    /// The stages that fit; what does not is noted. `from` is the kind that is there already, if the stages follow
+    /// no model; `on_picture` says whether the model sees a picture, on which what it finds
     /// has a place.
     pub(crate) fn new(
         stages: &[PostStage],
         interface: &Interface,
         settings: &Settings,
         resources: &Resources,
+        from: Option<Kind>,
         on_picture: bool,
         faults: &mut Faults,
     ) -> Self {
-        let mut post = Self { stages: Vec::new(), makes: Kind::Tensors };
+        let mut post = Self { stages: Vec::new(), makes: from.unwrap_or(Kind::Tensors) };
         if stages.len() > MAX_STAGES {
             let many = Error::TooManyStages { list: "post", found: stages.len(), limit: MAX_STAGES };
             faults.note::<()>(Err(many));
@@ -121,6 +123,22 @@ impl Post {
         *memory = state.memory;
         ran?;
         Ok((state.outputs, state.made))
+    }
+}
+
+impl Post {
+    /// What the stages make of a value that is there already.
+    pub(crate) fn run_on(
+        &self,
+        made: Made,
+        interface: &Interface,
+        clock: &mut Clock,
+    ) -> Result<Option<Made>> {
+        let mut state = State { outputs: Vec::new(), made: Some(made), memory: Memory::default() };
+        for (name, stage) in &self.stages {
+            clock.time(name, || stage.run(&mut state, interface, None))?;
+        }
+        Ok(state.made)
     }
 }
 

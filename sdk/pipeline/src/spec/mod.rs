@@ -11,7 +11,7 @@ pub use post::{
     Regions, Sigmoid, Smooth, Softmax, Threshold, TopK, Turn,
 };
 pub(crate) use step::INPUT;
-pub use step::StepSpec;
+pub use step::{Combine, StepSpec};
 
 use std::collections::BTreeMap;
 

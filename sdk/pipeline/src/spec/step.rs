@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ImageInput, PostStage, PreStage};
+use crate::combine::Rule;
 
 /// The name by which steps refer to what the user gives.
 pub(crate) const INPUT: &str = "input";
@@ -31,6 +32,9 @@ pub struct StepSpec {
     /// With `for_each`: crops at least this many times as high as wide are turned by a quarter, to the left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn_tall: Option<f32>,
+    /// Instead of a model: what earlier steps made, as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub combine: Option<Combine>,
     /// The model, as `[models.NAME]` names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -45,6 +49,19 @@ pub struct StepSpec {
     pub post: Vec<PostStage>,
 }
 
+/// `combine = { steps = ["a", "b"], rule = "mean", weights = [2, 1] }`: the labels of several steps as one list, or their detections.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Combine {
+    /// Earlier steps that make labels, or detections.
+    pub steps: Vec<String>,
+    /// How they become one.
+    pub rule: Rule,
+    /// How much each counts, above 0; the same if left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<f32>,
+}
+
 impl Default for StepSpec {
     /// The only step of a pipeline that is written without steps, but for its stages.
     fn default() -> Self {
@@ -53,6 +70,7 @@ impl Default for StepSpec {
             of: input(),
             for_each: None,
             turn_tall: None,
+            combine: None,
             model: None,
             image: None,
             pre: Vec::new(),

@@ -11,6 +11,15 @@ pub(crate) fn folder(app: &str) -> PathBuf {
 
 /// The app with its models in this form, packed and verified; `None` where they are not there.
 pub(crate) fn app(name: &str, form: &str) -> Option<App> {
+    packed(name, form, |text| text)
+}
+
+/// The app without its golden inputs, which take the reference interpreter long.
+pub(crate) fn without_golden(name: &str) -> Option<App> {
+    packed(name, "", |text| text.split("[golden]").next().unwrap_or_default().to_owned())
+}
+
+fn packed(name: &str, form: &str, edit: impl Fn(String) -> String) -> Option<App> {
     let from = folder(name);
     let description = Description::read(&from.join("app.toml")).unwrap();
     let mut text = std::fs::read_to_string(from.join("app.toml")).unwrap();
@@ -30,5 +39,5 @@ pub(crate) fn app(name: &str, form: &str) -> Option<App> {
     for file in files {
         std::fs::copy(from.join(&file), to.path().join(&file)).unwrap();
     }
-    Some(super::load(&Package::from_description(to.file("app.toml", text)).unwrap()))
+    Some(super::load(&Package::from_description(to.file("app.toml", edit(text))).unwrap()))
 }
