@@ -11,7 +11,7 @@ use crate::workshop::{Ran, TINY_TOML, Workshop, tiny_onnx};
 const CLASSES: [&str; 5] = ["red", "green", "blue", "black", "white"];
 
 /// The tiny app, and `count` pictures of one colour in a folder for each of its classes.
-fn with_data(count: u32) -> Workshop {
+pub(crate) fn with_data(count: u32) -> Workshop {
     let workshop = Workshop::with_tiny();
     for at in 0..count {
         let class = CLASSES[at as usize % CLASSES.len()];

@@ -63,6 +63,23 @@ fn a_licence_is_asked_for_and_answered_without_a_route() {
     }
 }
 
+#[test]
+fn an_evaluation_sends_nothing() {
+    let evaluated = crate::eval::with_data(5);
+    let line = "eval tiny.tmk --trust vendor.pub --device host --data data --json";
+    if works(&[&ISOLATED[..], &["true"]].concat()) {
+        by(&evaluated, &ISOLATED, line).ok();
+    }
+    let trace = ["strace", "-f", "-qq", "-e", "trace=%network", "-o"];
+    if !works(&[&trace[..], &["/dev/null", "true"]].concat()) {
+        return;
+    }
+    let log = evaluated.path("calls").display().to_string();
+    by(&evaluated, &[&trace[..], &[&log]].concat(), line).ok();
+    let calls = std::fs::read_to_string(&log).unwrap();
+    assert!(!calls.contains("AF_INET"), "{calls}");
+}
+
 /// What the kernel was asked for: no socket to anywhere, not by any thread, from the request to the result.
 #[test]
 fn no_socket_is_made() {
