@@ -91,9 +91,7 @@ impl Session {
     /// # Errors
     /// Those of [`Session::run`]; `outputs` are of no use then.
     pub fn run_into(&mut self, inputs: &[Tensor], outputs: &mut Vec<Tensor>) -> Result<(), Error> {
-        let plan = self.load(inputs.iter().map(Tensor::view))?;
-        self.steps(&plan)?;
-        self.finish(&plan, outputs, |_, _| ())
+        self.run_all(inputs.iter().map(Tensor::view), outputs)
     }
 
     /// Like [`Session::run_into`], on inputs that lie in somebody else's memory: they are quantized and laid out on their way
@@ -102,7 +100,11 @@ impl Session {
     /// # Errors
     /// Those of [`Session::run_into`].
     pub fn run_views(&mut self, inputs: &[TensorView<'_>], outputs: &mut Vec<Tensor>) -> Result<(), Error> {
-        let plan = self.load(inputs.iter().copied())?;
+        self.run_all(inputs.iter().copied(), outputs)
+    }
+
+    fn run_all<'a>(&mut self, inputs: impl Views<'a>, outputs: &mut Vec<Tensor>) -> Result<(), Error> {
+        let plan = self.load(inputs)?;
         self.steps(&plan)?;
         self.finish(&plan, outputs, |_, _| ())
     }

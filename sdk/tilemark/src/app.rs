@@ -8,7 +8,7 @@ use tilemark_bundle::{
     Authentic, Bundle, Digest, Fact, FactKind, Manifest, Refused, Trust, Untrusted, Verdict,
 };
 use tilemark_engine::{Compiled, Device, Targets};
-use tilemark_model::{Graph, Tensor, shape};
+use tilemark_model::{Graph, Tensor, TensorView, shape};
 use tilemark_pipeline::{Parameter, Pipeline, Value};
 
 use crate::batch;
@@ -287,24 +287,20 @@ impl App {
     /// Counts the inferences that a run on these inputs of the first model makes, one for each row of a batch, or refuses them.
     /// All models of an app together make one inference.
     pub(crate) fn admit(&self, inputs: &[Tensor]) -> Result<(), Error> {
-        self.admit_rows(inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(1))
+        self.admit_first(inputs.first().map(Tensor::view))
     }
 
-    fn admit_rows(&self, rows: usize) -> Result<(), Error> {
+    fn admit_first(&self, first: Option<TensorView<'_>>) -> Result<(), Error> {
         let Some(license) = &self.license else { return Ok(()) };
+        let rows = first.and_then(|input| input.shape().first().copied()).unwrap_or(1);
         let batch = rows > 1 && batch::is_dynamic(self.graph());
         license.take(if batch { rows } else { 1 })
     }
 
     /// The same for a run whose caller gets the model's own tensors.
-    pub(crate) fn admit_raw(&self, inputs: &[Tensor]) -> Result<(), Error> {
-        self.admit_raw_rows(inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(1))
-    }
-
-    /// [`App::admit_raw`] for a first input of so many rows.
-    pub(crate) fn admit_raw_rows(&self, rows: usize) -> Result<(), Error> {
+    pub(crate) fn admit_raw(&self, first: Option<TensorView<'_>>) -> Result<(), Error> {
         self.license.iter().try_for_each(|license| license.check_output("the model's tensors"))?;
-        self.admit_rows(rows)
+        self.admit_first(first)
     }
 
     /// The bitstreams that it ships for FPGAs.

@@ -120,7 +120,7 @@ impl Session {
     /// [`Error::Engine`] if a tensor does not fit or the device fails, [`Error::Unlicensed`] if the app's grant does not allow
     /// it.
     pub fn run_tensors(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
-        self.app.admit_raw(inputs)?;
+        self.app.admit_raw(inputs.first().map(Tensor::view))?;
         Ok(self.engine()?.run(inputs)?)
     }
 
@@ -136,8 +136,7 @@ impl Session {
     /// # Errors
     /// Those of [`Session::run_tensors`].
     pub fn run_views(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, Error> {
-        let rows = inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(1);
-        self.app.admit_raw_rows(rows)?;
+        self.app.admit_raw(inputs.first().copied())?;
         let mut outputs = Vec::new();
         self.engine()?.run_views(inputs, &mut outputs)?;
         declared(self.app.graph(), &outputs)
@@ -152,7 +151,7 @@ impl Session {
         inputs: &[Tensor],
         observe: impl FnMut(ValueId, &Tensor),
     ) -> Result<Vec<Tensor>, Error> {
-        self.app.admit_raw(inputs)?;
+        self.app.admit_raw(inputs.first().map(Tensor::view))?;
         Ok(self.engine()?.run_observed(inputs, observe)?)
     }
 
@@ -162,7 +161,7 @@ impl Session {
     /// # Errors
     /// Those of [`Session::run_tensors`].
     pub fn run_timed(&mut self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Duration>), Error> {
-        self.app.admit_raw(inputs)?;
+        self.app.admit_raw(inputs.first().map(Tensor::view))?;
         Ok(self.engine()?.run_timed(inputs)?)
     }
 
