@@ -31,7 +31,7 @@ module activations #(
   logic signed [15:0] x1, x2;
   logic [2:0] y1;
   logic [15:0] plane1, plane2, pitch1;
-  logic signed [31:0] rows2;
+  logic [32:0] rows2;
   logic [BY-1:0] row_in1, row_in2;
   logic [BX-1:0] col_in2;
   wire [15:0] rows_limit = tile.x_rows, cols_limit = tile.x_cols;
@@ -44,9 +44,8 @@ module activations #(
     pitch1 <= tile.x_row_pitch;
     for (int ty = 0; ty < BY; ty++) row_in1[ty] <= in_image(y + $signed(16'(ty)), rows_limit);
   end
-  logic signed [15:0] y_bank1;
-  always_ff @(posedge clk) y_bank1 <= y_bank;
-  // 2: their product with the pitch
+  // 1, 2: their product with the pitch
+  multiplier #(.A(16), .B(17)) u_rows (.clk, .a(y_bank), .b({1'b0, tile.x_row_pitch}), .p(rows2));
   logic [2:0] y2;
   logic [15:0] pitch2;
   always_ff @(posedge clk) begin
@@ -55,7 +54,6 @@ module activations #(
     x2 <= x1;
     plane2 <= plane1;
     pitch2 <= pitch1;
-    rows2 <= y_bank1 * $signed({1'b0, pitch1});
     row_in2 <= row_in1;
     for (int tx = 0; tx < BX; tx++) col_in2[tx] <= in_image(x1 + $signed(16'(tx)), cols_limit);
   end
@@ -75,11 +73,10 @@ module activations #(
     for (int ty = 0; ty < BY; ty++)
       for (int tx = 0; tx < BX; tx++) in3[ty*BX+tx] <= row_in2[ty] & col_in2[tx];
   end
-  wire unused = &{1'b0, rows2[31:16]};
+  wire unused = &{1'b0, rows2[32:16]};
   // 4: addresses; 5, 6: the memory
-  logic [WORD-1:0] q6[0:T-1];
-  logic [T-1:0] in6, off4;
-  logic [2:0] ry6, rx6;
+  logic [T*WORD-1:0] q6;
+  logic [T-1:0] off4;
   logic in_image4;
   for (genvar by = 0; by < BY; by++) begin : g_by
     for (genvar bx = 0; bx < BX; bx++) begin : g_bx
@@ -87,7 +84,7 @@ module activations #(
       always_ff @(posedge clk) at4 <= base3[by] + col3[bx];
       assign off4[by*BX+bx] = |at4[15:DL];
       ram #(.W(WORD), .DL(DL)) u_bank (
-        .clk, .we(we & w_row[by] & w_col[bx]), .wa(w_addr), .wd(w_data), .ra(at4[DL-1:0]), .rd(q6[by*BX+bx]));
+        .clk, .we(we & w_row[by] & w_col[bx]), .wa(w_addr), .wd(w_data), .ra(at4[DL-1:0]), .rd(q6[(by*BX+bx)*WORD+:WORD]));
     end
   end
   // Every tap's own bank must be in range where the tap is in the image.
@@ -108,26 +105,34 @@ module activations #(
           | (in4[ty*BX+tx] & off4[((ty + int'(ry4)) & (BY-1)) * BX + ((tx + int'(rx4)) & (BX-1))]);
   end
   always_ff @(posedge clk) out_of_range <= v4 & in_image4;
-  delay #(.W(T + 6), .LAT(2)) u_in6 (.clk, .d({in4, ry4, rx4}), .q({in6, ry6, rx6}));
-  // 7: rotated, so that tap 0 is pixel (y, x); padded
-  for (genvar s = 0; s <= BYL + BXL; s++) begin : g_turn
-    logic [T*WORD-1:0] v;
-    for (genvar t = 0; t < T; t++) begin : g_tap
-      localparam int TY = t / BX, TX = t % BX;
-      if (s == 0) begin : g_banks
-        assign v[t*WORD+:WORD] = q6[t];
-      end else if (s <= BYL) begin : g_rows
-        localparam int FROM = (TY + (1 << (s - 1))) % BY * BX + TX;
-        assign v[t*WORD+:WORD] = ry6[s-1] ? g_turn[s-1].v[FROM*WORD+:WORD] : g_turn[s-1].v[t*WORD+:WORD];
-      end else begin : g_cols
-        localparam int FROM = TY * BX + (TX + (1 << (s - 1 - BYL))) % BX;
-        assign v[t*WORD+:WORD] = rx6[s-1-BYL] ? g_turn[s-1].v[FROM*WORD+:WORD] : g_turn[s-1].v[t*WORD+:WORD];
+  // 7: rotated, so that tap 0 is pixel (y, x); padded. Every byte of a word has its own copy of what says how.
+  logic [T+5:0] turn5;
+  always_ff @(posedge clk) turn5 <= {in4, ry4, rx4};
+  logic [7:0] sign;
+  always_ff @(posedge clk) sign <= tile.layer.x_unsigned && tile.layer.op != tile_pkg::OP_ADD ? 8'h80 : 8'h00;
+  for (genvar n = 0; n < N; n++) begin : g_byte
+    logic [T-1:0] in6;
+    /* verilator lint_off UNUSEDSIGNAL */
+    logic [2:0] ry6, rx6;
+    /* verilator lint_on UNUSEDSIGNAL */
+    copy #(.W(T + 6)) u_turn (.clk, .d(turn5), .q({in6, ry6, rx6}));
+    for (genvar s = 0; s <= BYL + BXL; s++) begin : g_turn
+      logic [T*8-1:0] v;
+      for (genvar t = 0; t < T; t++) begin : g_tap
+        localparam int TY = t / BX, TX = t % BX;
+        if (s == 0) begin : g_banks
+          assign v[t*8+:8] = q6[t*WORD+n*8+:8];
+        end else if (s <= BYL) begin : g_rows
+          localparam int FROM = (TY + (1 << (s - 1))) % BY * BX + TX;
+          assign v[t*8+:8] = ry6[s-1] ? g_turn[s-1].v[FROM*8+:8] : g_turn[s-1].v[t*8+:8];
+        end else begin : g_cols
+          localparam int FROM = TY * BX + (TX + (1 << (s - 1 - BYL))) % BX;
+          assign v[t*8+:8] = rx6[s-1-BYL] ? g_turn[s-1].v[FROM*8+:8] : g_turn[s-1].v[t*8+:8];
+        end
       end
     end
+    for (genvar t = 0; t < T; t++) begin : g_pad
+      always_ff @(posedge clk) taps[t*WORD+n*8+:8] <= in6[t] ? g_turn[BYL+BXL].v[t*8+:8] ^ sign : tile.layer.pad;
+    end
   end
-  wire [WORD-1:0] sign = tile.layer.x_unsigned && tile.layer.op != tile_pkg::OP_ADD ? {N{8'h80}} : '0;
-  for (genvar b = 0; b < T; b++) begin : g_pad
-    always_ff @(posedge clk) taps[b*WORD+:WORD] <= in6[b] ? g_turn[BYL+BXL].v[b*WORD+:WORD] ^ sign : {N{tile.layer.pad}};
-  end
-  wire unused_rot = &{1'b0, ry6, rx6};
 endmodule

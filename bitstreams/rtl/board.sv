@@ -5,7 +5,7 @@
 //   'R' address 4 bytes, count 2 bytes -> count words of N bytes    reads memory
 // Memory can be accessed while no list runs; meanwhile the engine has it.
 module board #(
-  parameter int N = 16, NRQ = 8, BYL = 1, BXL = 2, DL = 10, WDL = 9, SUMSL = 8, FDL = 9, DSP = 7,
+  parameter int N = 16, NRQ = 8, BYL = 1, BXL = 2, DL = 10, WDL = 9, SUMSL = 8, FDL = 9, DSP = 7, PAIRS = 0,
   parameter bit ADD = 1,
   parameter int ML = 12,  // log2 of the words of memory
   parameter int DIV = 32
@@ -31,7 +31,8 @@ module board #(
   logic [31:0] rd_addr, wr_addr;
   /* verilator lint_on UNUSEDSIGNAL */
   logic [N*8-1:0] rsp_data, wr_data;
-  engine #(.N(N), .NRQ(NRQ), .BYL(BYL), .BXL(BXL), .DL(DL), .WDL(WDL), .SUMSL(SUMSL), .FDL(FDL), .DSP(DSP), .ADD(ADD)) u_engine (
+  engine #(.N(N), .NRQ(NRQ), .BYL(BYL), .BXL(BXL), .DL(DL), .WDL(WDL), .SUMSL(SUMSL), .FDL(FDL), .DSP(DSP), .PAIRS(PAIRS),
+    .ADD(ADD)) u_engine (
     .clk, .rst, .reg_valid, .reg_write, .reg_addr, .reg_wdata, .reg_rdata, .rd_valid, .rd_ready(1'b1), .rd_addr,
     .rsp_valid, .rsp_data, .wr_valid, .wr_ready(1'b1), .wr_addr, .wr_data, .busy);
 

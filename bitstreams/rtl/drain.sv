@@ -9,7 +9,7 @@ module drain #(
   /* verilator lint_off UNUSEDSIGNAL */
   input  tile_pkg::layer_t layer,
   /* verilator lint_on UNUSEDSIGNAL */
-  // a pixel's sums
+  // a pixel's sums, a clock after `take`
   input  logic take,
   input  logic [N*32-1:0] sums,
   input  tile_pkg::tag_t tag,
@@ -34,7 +34,7 @@ module drain #(
   localparam int SL = DL > 0 ? DL : 1;           // width of a step's number
   localparam int PDL = 2 + SL;                   // slot and step
   localparam int Q = N / 4;                      // lanes of a beat of parameters
-  localparam int LAT = ADD ? 19 : 12;            // of requant
+  localparam int LAT = ADD ? 21 : 14;            // of requant
   localparam int TW = ADD ? 32 : 8;              // bits of a table's entry
 
   // 0: the sums leave, lowest lanes first
@@ -42,14 +42,20 @@ module drain #(
   logic [7:0] count;
   logic [SL-1:0] step;
   tile_pkg::tag_t now;
+  wire [N*32-1:0] after = left >> (32 * NRQ);
+  logic take_now;
+  logic [N/4-1:0] take_group;
+  always_ff @(posedge clk) take_now <= take & ~rst;
+  for (genvar g = 0; g < N / 4; g++) begin : g_left
+    copy #(.W(1)) u_take (.clk, .d(take), .q(take_group[g]));
+    always_ff @(posedge clk) left[g*128+:128] <= take_group[g] ? sums[g*128+:128] : after[g*128+:128];
+  end
   always_ff @(posedge clk) begin
-    if (take) begin
-      left <= sums;
+    if (take_now) begin
       now <= tag;
       count <= 8'(D);
       step <= 0;
     end else begin
-      left <= left >> (32 * NRQ);
       step <= step + 1;
       if (count != 0) count <= count - 1;
     end
@@ -85,7 +91,8 @@ module drain #(
   logic va, fa, ea;
   delay #(.W(3), .LAT(LAT + 2)) u_valid (.clk, .d({a3 & g3.last, f3, g3.end_of_tile}), .q({va, fa, ea}));
 
-  wire adding = ADD && layer.op == tile_pkg::OP_ADD;
+  logic adding;
+  always_ff @(posedge clk) adding <= ADD && layer.op == tile_pkg::OP_ADD;
   wire [7:0] flip = layer.y_unsigned ? 8'h80 : 8'h00;
   logic [NRQ*8-1:0] bytes;
   for (genvar u = 0; u < NRQ; u++) begin : g_unit
@@ -139,6 +146,6 @@ module drain #(
   end
 
 `ifndef SYNTHESIS
-  always_ff @(posedge clk) if (!rst && take) a_sums_were_taken_in_time : assert (count <= 1);
+  always_ff @(posedge clk) if (!rst && take_now) a_sums_were_taken_in_time : assert (count <= 1);
 `endif
 endmodule

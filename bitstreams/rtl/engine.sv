@@ -8,6 +8,7 @@ module engine #(
   parameter int SUMSL = 8,   // log2 of the pixels whose sums are kept
   parameter int FDL = 9,     // log2 of the words of results that wait for memory
   parameter int DSP = 16,    // products of each lane that are left to the device's multipliers
+  parameter int PAIRS = 0,   // products of each lane that share a multiplier with the next lane's: at most N - BX * BY
   parameter bit ADD = 1      // additions
 ) (
   input  logic clk, rst,
@@ -148,7 +149,7 @@ module engine #(
   logic [N*8-1:0] common7;
   always_comb begin
     common7 = taps[N*8-1:0];
-    if (QUAD && tile.layer.op == tile_pkg::OP_QUAD)
+    if (quad)
       for (int j = 0; j < N / 4; j++) common7[j*32+:32] = taps[(j%BX)*N*8+:32];
   end
   /* verilator lint_off UNUSEDSIGNAL */
@@ -157,29 +158,50 @@ module engine #(
   delay #(.W(16), .LAT(ACT - 3)) u_weight (.clk, .d(step_weight), .q(weight4));
   logic sum_valid, sum_first, take;
   tile_pkg::tag_t take_tag;
-  delay #(.W(2), .LAT(SUM_AT)) u_sum (.clk, .d({step_valid, step_first}), .q({sum_valid, sum_first}));
-  delay #(.W(1), .LAT(SUM_AT + 1)) u_take (.clk, .d(step_last), .q(take));
+  delay #(.W(2), .LAT(SUM_AT - 1)) u_sum (.clk, .d({step_valid, step_first}), .q({sum_valid, sum_first}));
+  delay #(.W(1), .LAT(SUM_AT)) u_take (.clk, .d(step_last), .q(take));
   delay #(.W(tile_pkg::TAG_BITS), .LAT(SUM_AT + 1)) u_tag (.clk, .d(step_tag), .q(take_tag));
-  wire depthwise = tile.layer.op == tile_pkg::OP_DEPTHWISE;
+  // What the layer is does not change while its data are on their way.
+  logic quad, depthwise, max, add;
+  always_ff @(posedge clk) begin
+    quad <= QUAD && tile.layer.op == tile_pkg::OP_QUAD;
+    depthwise <= tile.layer.op == tile_pkg::OP_DEPTHWISE;
+    max <= tile.layer.op == tile_pkg::OP_MAX;
+    add <= ADD && tile.layer.op == tile_pkg::OP_ADD;
+  end
   logic [N*32-1:0] sums;
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic [N*N*8-1:0] w0;       // weights as lanes have read them
+  /* verilator lint_on UNUSEDSIGNAL */
+  logic [N*N*16-1:0] paired;  // products that two lanes share a multiplier for
   // Groups of four lanes have copies of what all lanes need.
   for (genvar g = 0; g < N / 4; g++) begin : g_group
     logic [N*8-1:0] common;
     logic [WDL-1:0] ra5, ra6;
-    logic valid15, first15;
+    logic valid, first, is_depthwise, is_max, is_add;
     copy #(.W(N * 8)) u_common (.clk, .d(common7), .q(common));
     copy #(.W(WDL)) u_ra (.clk, .d(weight4[WDL-1:0]), .q(ra5));
     copy #(.W(WDL)) u_ra6 (.clk, .d(ra5), .q(ra6));
-    assign {valid15, first15} = {sum_valid, sum_first};
+    copy #(.W(5)) u_order (
+      .clk, .d({sum_valid, sum_first, depthwise, max, add}), .q({valid, first, is_depthwise, is_max, is_add}));
     for (genvar k = 0; k < 4; k++) begin : g_lane
       localparam int O = g * 4 + k;
       logic [T*8-1:0] own;
       for (genvar t = 0; t < T; t++) begin : g_own
         assign own[t*8+:8] = taps8[(t*N+O)*8+:8];
       end
-      lane #(.N(N), .T(T), .WDL(WDL), .DSP(DSP)) u_lane (
-        .clk, .we(w_we[O]), .wa(w_addr), .wd(data), .ra(ra6), .depthwise, .common, .own,
-        .valid(valid15), .first(first15), .op(tile.layer.op), .sum(sums[O*32+:32]));
+      lane #(.N(N), .T(T), .WDL(WDL), .DSP(DSP), .PAIRS(PAIRS)) u_lane (
+        .clk, .we(w_we[O]), .wa(w_addr), .wd(data), .ra(ra6), .w0(w0[O*N*8+:N*8]), .depthwise(is_depthwise), .common, .own,
+        .paired(paired[O*N*16+:N*16]), .valid, .first, .max(is_max), .add(is_add), .sum(sums[O*32+:32]));
+      for (genvar i = 0; i < N; i++) begin : g_pair
+        if (i < N - PAIRS) begin : g_none
+          assign paired[(O*N+i)*16+:16] = '0;
+        end else if (k % 2 == 0) begin : g_both
+          pair u_pair (
+            .clk, .x(common[i*8+:8]), .u(w0[((O+1)*N+i)*8+:8]), .v(w0[(O*N+i)*8+:8]),
+            .xu(paired[((O+1)*N+i)*16+:16]), .xv(paired[(O*N+i)*16+:16]));
+        end
+      end
     end
   end
 
@@ -197,6 +219,12 @@ module engine #(
 
   // ---- progress, refusals, counters
   logic weights_over;
+  // A start comes before what these say of the list before it.
+  logic all_tiles, all_handed_on;
+  always_ff @(posedge clk) begin
+    all_tiles <= tiles == count && !start;
+    all_handed_on <= all_given && !start;
+  end
   wire multiplies = tile.layer.op == tile_pkg::OP_CONV || tile.layer.op == tile_pkg::OP_QUAD || tile.layer.op == tile_pkg::OP_DEPTHWISE;
   always_ff @(posedge clk) begin
     weights_over <= step_valid && multiplies && |step_weight[15:WDL];
@@ -235,7 +263,7 @@ module engine #(
         kill <= 1;
         flush <= 0;
         state <= CLEAR;
-      end else if (all_given && tiles == count && stores_idle) begin
+      end else if (all_handed_on && all_tiles && stores_idle) begin
         state <= READY;
         done <= 1;
       end
@@ -266,7 +294,7 @@ module engine #(
   initial begin
     a_lanes : assert (N == 4 || N == 8 || N == 16);
     a_results : assert (NRQ >= N / 4 && NRQ <= N);
-    a_taps : assert (T <= N);
+    a_taps : assert (T <= N && (PAIRS == 0 || T <= N - PAIRS));
   end
 `endif
 `ifndef SYNTHESIS

@@ -1,9 +1,10 @@
-// The exact sum of a product p * 2^(e - 46) and an f32, in 7 clocks, as a number of the product's form: its leading bit is
+// The exact sum of a product p * 2^(e - 46), whose exponent and sign come a clock before it, and an f32, in 7 clocks, as a number of the product's form: its leading bit is
 // bit 47, and its last bit also stands for all that follow. In fixed point with 40 bits behind the point; a sum below a half
 // is given as zero, since it rounds to it.
 module joined (
   input  logic clk,
   input  logic [47:0] p,
+  // a clock before
   input  logic signed [9:0] e,
   input  logic sign, is_zero,
   input  logic [31:0] t,
@@ -11,23 +12,35 @@ module joined (
   output logic signed [9:0] sum_e,
   output logic sum_sign, sum_zero
 );
-  // 1, 2: both at their places: shift by eights, then by ones. An 8-bit factor leaves the product's last 16 bits zero.
-  wire signed [9:0] p_by = e + 10'sd16;  // 0..29: the product's last place is at least 2^-40
-  wire signed [9:0] t_by = $signed({2'b0, t[30:23]}) - 10'sd127 + 10'sd41;  // below 0: t is all behind the last place
-  wire t_tiny = t_by < 0;
+  // 0: how far both are from their places
+  logic [9:0] p_by;         // 0..29: the product's last place is at least 2^-40
+  logic signed [9:0] t_by;  // below 0: t is all behind the last place
+  logic t_none, p_none, p_sign, t_sign;
+  logic [22:0] t_fraction;
+  always_ff @(posedge clk) begin
+    p_by <= e + 10'sd16;
+    t_by <= $signed({2'b0, t[30:23]}) - 10'sd86;
+    t_none <= t[30:23] == 0;
+    p_none <= is_zero;
+    p_sign <= sign;
+    t_sign <= t[31];
+    t_fraction <= t[22:0];
+  end
+  wire t_tiny = t_by[9];
+  // 1, 2: shift by eights, then by ones. An 8-bit factor leaves the product's last 16 bits zero.
   logic [63:0] p1;
   logic [79:0] t1;
   logic [2:0] pf1, tf1;
   logic ps1, ts1, st1;
-  wire unused = &{1'b0, p[15:0], p_by[9:5]};
+  wire unused = &{1'b0, p[15:0], p_by[9:5], t_by[8:6]};
   always_ff @(posedge clk) begin
-    p1 <= is_zero ? 64'd0 : {32'd0, p[47:16]} << {p_by[4:3], 3'b0};
-    t1 <= t_tiny || t[30:23] == 0 ? 80'd0 : {56'd0, 1'b1, t[22:0]} << {t_by[5:3], 3'b0};
+    p1 <= p_none ? 64'd0 : {32'd0, p[47:16]} << {p_by[4:3], 3'b0};
+    t1 <= t_tiny || t_none ? 80'd0 : {56'd0, 1'b1, t_fraction} << {t_by[5:3], 3'b0};
     pf1 <= p_by[2:0];
     tf1 <= t_by[2:0];
-    ps1 <= sign;
-    ts1 <= t[31];
-    st1 <= t_tiny && t[30:23] != 0;
+    ps1 <= p_sign;
+    ts1 <= t_sign;
+    st1 <= t_tiny && !t_none;
   end
   wire [63:0] pw = p1 << pf1;
   wire [79:0] tw = t1 << tf1;

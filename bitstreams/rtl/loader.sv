@@ -97,22 +97,35 @@ module loader #(
   endfunction
   wire is_stamp = op == tile_pkg::OP_STAMP;
   wire [3:0] strides = (words[3][3:0] | words[4][3:0] | words[5][3:0] | words[9][3:0] | words[11][3:0] | words[12][3:0]) & 4'(N - 1);
-  logic [7:0] verdict;
   logic bad_sum;
+  // In the order in which they are told; each a clock before the verdict.
+  logic [8:0] faults;
+  always_ff @(posedge clk) begin
+    logic other;
+    other = words[0][15:8] != 8'h54 || words[0][31:26] != 0 || words[2][31:24] != 0 || words[20][31:16] != 0;
+    for (int i = 21; i < 31; i++) other = other || words[i] != 0;
+    faults[0] <= bad_sum;
+    faults[1] <= op == 0 || op > tile_pkg::OP_STAMP;
+    faults[2] <= is_stamp && (load_input || load_params || load_table || load_weights)
+      || (op == tile_pkg::OP_MAX || op == tile_pkg::OP_ADD) && !(first && last) || op == tile_pkg::OP_ADD && table_on;
+    faults[3] <= other;
+    faults[4] <= load_input && bad_extent(planes) || load_weights && w_count == 0;
+    faults[5] <= !is_stamp && (bad_extent(rows) || bad_extent(cols) || bad_extent(tile.planes) || bad_extent(tile.y_rows)
+      || bad_extent(tile.y_cols) || tile.kernel_y == 0 || tile.kernel_x == 0);
+    faults[6] <= words[2][15:10] != 0 || words[2][23:17] != 0;
+    faults[7] <= op == tile_pkg::OP_ADD && !ADD || op == tile_pkg::OP_QUAD && !QUAD;
+    faults[8] <= strides != 0;
+  end
+  logic [7:0] verdict;
   always_comb begin
     verdict = tile_pkg::ERR_NONE;
-    if (strides != 0) verdict = tile_pkg::ERR_ALIGNMENT;
-    if (op == tile_pkg::OP_ADD && !ADD || op == tile_pkg::OP_QUAD && !QUAD) verdict = tile_pkg::ERR_FEATURE;
-    if (words[2][15:10] != 0 || words[2][23:17] != 0) verdict = tile_pkg::ERR_SLOT;
-    if (!is_stamp && (bad_extent(rows) || bad_extent(cols) || bad_extent(tile.planes) || bad_extent(tile.y_rows)
-        || bad_extent(tile.y_cols) || tile.kernel_y == 0 || tile.kernel_x == 0)) verdict = tile_pkg::ERR_EXTENT;
-    if (load_input && bad_extent(planes) || load_weights && w_count == 0) verdict = tile_pkg::ERR_EXTENT;
-    if (words[0][15:8] != 8'h54 || words[0][31:26] != 0 || words[2][31:24] != 0 || words[20][31:16] != 0) verdict = tile_pkg::ERR_RESERVED;
-    for (int i = 21; i < 31; i++) if (words[i] != 0) verdict = tile_pkg::ERR_RESERVED;
-    if ((op == tile_pkg::OP_MAX || op == tile_pkg::OP_ADD) && !(first && last) || op == tile_pkg::OP_ADD && table_on) verdict = tile_pkg::ERR_RESERVED;
-    if (is_stamp && (load_input || load_params || load_table || load_weights)) verdict = tile_pkg::ERR_RESERVED;
-    if (op == 0 || op > tile_pkg::OP_STAMP) verdict = tile_pkg::ERR_OPCODE;
-    if (bad_sum) verdict = tile_pkg::ERR_CHECKSUM;
+    if (faults[8]) verdict = tile_pkg::ERR_ALIGNMENT;
+    if (faults[7]) verdict = tile_pkg::ERR_FEATURE;
+    if (faults[6]) verdict = tile_pkg::ERR_SLOT;
+    if (faults[5] || faults[4]) verdict = tile_pkg::ERR_EXTENT;
+    if (faults[3] || faults[2]) verdict = tile_pkg::ERR_RESERVED;
+    if (faults[1]) verdict = tile_pkg::ERR_OPCODE;
+    if (faults[0]) verdict = tile_pkg::ERR_CHECKSUM;
   end
 
   // ---- asking
@@ -125,7 +138,18 @@ module loader #(
   wire sent = rd_valid & rd_ready;
   assign rd_valid = ask == DESCRIPTOR || ask == PARAMS || ask == TABLE || ask == WEIGHTS || ask == INPUT;
   assign rd_addr = ask == DESCRIPTOR ? list_at : at;
-  wire [31:0] unfinished = index - tiles_done;
+  // What only grows truer while it is waited for, a clock late.
+  logic near, none, all_asked;
+  always_ff @(posedge clk) begin
+    near <= index - tiles_done <= 32'(words[2][7:0]);
+    none <= index == tiles_done;
+    all_asked <= asked == count;
+  end
+  logic [1:0] ahead;  // descriptors that were asked for, and are not handed on
+  always_ff @(posedge clk) begin
+    ahead <= ahead + 2'(sent && ask == DESCRIPTOR && turn_end) - 2'(tile_valid && tile_ready);
+    if (rst || start) ahead <= 0;
+  end
   assign turn_end = left == 1;
 
   always_ff @(posedge clk) begin
@@ -144,11 +168,11 @@ module loader #(
           ask <= CHECK;
         end
       end
-      CHECK: if (words_checked && !loaded && index + 1 == asked) ask <= ROOM;
+      CHECK: if (words_checked && !loaded && ahead == 1) ask <= ROOM;
       ROOM: begin
         at <= words[9];
         beat <= 0;
-        if (unfinished <= 32'(words[2][7:0])) ask <= after(ROOM);
+        if (near) ask <= after(ROOM);
         left <= load_params ? 16'd8 : load_table ? 16'd256 : w_count;
       end
       PARAMS: if (sent) begin
@@ -178,7 +202,7 @@ module loader #(
         rows_left <= rows;
         planes_left <= planes;
         if (!load_input) ask <= NEXT;
-        else if (!fence || (unfinished == 0 && stores_idle)) ask <= INPUT;
+        else if (!fence || (none && stores_idle)) ask <= INPUT;
       end
       INPUT: if (sent) begin
         at <= at + N;
@@ -200,7 +224,7 @@ module loader #(
       end
       NEXT: begin
         left <= 16'(BEATS);
-        ask <= asked == count ? IDLE : DESCRIPTOR;
+        ask <= all_asked ? IDLE : DESCRIPTOR;
       end
       default: ask <= IDLE;
     endcase

@@ -1,4 +1,4 @@
-// From an integer sum to 8 bits, one result a clock, 19 clocks later (without additions, 12). The contract's f32 operations, each rounded once:
+// From an integer sum to 8 bits, one result a clock, 21 clocks later (without additions, 14). The contract's f32 operations, each rounded once:
 //   q = clamp(rint(f32(acc) * scale) + zero)                  add = 0
 //   q = clamp(rint(fma(f32(acc), scale, t)) + zero)           add = 1
 // rint rounds half to even. `scale` is a positive normal number below 2^7; the product of an addition is at least 2^-40 in its
@@ -72,28 +72,28 @@ module requant #(
     k4 <= {1'b1, k3};
     e4 <= e3 + $signed({9'b0, r3[24]});
   end
-  // 5, 6, 7: the exact product, 48 bits, in [1, 4) * 2^46
-  logic [23:0] ll5, lh5, hl5, hh5;
-  logic [47:0] o6;
-  logic [24:0] x6;
-  logic [47:0] p7;
+  // 5 to 8: the exact product, 48 bits, in [1, 4) * 2^46
+  logic [23:0] ll6, lh6, hl6, hh6, ll7, hh7;
+  multiplier #(.A(12), .B(12), .SIGNED(0)) u_ll (.clk, .a(f4[11:0]), .b(k4[11:0]), .p(ll6));
+  multiplier #(.A(12), .B(12), .SIGNED(0)) u_lh (.clk, .a(f4[11:0]), .b(k4[23:12]), .p(lh6));
+  multiplier #(.A(12), .B(12), .SIGNED(0)) u_hl (.clk, .a(f4[23:12]), .b(k4[11:0]), .p(hl6));
+  multiplier #(.A(12), .B(12), .SIGNED(0)) u_hh (.clk, .a(f4[23:12]), .b(k4[23:12]), .p(hh6));
+  logic [24:0] x7;
+  logic [47:0] p8;
   always_ff @(posedge clk) begin
-    ll5 <= f4[11:0] * k4[11:0];
-    lh5 <= f4[11:0] * k4[23:12];
-    hl5 <= f4[23:12] * k4[11:0];
-    hh5 <= f4[23:12] * k4[23:12];
-    o6 <= {hh5, ll5};
-    x6 <= {1'b0, lh5} + {1'b0, hl5};
-    p7 <= o6 + {11'b0, x6, 12'b0};
+    ll7 <= ll6;
+    hh7 <= hh6;
+    x7 <= {1'b0, lh6} + {1'b0, hl6};
+    p8 <= {hh7, ll7} + {11'b0, x7, 12'b0};
   end
   logic s7, z7;
   logic signed [9:0] e7;
   delay #(.W(12), .LAT(3)) u_e7 (.clk, .d({s4, z4, e4}), .q({s7, z7, e7}));
 
-  // 8..14 of an addition: t joins the exact product
-  logic sp, zp;
+  // 9 to 16: of an addition, t joins the exact product
+  logic sp, zp, any;  // any: of the bits that are behind a half in any case
   logic signed [9:0] ep;
-  logic [47:0] pp;
+  logic [47:22] pp;
   generate
     if (ADD) begin : g_add
       logic sa, za, sc, zc;
@@ -101,48 +101,58 @@ module requant #(
       logic [47:0] pa, pc;
       logic [31:0] t7;
       delay #(.W(32), .LAT(7)) u_t (.clk, .d(t), .q(t7));
-      joined u_joined (.clk, .p(p7), .e(e7), .sign(s7), .is_zero(z7), .t(t7), .sum(pa), .sum_e(ea), .sum_sign(sa), .sum_zero(za));
-      delay #(.W(60), .LAT(7)) u_conv (.clk, .d({s7, z7, e7, p7}), .q({sc, zc, ec, pc}));
-      assign {sp, zp, ep, pp} = add ? {sa, za, ea, pa} : {sc, zc, ec, pc};
+      joined u_joined (.clk, .p(p8), .e(e7), .sign(s7), .is_zero(z7), .t(t7), .sum(pa), .sum_e(ea), .sum_sign(sa), .sum_zero(za));
+      delay #(.W(12), .LAT(8)) u_ec (.clk, .d({s7, z7, e7}), .q({sc, zc, ec}));
+      delay #(.W(48), .LAT(7)) u_pc (.clk, .d(p8), .q(pc));
+      always_ff @(posedge clk) begin
+        {sp, zp, ep, pp} <= add ? {sa, za, ea, pa[47:22]} : {sc, zc, ec, pc[47:22]};
+        any <= add ? |pa[21:0] : |pc[21:0];
+      end
     end else begin : g_no_add
       wire unused = &{1'b0, add, t};
-      assign {sp, zp, ep, pp} = {s7, z7, e7, p7};
+      logic s8, z8;
+      logic signed [9:0] e8;
+      always_ff @(posedge clk) begin
+        {s8, z8, e8} <= {s7, z7, e7};
+        {sp, zp, ep, pp} <= {s8, z8, e8, p8[47:22]};
+        any <= |p8[21:0];
+      end
     end
   endgenerate
 
-  // 15: the product or sum as f32: 24 bits, to nearest even
+  // 17: the product or sum as f32: 24 bits, to nearest even
   wire [23:0] keep = pp[47] ? pp[47:24] : pp[46:23];
   wire half = pp[47] ? pp[23] : pp[22];
-  wire rest = pp[47] ? |pp[22:0] : |pp[21:0];
-  wire [24:0] r15 = {1'b0, keep} + {24'b0, half & (rest | keep[0])};
-  logic s15, z15;
-  logic [23:0] f15;
-  logic signed [9:0] e15;
+  wire rest = any | (pp[47] & pp[22]);
+  wire [24:0] r17 = {1'b0, keep} + {24'b0, half & (rest | keep[0])};
+  logic s17, z17;
+  logic [23:0] f17;
+  logic signed [9:0] e17;
   always_ff @(posedge clk) begin
-    s15 <= sp;
-    z15 <= zp;
-    f15 <= r15[24] ? 24'h800000 : r15[23:0];
-    e15 <= ep + $signed({9'b0, pp[47]}) + $signed({9'b0, r15[24]});
+    s17 <= sp;
+    z17 <= zp;
+    f17 <= r17[24] ? 24'h800000 : r17[23:0];
+    e17 <= ep + $signed({9'b0, pp[47]}) + $signed({9'b0, r17[24]});
   end
-  // 16: its integer part and what is behind the point; 2^9 and beyond saturates, less than a half is 0
-  wire [3:0] by16 = 4'd8 - e15[3:0];  // e15 of 8..-1 becomes 0..9
-  logic s16;
-  logic [33:0] i16;
+  // 18: its integer part and what is behind the point; 2^9 and beyond saturates, less than a half is 0
+  wire [3:0] by18 = 4'd8 - e17[3:0];  // e17 of 8..-1 becomes 0..9
+  logic s18;
+  logic [33:0] i18;
   always_ff @(posedge clk) begin
-    s16 <= s15;
-    i16 <= z15 || e15 < -10'sd1 ? 34'd0 : e15 > 10'sd8 ? {9'd511, 25'd0} : {f15, 10'b0} >> by16;
+    s18 <= s17;
+    i18 <= z17 || e17 < -10'sd1 ? 34'd0 : e17 > 10'sd8 ? {9'd511, 25'd0} : {f17, 10'b0} >> by18;
   end
-  // 17: rint
-  logic s17;
-  logic [9:0] i17;
+  // 19: rint
+  logic s19;
+  logic [9:0] i19;
   always_ff @(posedge clk) begin
-    s17 <= s16;
-    i17 <= {1'b0, i16[33:25]} + {9'b0, i16[24] & (|i16[23:0] | i16[25])};
+    s19 <= s18;
+    i19 <= {1'b0, i18[33:25]} + {9'b0, i18[24] & (|i18[23:0] | i18[25])};
   end
-  // 18: the zero point; 19: the bounds
-  logic signed [11:0] v18;
+  // 20: the zero point; 21: the bounds
+  logic signed [11:0] v20;
   always_ff @(posedge clk) begin
-    v18 <= (s17 ? -$signed({2'b0, i17}) : $signed({2'b0, i17})) + 12'(zero);
-    q <= v18 < 12'(lo) ? lo : v18 > 12'(hi) ? hi : v18[7:0];
+    v20 <= (s19 ? -$signed({2'b0, i19}) : $signed({2'b0, i19})) + 12'(zero);
+    q <= v20 < 12'(lo) ? lo : v20 > 12'(hi) ? hi : v20[7:0];
   end
 endmodule

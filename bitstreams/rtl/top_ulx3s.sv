@@ -1,5 +1,9 @@
-// ULX3S (LFE5U-85F): 25 MHz in, a PLL, the engine behind the board's USB serial line, memory of leftover block RAM.
+// ULX3S: 25 MHz in, a PLL, the engine behind the board's USB serial line, memory of leftover block RAM. A target's manifest has
+// the parameters.
 module top_ulx3s #(
+  parameter int N = 16, NRQ = 8, BYL = 1, BXL = 2, DL = 10, WDL = 9, SUMSL = 8, FDL = 9, DSP = 7, PAIRS = 0,
+  parameter bit ADD = 1,
+  parameter int ML = 12,
   parameter int DIV = 33  // of the PLL's clock, to 3 Mbaud
 ) (
   input  logic clk_25mhz,
@@ -9,6 +13,7 @@ module top_ulx3s #(
 );
   logic clk, locked, busy;
   pll u_pll (.clkin(clk_25mhz), .clkout0(clk), .locked);
-  board #(.DIV(DIV)) u_board (.clk, .rx(ftdi_txd), .tx(ftdi_rxd), .busy);
+  board #(.N(N), .NRQ(NRQ), .BYL(BYL), .BXL(BXL), .DL(DL), .WDL(WDL), .SUMSL(SUMSL), .FDL(FDL), .DSP(DSP), .PAIRS(PAIRS),
+    .ADD(ADD), .ML(ML), .DIV(DIV)) u_board (.clk, .rx(ftdi_txd), .tx(ftdi_rxd), .busy);
   assign led = {6'b0, locked, busy};
 endmodule

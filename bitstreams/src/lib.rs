@@ -18,7 +18,7 @@ pub use config::{ABI, Config, ID, NotThisEngine};
 pub use container::{Container, ContainerError, Form, HEADER_BYTES, Header, MAX_ARTIFACT_BYTES};
 pub use descriptor::{DESCRIPTOR_BYTES, Descriptor, Op, traffic};
 pub use manifest::{
-    Artifact, Kind, Manifest, ManifestError, Resources, SCHEMA, Status, Target, Timing, Toolchain,
+    Artifact, Kind, Manifest, ManifestError, Recipe, Resources, SCHEMA, Status, Target, Timing, Toolchain,
 };
 pub use memory::Tensor;
 pub use sources::sources;

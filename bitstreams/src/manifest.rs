@@ -47,6 +47,8 @@ pub struct Manifest {
     pub memory: Option<u64>,
     /// What is loaded, if it is here.
     pub artifact: Option<Artifact>,
+    /// How it is made, where a board's script makes it.
+    pub recipe: Option<Recipe>,
     /// What made it.
     pub toolchain: Option<Toolchain>,
     /// The clock.
@@ -119,6 +121,22 @@ pub struct Artifact {
     pub sha256: String,
     /// Its size.
     pub bytes: u64,
+}
+
+/// What a board's script is told.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The folder of `boards/` with the script and the constraints.
+    pub board: String,
+    /// The router's name of the part.
+    pub device: String,
+    /// What the clock is set to.
+    pub clock_mhz: u32,
+    /// What is placed and routed for.
+    pub goal_mhz: u32,
+    /// Parameters of the RTL, `NAME=value` with spaces between.
+    pub parameters: String,
 }
 
 /// What made an artifact: versions of PyPI packages.
@@ -207,6 +225,17 @@ impl Manifest {
             (
                 manifest.artifact.as_ref().is_none_or(|artifact| !artifact.file.contains(['/', '\\'])),
                 "the artifact lies elsewhere",
+            ),
+            (
+                manifest.recipe.as_ref().is_none_or(|recipe| !recipe.board.contains(['/', '\\', '.'])),
+                "the recipe lies elsewhere",
+            ),
+            (
+                match (&manifest.recipe, &manifest.timing) {
+                    (Some(recipe), Some(timing)) => f64::from(recipe.clock_mhz) == timing.clock_mhz,
+                    _ => true,
+                },
+                "the clock is another than the recipe's",
             ),
         ];
         match checks.iter().find(|(holds, _)| !holds) {

@@ -1,31 +1,34 @@
 //! What a bitstream is made from.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// What the recipe of a target reads, as bytes to be hashed: `build.sh` and the constraints of its folder, and of `rtl/` beside it
-/// the engine (`rtl/files.txt`) and the other `.sv` files that `build.sh` names. Each has its name and length before it.
+use crate::manifest::Recipe;
+
+/// What a recipe reads, as bytes to be hashed: its words, the script and the constraints of its board, and of `rtl/` the engine
+/// (`rtl/files.txt`) and the other `.sv` files that the script names. Each file has its name and length before it.
+/// `bitstreams` is the folder of all targets.
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn sources(target: &Path) -> io::Result<Vec<u8>> {
-    let rtl = target.join("..").join("rtl");
-    let recipe = fs::read_to_string(target.join("build.sh"))?;
+pub fn sources(bitstreams: &Path, recipe: &Recipe) -> io::Result<Vec<u8>> {
+    let (rtl, board) = (bitstreams.join("rtl"), bitstreams.join("boards").join(&recipe.board));
+    let script = fs::read_to_string(board.join("build.sh"))?;
     let engine = fs::read_to_string(rtl.join("files.txt"))?;
     let is_source = |word: &&str| word.ends_with(".sv") && !word.contains(['*', '/', '$']);
-    let words = recipe.split(|c: char| c.is_whitespace() || c == '"').filter(is_source);
+    let words = script.split(|c: char| c.is_whitespace() || c == '"').filter(is_source);
     let names: BTreeSet<&str> = engine.lines().chain(words).collect();
-    let mut files: Vec<_> = names.into_iter().map(|name| (name.to_owned(), rtl.join(name))).collect();
-    let mut own: Vec<_> = fs::read_dir(target)?.collect::<io::Result<Vec<_>>>()?;
-    own.retain(|file| {
-        file.path().extension().is_some_and(|kind| kind == "lpf" || kind == "pcf" || kind == "sh")
-    });
-    own.sort_by_key(fs::DirEntry::file_name);
-    files.extend(own.iter().map(|file| (file.file_name().to_string_lossy().into_owned(), file.path())));
-    let mut bytes = Vec::new();
-    for (name, path) in files {
-        let text = fs::read(path)?;
+    let mut files: Vec<PathBuf> = names.into_iter().map(|name| rtl.join(name)).collect();
+    let mut own: Vec<PathBuf> =
+        fs::read_dir(board)?.map(|file| Ok(file?.path())).collect::<io::Result<_>>()?;
+    own.sort();
+    files.extend(own);
+    let Recipe { board, device, clock_mhz, goal_mhz, parameters } = recipe;
+    let mut bytes = format!("{board} {device} {clock_mhz} {goal_mhz} {parameters}\n").into_bytes();
+    for path in files {
+        let text = fs::read(&path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         bytes.extend(format!("{name} {}\n", text.len()).into_bytes());
         bytes.extend(text);
     }

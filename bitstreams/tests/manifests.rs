@@ -33,7 +33,8 @@ fn manifests_and_artifacts_belong_together() {
                 assert_eq!(bytes.len() as u64, artifact.bytes, "{}", manifest.id);
                 assert_eq!(tilemark_bundle::sha256(&bytes).to_string(), artifact.sha256, "{}", manifest.id);
                 // A change of the RTL or the recipe asks for the bitstream to be built again: `cargo xtask fpga build`.
-                let made_from = tilemark_bundle::sha256(&sources(&path).unwrap()).to_string();
+                let made_from = sources(&folder(), manifest.recipe.as_ref().unwrap()).unwrap();
+                let made_from = tilemark_bundle::sha256(&made_from).to_string();
                 assert_eq!(manifest.toolchain.as_ref().unwrap().sources, made_from, "{}", manifest.id);
                 if manifest.target.platform.is_some() {
                     let header = manifest.header().unwrap();
@@ -68,7 +69,17 @@ fn contradictions_are_refused() {
     assert!(refused(&format!("{good}colour = \"red\"\n")).contains("colour"));
     let artifact = "[artifact]\nfile = \"../x.bit\"\nsha256 = \"0\"\nbytes = 1\n[toolchain]\nyosys = \"1\"\nnextpnr = \"1\"\nseed = 1\nsources = \"0\"\n";
     let with = format!("{}{artifact}", good.replace("recipe-untested", "sim-verified"));
-    assert!(refused(&with).contains("elsewhere"));
+    assert!(refused(&with).contains("the artifact lies elsewhere"));
+    let with = with.replace("../x.bit", "x.bit");
+    let recipe = |board: &str| {
+        format!(
+            "{with}[recipe]\nboard = \"{board}\"\ndevice = \"d\"\nclock_mhz = 50\ngoal_mhz = 60\nparameters = \"\"\n"
+        )
+    };
+    assert!(Manifest::parse(&recipe("b")).is_ok());
+    assert!(refused(&recipe("../b")).contains("the recipe lies elsewhere"));
+    let timing = "[timing]\nfmax_mhz = 60.0\nclock_mhz = 51.0\nsource = \"nextpnr-estimate\"\n";
+    assert!(refused(&format!("{}{timing}", recipe("b"))).contains("the recipe's"));
     let channels = good.replace("kernel = \"engine\"", "kernel = \"conv\"");
     assert!(Manifest::parse(&channels).unwrap().header().unwrap_err().to_string().contains("kernel"));
     assert!(Manifest::parse(good).unwrap().header().unwrap_err().to_string().contains("[config]"));

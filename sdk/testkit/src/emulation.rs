@@ -1,15 +1,30 @@
-//! Intel's FPGA emulator: the engine's kernels, compiled to its binary, in the container of a target.
+//! Targets for devices that stand in for FPGAs: the simulated engine, whose container has no bits, and Intel's FPGA emulator, for
+//! which the engine's kernels are compiled to its binary.
 
 use opencl3::context::Context;
 use opencl3::device::{CL_DEVICE_TYPE_ALL, Device};
 use opencl3::platform::get_platforms;
 use opencl3::program::Program;
-use tilemark_bitstreams::{Container, Header, Manifest};
+use tilemark_bitstreams::{ABI, Config, Container, Form, Header, Manifest};
 
 /// What the emulator's platform and device have in their names.
 const PLATFORM: &str = "FPGA Emulation";
 const SOURCE: &str = include_str!("../../../bitstreams/intel-aoc/engine.cl");
 const MANIFEST: &str = include_str!("../../../bitstreams/intel-aoc/manifest.toml");
+
+/// What a container for the simulated engine says. The simulation runs the RTL, whatever bits a container has.
+#[must_use]
+pub fn simulated() -> Header {
+    Header {
+        abi: ABI,
+        config: Config::LANES_16,
+        kilohertz: 100_000,
+        part: "LFE5U-85F".into(),
+        platform: "Tilemark".into(),
+        form: Form::Engine,
+        checksum: 0,
+    }
+}
 
 /// A container for the emulator; nothing where it is not installed. What it has compiled is code for this machine's CPU, and no
 /// bitstream.

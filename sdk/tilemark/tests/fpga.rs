@@ -10,7 +10,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tilemark::pack::Package;
 use tilemark::{App, Device, DeviceKind, Error, ErrorKind, SigningKey, Trust, Untrusted, survey};
-use tilemark_bitstreams::{ABI, Config, Container, Form, Header};
+use tilemark_bitstreams::{Config, Container, Header};
+use tilemark_testkit::emulation::simulated as header;
 use tilemark_testkit::onnx::{Builder, Quantization};
 use tilemark_testkit::random::SplitMix64;
 use tilemark_testkit::{emulation, tagger};
@@ -28,18 +29,6 @@ fn device(kind: DeviceKind, wanted: &str) -> Option<Device> {
 /// The simulated FPGA, if `cargo xtask test` says that it is there.
 fn fpga() -> Option<Device> {
     device(DeviceKind::FpgaSimulation, "TILEMARK_TEST_FPGA")
-}
-
-fn header() -> Header {
-    Header {
-        abi: ABI,
-        config: Config::LANES_16,
-        kilohertz: 100_000,
-        part: "LFE5U-85F".into(),
-        platform: "Tilemark".into(),
-        form: Form::Engine,
-        checksum: 0,
-    }
 }
 
 /// The tagger with these containers as targets.

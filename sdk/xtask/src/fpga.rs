@@ -34,25 +34,35 @@ enum Task {
 struct Variant {
     name: &'static str,
     parameters: &'static [&'static str],
+    /// Whether it has ECP5's multipliers, of which `sim/ecp5.v` is a model.
+    ecp5: bool,
     /// Whether it is expected to use a quarter of its products in a network's depthwise convolutions, strided ones included.
     depthwise: bool,
 }
 
 /// The engine that targets have.
-const LANES_16: Variant = Variant { name: "lanes16", parameters: &[], depthwise: false };
-/// Others that must compute the same: few lanes and single banks; as many results as lanes and square windows.
+const LANES_16: Variant = Variant { name: "lanes16", parameters: &[], ecp5: false, depthwise: false };
+/// Others that must compute the same: few lanes and single banks; a row of banks, ECP5's multipliers and shared ones; as
+/// many results as lanes and square windows.
 const OTHERS: &[Variant] = &[
     Variant {
         name: "lanes4",
         parameters: &["-GN=4", "-GNRQ=1", "-GBYL=0", "-GBXL=0", "-GADD=0", "-GDSP=2"],
+        ecp5: false,
         depthwise: false,
     },
     Variant {
         name: "lanes8",
-        parameters: &["-GN=8", "-GNRQ=4", "-GBYL=1", "-GBXL=1", "-GDSP=0"],
+        parameters: &["-GN=8", "-GNRQ=2", "-GBYL=0", "-GDL=11", "-GDSP=4", "-GPAIRS=4"],
+        ecp5: true,
         depthwise: false,
     },
-    Variant { name: "square16", parameters: &["-GNRQ=16", "-GBYL=2", "-GDL=9"], depthwise: true },
+    Variant {
+        name: "square16",
+        parameters: &["-GNRQ=16", "-GBYL=2", "-GDL=9"],
+        ecp5: false,
+        depthwise: true,
+    },
 ];
 
 /// `cargo xtask fpga`: whether all that ran passed.
@@ -83,8 +93,13 @@ pub(crate) fn test(steps: &mut Steps) {
         steps.run(&format!("FPGA engine: lint of {}", variant.name), || lint(variant));
     }
     steps.run("FPGA engine: every test of the 16-lane engine", || {
-        let requantizer =
-            simulator("requant", "requant", &[], &["delay.sv", "joined.sv", "requant.sv"], &["requant.cpp"])?;
+        let requantizer = simulator(
+            "requant",
+            "requant",
+            &[],
+            &["delay.sv", "multiplier.sv", "joined.sv", "requant.sv"],
+            &["requant.cpp"],
+        )?;
         let engine = engine(&LANES_16)?;
         shell(compare(&engine).env("TILEMARK_REQUANT_SIM", requantizer).env("TILEMARK_BOARD_SIM", board()?))
     });
@@ -157,8 +172,13 @@ fn lint(variant: &Variant) -> Result<()> {
 fn engine(variant: &Variant) -> Result<PathBuf> {
     let sources = sources()?;
     let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
-    let cpp = ["engine_sim.cpp", "pipe.cpp"];
-    simulator(variant.name, "engine", variant.parameters, &sources, &cpp)
+    let mut parameters = variant.parameters.to_vec();
+    let mut others = vec!["engine_sim.cpp", "pipe.cpp"];
+    if variant.ecp5 {
+        parameters.extend(["-DECP5", "-Wno-fatal"]);
+        others.push("ecp5.v");
+    }
+    simulator(variant.name, "engine", &parameters, &sources, &others)
 }
 
 /// The small board's design, at a fast serial line.

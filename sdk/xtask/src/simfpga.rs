@@ -7,10 +7,12 @@ use anyhow::{Result, bail};
 
 use crate::fpga;
 use crate::opencl::{VENDORS, intel_fpga};
-use crate::steps::{Steps, cargo, shell};
+use crate::steps::{Steps, cargo, programs, shell};
 
 /// Says to tests that the simulated FPGA must be there.
 const WANTED: &str = "TILEMARK_TEST_FPGA";
+/// What runs on it.
+const TESTS: [&str; 2] = ["conformance", "fpga"];
 
 /// `cargo xtask simfpga`: builds the driver, and says last how a program finds it.
 pub(crate) fn run() -> Result<()> {
@@ -31,8 +33,7 @@ pub(crate) fn test_emulated(steps: &mut Steps) {
     });
     if fetched {
         steps.run("layers and an app on Intel's FPGA emulator", || {
-            let mut test = cargo();
-            test.args(["test", "--locked", "--workspace", "--test", "conformance", "--test", "fpga", "--"]);
+            let mut test = programs(&TESTS);
             test.args(["emulated", "--nocapture"]).env(VENDORS, &library);
             shell(test.env("TILEMARK_TEST_FPGA_EMULATION", "1"))
         });
@@ -51,23 +52,12 @@ pub(crate) fn test(steps: &mut Steps) {
     });
     if built {
         steps.run("layers and apps on the simulated FPGA", || {
-            let mut test = cargo();
-            test.args([
-                "test",
-                "--locked",
-                "--workspace",
-                "--test",
-                "conformance",
-                "--test",
-                "fpga",
-                "--",
-                "fpga",
-            ]);
+            let mut test = programs(&TESTS);
             let networks = crate::target().join("models");
             if networks.is_dir() {
                 test.env("TILEMARK_NETWORKS", networks.canonicalize()?);
             }
-            shell(test.arg("--nocapture").env(VENDORS, &library).env(WANTED, "1"))
+            shell(test.args(["fpga", "--nocapture"]).env(VENDORS, &library).env(WANTED, "1"))
         });
     }
 }

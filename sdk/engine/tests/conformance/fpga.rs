@@ -1,19 +1,14 @@
 //! The same cases on an FPGA's engine: every layer that it takes gives the reference's bytes.
 
-use tilemark_bitstreams::{ABI, Config, Container, Form, Header};
+use tilemark_bitstreams::Container;
 use tilemark_engine::{Compiled, Device, DeviceKind, HostLayers, Target, Targets, survey};
-#[cfg(target_arch = "x86_64")]
 use tilemark_testkit::emulation;
 
 use super::build::Case;
 use super::{cases, check};
 
-/// A container for the simulated engine. The simulation runs the RTL, whatever bits a container has.
 fn target() -> Target {
-    let (part, platform) = ("LFE5U-85F".to_owned(), "Tilemark".to_owned());
-    let (config, form) = (Config::LANES_16, Form::Engine);
-    let header = Header { abi: ABI, config, kilohertz: 100_000, part, platform, form, checksum: 0 };
-    Target::new("simulated", Container::encode(&header, b"no bits").unwrap())
+    Target::new("simulated", Container::encode(&emulation::simulated(), b"no bits").unwrap())
 }
 
 /// A device of this kind with a target, if there is one; there must be if the variable `wanted` is set.

@@ -11,6 +11,7 @@ mod ends;
 #[cfg(target_arch = "x86_64")]
 mod faults;
 mod float;
+#[cfg(target_arch = "x86_64")]
 mod fpga;
 mod joins;
 mod lines;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use tilemark_bitstreams::{Kind, Manifest};
+use tilemark_bitstreams::{Kind, Manifest, Recipe};
 
 use crate::python;
 use crate::steps::shell;
@@ -28,15 +28,18 @@ impl Build {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let manifest =
             Manifest::parse(&text).with_context(|| format!("{} is not a manifest", path.display()))?;
-        let (Some(artifact), Some(tools)) = (&manifest.artifact, &manifest.toolchain) else {
+        let (Some(artifact), Some(tools), Some(words)) =
+            (&manifest.artifact, &manifest.toolchain, &manifest.recipe)
+        else {
             bail!("{} is {}: there is nothing to build here", self.target, manifest.status.as_str());
         };
-        let sources = tilemark_bundle::sha256(&tilemark_bitstreams::sources(&folder)?).to_string();
+        let bitstreams = crate::root().join("bitstreams");
+        let sources = tilemark_bundle::sha256(&tilemark_bitstreams::sources(&bitstreams, words)?).to_string();
         let bin = tools_of(&manifest)?;
         let out = crate::target().join("fpga").join(&self.target);
         fs::create_dir_all(&out)?;
         let out = out.canonicalize()?;
-        let built = recipe(&folder, &out, &bin, tools.seed)?;
+        let built = recipe(&bitstreams.join("boards").join(&words.board), &out, &bin, tools.seed, words)?;
         let bytes = fs::read(&built).with_context(|| format!("the recipe made no {}", built.display()))?;
         let found = tilemark_bundle::sha256(&bytes).to_string();
         println!("{}: {} bytes, SHA-256 {found}", built.display(), bytes.len());
@@ -74,10 +77,12 @@ fn tools_of(manifest: &Manifest) -> Result<PathBuf> {
     Ok(bin.canonicalize()?)
 }
 
-/// Runs a target's recipe: `build.sh RTL TOOLS OUT SEED` writes `out.bit`.
-fn recipe(folder: &Path, out: &Path, bin: &Path, seed: u32) -> Result<PathBuf> {
+/// Runs a board's script: `build.sh RTL TOOLS OUT SEED DEVICE CLOCK GOAL PARAMETERS` writes `out.bit`.
+fn recipe(board: &Path, out: &Path, bin: &Path, seed: u32, words: &Recipe) -> Result<PathBuf> {
     let mut build = Command::new("sh");
-    build.arg(folder.join("build.sh")).arg(super::rtl()).arg(bin).arg(out).arg(seed.to_string());
+    build.arg(board.join("build.sh")).arg(super::rtl()).arg(bin).arg(out).arg(seed.to_string());
+    let [clock, goal] = [words.clock_mhz, words.goal_mhz].map(|mhz| mhz.to_string());
+    build.arg(&words.device).arg(clock).arg(goal).arg(&words.parameters);
     shell(&mut build)?;
     Ok(out.join("out.bit"))
 }

