@@ -50,6 +50,7 @@ const EXPLAINED: &[(&str, &str, &str, f64, u8, &str)] = &[
         "quantizes f32 weights of a ConvTranspose on its own",
     ),
     ("ppocr4-det", "", "ConvTranspose", 1e-5, 1, "adds in another order in f32"),
+    ("ppocr4-rec", "mixed-s8s8-asymmetric", "", 1e-3, 1, "adds in another order in f32"),
 ];
 
 fn explanation(name: &str, difference: &Difference) -> Option<&'static str> {

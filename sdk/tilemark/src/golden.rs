@@ -371,7 +371,7 @@ fn digest(tensor: &Tensor) -> Digest {
 }
 
 /// Of the result as JSON, and of the name, size and samples of each picture, in order of names.
-fn outcome_digest(outcome: &Outcome) -> Result<Digest, Error> {
+pub(crate) fn outcome_digest(outcome: &Outcome) -> Result<Digest, Error> {
     let json = serde_json::to_vec(outcome);
     let mut bytes = json.map_err(|source| Error::Contents { what: "result", reason: source.to_string() })?;
     for (name, picture) in &outcome.pictures {

@@ -36,12 +36,22 @@ impl Session {
     /// [`Error::Pipeline`] if the input does not fit the app, [`Error::Unlicensed`] if its grant does not allow another
     /// inference, [`Error::Engine`] if the device fails.
     pub fn run(&mut self, input: Input) -> Result<Output, Error> {
-        let given = given(&self.app, &input)?;
+        self.run_seen(&input, |_| {})
+    }
+
+    /// The same; `seen` is shown what the first model gets.
+    pub(crate) fn run_seen(
+        &mut self,
+        input: &Input,
+        mut seen: impl FnMut(&[Tensor]),
+    ) -> Result<Output, Error> {
+        let given = given(&self.app, input)?;
         let (app, engines) = (&self.app, &mut self.engines);
         let mut counted = false;
         let done = app.pipeline().run(&given, |model, inputs| {
             if !std::mem::replace(&mut counted, true) {
                 app.admit(&inputs)?; // what does not fit the app does not count
+                seen(&inputs);
             }
             let (graph, engine) = find(app, engines, model)?;
             declared(graph, &engine.run(&inputs)?)

@@ -5,9 +5,12 @@
 mod common;
 
 use common::examples::{folder, without_golden as app};
+use tilemark::eval::{Comparison, Evaluation, Metric, Report};
 use tilemark::{
-    App, CpuLevel, DType, Data, Device, Digest, Error, Image, Input, Sound, Tensor, sha256, survey,
+    App, CpuLevel, DType, Data, Device, Digest, Error, Image, Input, Picture, Sound, Tensor, sha256, survey,
 };
+use tilemark_testkit::random::SplitMix64;
+use tilemark_testkit::temp::TempFolder;
 
 /// Each app and what it is run on.
 const APPS: [(&str, &str); 6] = [
@@ -83,9 +86,8 @@ fn the_tuner_gives_the_same_bytes_at_every_level() {
     on_the_host(APPS[5].0, APPS[5].1);
 }
 
-/// `cargo xtask test` runs it on each driver, which must be there.
-#[test]
-fn opencl_devices_give_every_apps_bytes() {
+/// The OpenCL devices to test on, which must be there where one is asked for.
+fn opencl_devices() -> Vec<Device> {
     let wanted = std::env::var("TILEMARK_TEST_OPENCL").ok().filter(|platform| platform != "none");
     let survey = survey();
     let devices: Vec<_> = survey
@@ -96,6 +98,15 @@ fn opencl_devices_give_every_apps_bytes() {
     if devices.is_empty() {
         assert!(wanted.is_none(), "no OpenCL device of {wanted:?}");
         println!("skipped: no OpenCL device here");
+    }
+    devices
+}
+
+/// `cargo xtask test` runs it on each driver, which must be there.
+#[test]
+fn opencl_devices_give_every_apps_bytes() {
+    let devices = opencl_devices();
+    if devices.is_empty() {
         return;
     }
     for (name, sample) in APPS {
@@ -107,6 +118,29 @@ fn opencl_devices_give_every_apps_bytes() {
             println!("{name}: {}: the same bytes", device.description());
         }
     }
+}
+
+/// An evaluation counts the same there as on the host, sample for sample.
+#[test]
+fn opencl_devices_evaluate_garments_alike() {
+    let devices = opencl_devices();
+    let Some(app) = app("garment").filter(|_| !devices.is_empty()) else { return };
+    let data = TempFolder::new();
+    let mut random = SplitMix64::new(5);
+    for (at, name) in app.pipeline().class_names().iter().cycle().take(60).enumerate() {
+        let samples = random.bytes(28 * 28);
+        let picture = Picture { width: 28, height: 28, channels: 1, samples };
+        std::fs::create_dir_all(data.path().join(name)).unwrap();
+        data.file(&format!("{name}/{at}.png"), picture.png().unwrap());
+    }
+    let evaluation = Evaluation::new(Metric::Accuracy);
+    let on = |device: &Device| evaluation.run(&app, device, data.path(), &mut |_, _| {}).unwrap();
+    let host = on(&Device::host());
+    let reports: Vec<Report> = std::iter::once(host.clone()).chain(devices.iter().map(on)).collect();
+    // An error if a single result differs by a bit, which names the sample.
+    let compared = Comparison::of(&evaluation, &reports, &[host]).unwrap();
+    assert_eq!(compared.points.len(), devices.len() + 2);
+    println!("{} samples, the same on {} devices", compared.samples, reports.len());
 }
 
 fn flat(width: u32, height: u32, value: u8) -> Input {

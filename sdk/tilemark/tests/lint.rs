@@ -5,7 +5,8 @@ mod common;
 
 use tilemark::pack::{Finding, Package, Severity, check};
 use tilemark::{Device, Input};
-use tilemark_bitstreams::{ABI, Config, Container, Form, Header};
+use tilemark_bitstreams::Container;
+use tilemark_testkit::emulation::simulated;
 use tilemark_testkit::onnx::{Builder, Quantization, int};
 use tilemark_testkit::random::SplitMix64;
 use tilemark_testkit::temp::TempFolder;
@@ -153,17 +154,8 @@ fn product() -> Vec<u8> {
 
 #[test]
 fn layers_that_a_target_cannot_run_are_told() {
-    let header = Header {
-        abi: ABI,
-        config: Config::LANES_16,
-        kilohertz: 100_000,
-        part: "LFE5U-85F".into(),
-        platform: "Tilemark".into(),
-        form: Form::Engine,
-        checksum: 0,
-    };
     let folder = common::folder();
-    folder.file("engine.tmfpga", Container::encode(&header, b"no bits").unwrap());
+    folder.file("engine.tmfpga", Container::encode(&simulated(), b"no bits").unwrap());
     let targets = |host: bool| {
         format!(
             "[golden]\ninputs = [\"photo.bmp\"]\n[targets]\nfpga = [\"engine.tmfpga\"]\nhost_layers = {host}\n"

@@ -11,7 +11,7 @@ import mediapipe
 import ppocr
 import silero
 from pictures import CALIBRATION, EVALUATION
-from quantize import DYNAMIC, FORMS
+from quantize import DYNAMIC, FORMS, MIXED
 
 PICTURES = ("scikit-image", "scikit-learn")
 SMALL = ("qdq-u8s8", "qdq-s8s8-asymmetric", "qop-u8s8")
@@ -30,6 +30,7 @@ class Recipe:
     evaluation: Callable = None
     forms: tuple = ()
     operations: list = None  # the only operators to quantize
+    float_first: int = 0  # so many convolutions and matrix products, from the input, stay in f32 in the form MIXED
     arrays: Callable = None  # more data to lay beside the model: name -> array
     on_request: str = ""  # why it is not made by default
 
@@ -44,18 +45,22 @@ def _classifier(build, *sources):
                   forms=tuple(FORMS), **_photos(classifiers.inputs))
 
 
-def _reader(file, make, forms, **more):
+def _reader(file, forms, data, **more):
     floats = lambda packages: {"original": ppocr.original(packages, file), "float": ppocr.static(packages, file)}
-    return Recipe(ppocr, ("rapidocr", *PICTURES), floats, forms=forms, **_photos(make, **more))
+    return Recipe(ppocr, ("rapidocr", *PICTURES), floats, forms=forms, **data, **more)
 
 
 MODELS = {
     "efficientnet-lite0": _classifier(classifiers.efficientnet_lite0, "efficientnet-lite0"),
     "resnet50": _classifier(classifiers.resnet50),
     "mobilenet-v2": _classifier(classifiers.mobilenet_v2),
-    "ppocr4-det": _reader(ppocr.DETECT, ppocr.pages, SMALL),
-    "ppocr4-rec": _reader(ppocr.READ, ppocr.lines, SMALL, which=ppocr.READ),
-    "ppocr2-cls": _reader(ppocr.TURN, ppocr.lines, (*SMALL, DYNAMIC), which=ppocr.TURN),
+    # Photographs alone calibrate it: text in large letters widens the ranges, and small letters are then lost.
+    "ppocr4-det": _reader(ppocr.DETECT, SMALL, {
+        "calibration": lambda packages: ppocr.photographs(packages, CALIBRATION),
+        "evaluation": lambda packages: ppocr.pages(packages, EVALUATION)}),
+    # With the first four in int8 letters of 8 pixels are unreadable, however the rest is done.
+    "ppocr4-rec": _reader(ppocr.READ, (*SMALL, MIXED), _photos(ppocr.lines, which=ppocr.READ), float_first=4),
+    "ppocr2-cls": _reader(ppocr.TURN, (*SMALL, DYNAMIC), _photos(ppocr.lines, which=ppocr.TURN)),
     "selfie-segmentation": Recipe(
         mediapipe, ("selfie-segmentation", *PICTURES), lambda packages: {"float": mediapipe.selfie(packages)},
         forms=SMALL, operations=BODY, **_photos(mediapipe.selfie_inputs)),

@@ -80,7 +80,7 @@ def make(name, folder, packages):
     wanted = quantize.run(floats["float"], evaluation)
     for form in recipe.forms:
         print(f"   {form}", flush=True)
-        model = quantize.quantize(floats["float"], form, calibration, recipe.operations)
+        model = quantize.quantize(floats["float"], form, calibration, recipe.operations, recipe.float_first)
         cosine, ratio = quantize.likeness(wanted, quantize.run(model, evaluation))
         save(folder, f"{form}.onnx", model, files)
         files[f"{form}.onnx"] |= {"cosine": round(cosine, 5), "snr_db": round(ratio, 2)}

@@ -42,12 +42,16 @@ def _scale(pixels):
     return pixels[..., ::-1] / 127.5 - 1
 
 
+def photographs(packages, names):
+    """Whole pictures. Two of them show text."""
+    return [_batch(page) for page in _whole(packages, names)]
+
+
 def pages(packages, names):
-    """Rendered lines over whole pictures: photographs alone hardly excite a text detector."""
-    height, width = DETECT[1][2:]
+    """Rendered lines over whole pictures."""
+    height = DETECT[1][2]
     batches = []
-    for number, picture in enumerate(pictures.load(packages, names)):
-        page = picture.resize((width, height), Image.Resampling.BILINEAR)
+    for number, page in enumerate(_whole(packages, names)):
         for row in range(0, height, 80):
             _write(page, 16, row + 12, WORDS[(number + row // 80) % len(WORDS)], 24 + row // 40)
         batches.append(_batch(page))
@@ -55,16 +59,39 @@ def pages(packages, names):
 
 
 def lines(packages, names, which):
-    """Rendered words over three strips of each picture."""
+    """Rendered words over three strips of each picture; every second one cut out around small letters and enlarged, as a line
+    of text in a picture is."""
     height, width = which[1][2:]
     batches = []
     for picture in pictures.load(packages, names):
         picture = picture.resize((320, 320), Image.Resampling.BILINEAR)
         for top in (0, 136, 272):
-            strip = picture.crop((0, top, 320, top + 48))
-            _write(strip, 6, 6, WORDS[len(batches) % len(WORDS)], 18 + len(batches) % 14)
-            batches.append(_batch(strip.resize((width, height), Image.Resampling.BILINEAR)))
+            text = WORDS[len(batches) % len(WORDS)]
+            if len(batches) % 2:
+                line = _enlarged(picture, top, text, (9, 14, 22)[len(batches) // 2 % 3], which)
+            else:
+                strip = picture.crop((0, top, 320, top + 48))
+                _write(strip, 6, 6, text, 18 + len(batches) % 14)
+                line = strip.resize((width, height), Image.Resampling.BILINEAR)
+            batches.append(_batch(line))
     return batches
+
+
+def _enlarged(picture, top, text, size, which):
+    """A line of that height in pixels, brought to the network's; what is right of it is grey."""
+    height, width = which[1][2:]
+    right, bottom = ImageFont.load_default(size=size).getbbox(text)[2:]
+    strip = picture.crop((0, top, int(right) + 6, top + int(bottom) + 5))
+    _write(strip, 3, 2, text, size)
+    line = Image.new("RGB", (width, height), (127, 127, 127))
+    line.paste(strip.resize((min(width, round(strip.width * height / strip.height)), height), Image.Resampling.BILINEAR))
+    return line
+
+
+def _whole(packages, names):
+    height, width = DETECT[1][2:]
+    for picture in pictures.load(packages, names):
+        yield picture.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def _write(picture, x, y, text, size):

@@ -33,10 +33,10 @@ fn packed(name: &str, form: &str, edit: impl Fn(String) -> String) -> Option<App
         text = text.replace(&format!("{:?}", model.file), &format!("{absolute:?}"));
     }
     let to = tilemark_testkit::temp::TempFolder::new();
-    std::fs::create_dir(to.path().join("samples")).unwrap();
     let beside = description.pipeline();
     let files = beside.resources().unwrap().into_iter().map(str::to_owned).chain(description.golden.inputs);
-    for file in files {
+    for file in files.chain(description.golden.results) {
+        std::fs::create_dir_all(to.path().join(&file).parent().unwrap()).unwrap();
         std::fs::copy(from.join(&file), to.path().join(&file)).unwrap();
     }
     Some(super::load(&Package::from_description(to.file("app.toml", edit(text))).unwrap()))
