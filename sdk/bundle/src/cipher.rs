@@ -78,7 +78,10 @@ pub(crate) fn derive(secret: &[u8], salt: &[u8], info: &[&[u8]]) -> Zeroizing<[u
 }
 
 /// 32 fresh random bytes.
-pub(crate) fn random() -> Result<Zeroizing<[u8; 32]>> {
+///
+/// # Errors
+/// [`Error::Random`] if the system gives none.
+pub fn random() -> Result<Zeroizing<[u8; 32]>> {
     let bytes = ring::rand::generate(&SystemRandom::new()).map_err(|_| Error::Random)?;
     Ok(Zeroizing::new(bytes.expose()))
 }

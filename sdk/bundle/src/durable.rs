@@ -139,14 +139,22 @@ fn restrict(options: &mut OpenOptions, private: bool) {
 #[cfg(not(unix))]
 fn restrict(_options: &mut OpenOptions, _private: bool) {}
 
+/// Makes what was renamed in a folder survive a loss of power.
+///
+/// # Errors
+/// What the system says.
 #[cfg(unix)]
-fn sync_dir(dir: &Path) -> std::io::Result<()> {
+pub fn sync_dir(dir: &Path) -> std::io::Result<()> {
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir)?.sync_all()
 }
 
+/// Makes what was renamed in a folder survive a loss of power.
+///
+/// # Errors
+/// What the system says.
 #[cfg(not(unix))]
-fn sync_dir(_dir: &Path) -> std::io::Result<()> {
+pub fn sync_dir(_dir: &Path) -> std::io::Result<()> {
     Ok(()) // directories cannot be opened as files there
 }
 

@@ -145,6 +145,18 @@ impl PublicKey {
         [self.algorithm.spki_prefix(), &self.raw].concat()
     }
 
+    /// The key alone: 32 bytes for Ed25519, an uncompressed point of 65 for P-256.
+    #[must_use]
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// An Ed25519 key of its 32 bytes; whether they are a point on the curve shows when a signature is checked.
+    #[must_use]
+    pub fn from_ed25519(raw: &[u8; 32]) -> Self {
+        Self { algorithm: Algorithm::Ed25519, raw: raw.to_vec() }
+    }
+
     /// The key's name.
     #[must_use]
     pub fn id(&self) -> KeyId {
@@ -253,8 +265,12 @@ impl SigningKey {
         &self.public
     }
 
-    /// Signs `message`.
-    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
+    /// Signs `message` as it is. Whoever signs two kinds of documents with one key sees to it that none reads as the other;
+    /// [`Envelope`](crate::Envelope) does, and the metadata of a store begins with `{`, which no envelope's message does.
+    ///
+    /// # Errors
+    /// [`Error::Random`]: ECDSA needs randomness.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
         match &self.pair {
             Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
             Pair::EcdsaP256(pair) => {

@@ -63,9 +63,9 @@ extern crate self as tilemark_bundle;
 #[path = "../tests/common/shop.rs"]
 mod shop;
 
-pub use cipher::ContentKey;
+pub use cipher::{ContentKey, random};
 pub use device::{Bytes64, DeviceId, DeviceKey, DevicePublic, DeviceSecret, Spki, Strength, WrappedKey};
-pub use digest::{Digest, sha256};
+pub use digest::{Digest, Hasher, sha256};
 pub use encryption::{Encryption, EncryptionAlgorithm, Plain};
 pub use envelope::{Envelope, PayloadType, Signature, SignatureCheck};
 pub use error::{CODES, Error, ErrorKind, Result};
@@ -78,7 +78,7 @@ pub use license_error::LicenseError;
 pub use lineage::{Lineage, SignedLineage};
 pub use manifest::{AppIdentity, BlobEntry, Ceilings, Manifest, Terms, TermsKind};
 pub use name::{AppName, check_blob_name};
-pub use reader::{Authentic, Bundle, Refused, Untrusted};
+pub use reader::{Authentic, Bundle, Head, Refused, Untrusted};
 pub use receipt::{Receipt, ReceiptKind, Statement, Step, Usage};
 pub use request::Request;
 pub use revocation::{

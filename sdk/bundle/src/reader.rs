@@ -1,6 +1,7 @@
 //! From bytes of unknown origin to a bundle, one type per degree of trust.
 
 mod blobs;
+mod head;
 mod refused;
 pub(crate) mod signers;
 
@@ -19,6 +20,7 @@ use crate::{
     Trust, Verdict, sdk_version, sha256, writer,
 };
 
+pub use head::Head;
 pub use refused::Refused;
 use refused::step;
 
@@ -148,25 +150,7 @@ impl Untrusted {
     fn read_manifest(&self, trust: &Trust, verdict: &mut Verdict) -> Result<Manifest> {
         let evidence = format!("format 1, {} bytes, bundle {}", self.bytes.len(), self.identity());
         verdict.note(FactKind::WellFormed, true, evidence);
-        let signers = signers::trusted(&self.envelope, trust, verdict)?;
-        let not_revoked = signers::check_revoked(&signers, self.identity(), trust);
-        step(verdict, FactKind::NotRevoked, not_revoked, String::clone)?;
-        let manifest =
-            step(verdict, FactKind::ManifestValid, Manifest::parse(self.envelope.payload()), |manifest| {
-                let app = &manifest.app;
-                format!(
-                    "{} {}, release {}, {} blobs",
-                    app.name,
-                    app.version,
-                    app.release,
-                    manifest.blobs.len()
-                )
-            })?;
-        signers::check_publisher(&signers, manifest.app.name.publisher(), trust, verdict)?;
-        step(verdict, FactKind::SdkNewEnough, check_sdk(&manifest), |found| {
-            format!("needs {}, this is {found}", manifest.min_sdk)
-        })?;
-        Ok(manifest)
+        read_manifest(&self.envelope, trust, verdict)
     }
 
     fn with_envelope(&self, change: impl FnOnce(&mut Envelope) -> Result<()>) -> Result<Vec<u8>> {
@@ -380,6 +364,12 @@ impl Bundle {
         self.manifest.blobs.iter().map(|blob| blob.name.as_str()).zip(bytes)
     }
 
+    /// Every blob and its bytes as they lie in the file: of an encrypted bundle the ciphertext.
+    pub fn stored(&self) -> impl Iterator<Item = (&BlobEntry, &[u8])> {
+        let bytes = self.ranges.iter().map(|range| self.bytes.get(range.clone()).unwrap_or_default());
+        self.manifest.blobs.iter().zip(bytes)
+    }
+
     fn no_blob(&self, name: &str) -> Error {
         let mut names = self.manifest.blobs.iter().map(|blob| blob.name.as_str());
         if self.is_locked() && names.clone().any(|found| found == name) {
@@ -409,6 +399,22 @@ impl Bundle {
     pub fn with_signature(&self, key: &SigningKey) -> Result<Vec<u8>> {
         replace_envelope(&self.bytes, &self.header, &self.envelope, |envelope| envelope.sign(key))
     }
+}
+
+/// The manifest in an envelope that keys of the policy signed, and that it accepts for its publisher.
+fn read_manifest(envelope: &Envelope, trust: &Trust, verdict: &mut Verdict) -> Result<Manifest> {
+    let signers = signers::trusted(envelope, trust, verdict)?;
+    let not_revoked = signers::check_revoked(&signers, sha256(envelope.payload()), trust);
+    step(verdict, FactKind::NotRevoked, not_revoked, String::clone)?;
+    let manifest = step(verdict, FactKind::ManifestValid, Manifest::parse(envelope.payload()), |manifest| {
+        let app = &manifest.app;
+        format!("{} {}, release {}, {} blobs", app.name, app.version, app.release, manifest.blobs.len())
+    })?;
+    signers::check_publisher(&signers, manifest.app.name.publisher(), trust, verdict)?;
+    step(verdict, FactKind::SdkNewEnough, check_sdk(&manifest), |found| {
+        format!("needs {}, this is {found}", manifest.min_sdk)
+    })?;
+    Ok(manifest)
 }
 
 fn check_sdk(manifest: &Manifest) -> Result<semver::Version> {

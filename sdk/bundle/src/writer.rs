@@ -163,11 +163,27 @@ pub(crate) fn assemble<'b>(
     Ok(file)
 }
 
-/// Header and envelope; `length_after` tells the file's length from the envelope's end.
+/// Header and envelope, and the length of the file that they begin.
+pub(crate) fn head(envelope: &Envelope, manifest: &Manifest) -> Result<(Vec<u8>, u64)> {
+    let (json, header) = header(envelope, |end| manifest.layout(end).map(|(_, length)| length))?;
+    Ok(([&header.to_bytes()[..], &json].concat(), header.file_bytes))
+}
+
+/// Header and envelope, with room for the rest; `length_after` tells the file's length from the envelope's end.
 pub(crate) fn begin(
     envelope: &Envelope,
     length_after: impl FnOnce(u64) -> Result<u64>,
 ) -> Result<(Vec<u8>, u64)> {
+    let (json, header) = header(envelope, length_after)?;
+    let file_bytes = header.file_bytes;
+    let mut file = Vec::new();
+    file.try_reserve_exact(to_usize(file_bytes)?).map_err(|_| Error::OutOfMemory { bytes: file_bytes })?;
+    file.extend_from_slice(&header.to_bytes());
+    file.extend_from_slice(&json);
+    Ok((file, file_bytes))
+}
+
+fn header(envelope: &Envelope, length_after: impl FnOnce(u64) -> Result<u64>) -> Result<(Vec<u8>, Header)> {
     let json = envelope.to_json();
     let envelope_bytes = json.len() as u64;
     if envelope_bytes > MAX_ENVELOPE_BYTES {
@@ -178,11 +194,7 @@ pub(crate) fn begin(
         return Err(Error::TooLarge { what: "bundle", found: file_bytes, max: MAX_BUNDLE_BYTES });
     }
     let header = Header { envelope_bytes, file_bytes, envelope_sha256: sha256(&json) };
-    let mut file = Vec::new();
-    file.try_reserve_exact(to_usize(file_bytes)?).map_err(|_| Error::OutOfMemory { bytes: file_bytes })?;
-    file.extend_from_slice(&header.to_bytes());
-    file.extend_from_slice(&json);
-    Ok((file, file_bytes))
+    Ok((json, header))
 }
 
 fn to_usize(bytes: u64) -> Result<usize> {

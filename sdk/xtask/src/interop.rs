@@ -1,4 +1,4 @@
-//! `cargo xtask interop`: signatures and envelopes against the tools of others, from PyPI.
+//! `cargo xtask interop`: signatures, envelopes and stores against the tools of others, from PyPI.
 
 use std::path::{Path, PathBuf};
 
@@ -6,9 +6,15 @@ use anyhow::Result;
 
 use crate::{python, steps};
 
-/// OpenSSF Model Signing's own tool, and what reads DSSE envelopes beside us. The tool needs pyOpenSSL, and does not say so.
-const PACKAGES: [&str; 4] =
-    ["model-signing==1.1.1", "securesystemslib==1.6.0", "cryptography==50.0.2", "pyOpenSSL==26.4.0"];
+/// OpenSSF Model Signing's own tool, what reads DSSE envelopes beside us, and the reference implementation of TUF. The first needs
+/// pyOpenSSL, and does not say so.
+const PACKAGES: [&str; 5] = [
+    "model-signing==1.1.1",
+    "securesystemslib==1.6.0",
+    "cryptography==50.0.2",
+    "pyOpenSSL==26.4.0",
+    "tuf==7.0.0",
+];
 
 pub(crate) fn run() -> Result<()> {
     check(&fetch()?)
@@ -22,16 +28,8 @@ pub(crate) fn fetch() -> Result<PathBuf> {
 /// Runs the tests that use them.
 pub(crate) fn check(python: &Path) -> Result<()> {
     let mut test = steps::cargo();
-    test.args([
-        "test",
-        "--locked",
-        "-p",
-        "tilemark-cli",
-        "--test",
-        "cli",
-        "interop",
-        "--",
-        "--include-ignored",
-    ]);
+    // In one command: apart they would be built with other features of the crates below.
+    test.args(["test", "--locked", "-p", "tilemark-cli", "--test", "cli", "-p", "tilemark-store", "--lib"]);
+    test.args(["interop", "--", "--include-ignored"]);
     steps::shell(test.env("TILEMARK_INTEROP_PYTHON", python))
 }

@@ -1,0 +1,234 @@
+//! Arguments of `tilemark store`.
+
+use std::path::PathBuf;
+
+use clap::{Args as Group, Subcommand};
+
+use tilemark_store::AppName;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Store {
+    /// Operator: make a store and its keys
+    Init(Init),
+    /// Operator: let a publisher offer apps
+    Invite(Invite),
+    /// Operator: take that leave back
+    Revoke(Revoke),
+    /// Operator: make visible what was written, and keep the store from expiring
+    Refresh(Refresh),
+    /// Operator: sign the root, or who the publishers are, for another year
+    Renew(Renew),
+    /// Publisher: offer a bundle
+    Publish(Publish),
+    /// Begin to trust a store
+    Add(Add),
+    /// Find apps
+    Search(Search),
+    /// Show what is offered of an app
+    Info(Info),
+    /// Install an app
+    Install(Install),
+    /// Install the newest releases of what is installed
+    Update(Update),
+    /// List what is installed
+    List(List),
+    /// Remove an app
+    Remove(Remove),
+}
+
+impl Store {
+    pub(crate) fn wants_json(&self) -> bool {
+        match self {
+            Self::Search(Search { json, .. })
+            | Self::Info(Info { json, .. })
+            | Self::List(List { json, .. })
+            | Self::Install(Install { json, .. })
+            | Self::Update(Update { json, .. }) => *json,
+            _ => false,
+        }
+    }
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Init {
+    /// The store's folder, for a web server to serve
+    pub(crate) store: PathBuf,
+    /// A new folder for the keys: root-N.key go into different hands, online.key to the machine that refreshes
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keys: PathBuf,
+    /// Root keys
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) roots: u8,
+    /// Root keys that it takes to change the root
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub(crate) threshold: u64,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Invite {
+    /// The store's folder
+    pub(crate) store: PathBuf,
+    /// The publisher, as in the names of its apps
+    pub(crate) publisher: String,
+    /// The publisher's public key, which signs its bundles; may be given several times
+    #[arg(long = "pub", required = true, value_name = "FILE")]
+    pub(crate) public: Vec<PathBuf>,
+    /// How many of these keys it takes
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) threshold: u64,
+    /// targets.key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Revoke {
+    /// The store's folder
+    pub(crate) store: PathBuf,
+    /// The publisher, as in the names of its apps
+    pub(crate) publisher: String,
+    /// targets.key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Refresh {
+    /// The store's folder
+    pub(crate) store: PathBuf,
+    /// online.key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Renew {
+    /// The store's folder
+    pub(crate) store: PathBuf,
+    /// A root key; as many as the root asks for
+    #[arg(long, required_unless_present = "targets", value_name = "FILE")]
+    pub(crate) key: Vec<PathBuf>,
+    /// targets.key: signs who the publishers are
+    #[arg(long, conflicts_with = "key", value_name = "FILE")]
+    pub(crate) targets: Option<PathBuf>,
+    /// A public key of the root that goes; with --new
+    #[arg(long, requires = "new", value_name = "FILE")]
+    pub(crate) old: Option<PathBuf>,
+    /// The public key that takes its place
+    #[arg(long, requires = "old", value_name = "FILE")]
+    pub(crate) new: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Publish {
+    /// The store's folder
+    pub(crate) store: PathBuf,
+    /// The bundle
+    pub(crate) bundle: PathBuf,
+    /// Sign with this key, one that the operator knows; may be given several times
+    #[arg(long, required = true, value_name = "FILE")]
+    pub(crate) key: Vec<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Add {
+    /// Where it is: https://, http://, file:/// or a folder; the same store's mirrors may follow
+    #[arg(required = true, value_name = "ADDRESS")]
+    pub(crate) addresses: Vec<String>,
+    /// A root of the store, which came by a way that you trust
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: PathBuf,
+    #[command(flatten)]
+    pub(crate) of: Of,
+}
+
+/// Which store.
+#[derive(Debug, Group)]
+pub(crate) struct Of {
+    /// What this machine calls the store
+    #[arg(long, default_value = "main", value_name = "NAME")]
+    pub(crate) store: String,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Search {
+    /// Words in name, description, licence or targets; without any, every app
+    pub(crate) words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) of: Of,
+    /// Ask no mirror: what is known here
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Info {
+    /// PUBLISHER/NAME
+    #[arg(value_parser = app_name)]
+    pub(crate) app: AppName,
+    /// This release [default: the newest]
+    #[arg(long, value_name = "N")]
+    pub(crate) release: Option<u64>,
+    #[command(flatten)]
+    pub(crate) of: Of,
+    /// Ask no mirror: what is known here
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Install {
+    /// PUBLISHER/NAME
+    #[arg(value_parser = app_name)]
+    pub(crate) app: AppName,
+    /// This release [default: the newest]
+    #[arg(long, value_name = "N")]
+    pub(crate) release: Option<u64>,
+    /// The target that it must ship something for
+    #[arg(long, default_value = "host", value_name = "TARGET")]
+    pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) of: Of,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Update {
+    /// PUBLISHER/NAME; without any, all that is installed
+    #[arg(value_parser = app_name)]
+    pub(crate) apps: Vec<AppName>,
+    /// The target that they must ship something for
+    #[arg(long, default_value = "host", value_name = "TARGET")]
+    pub(crate) target: String,
+    #[command(flatten)]
+    pub(crate) of: Of,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct List {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Remove {
+    /// PUBLISHER/NAME
+    #[arg(value_parser = app_name)]
+    pub(crate) app: AppName,
+}
+
+fn app_name(text: &str) -> Result<AppName, String> {
+    text.parse().map_err(|error: tilemark::BundleError| error.to_string())
+}

@@ -1,0 +1,233 @@
+//! The store: operators and publishers write it, integrators find, install and update apps.
+
+mod operator;
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tilemark::{Home, Manifest};
+use tilemark_store::{AppName, Installation, Installed, Outcome, Row, Store, View};
+
+use crate::args::store::{Add, Info, Install, Of, Search, Store as Command, Update};
+use crate::failure::{Failure, Result};
+use crate::{files, text};
+
+pub(crate) fn run(command: &Command) -> Result<()> {
+    match command {
+        Command::Init(args) => operator::init(args),
+        Command::Invite(args) => operator::invite(args),
+        Command::Revoke(args) => operator::revoke(args),
+        Command::Refresh(args) => operator::refresh(args),
+        Command::Renew(args) => operator::renew(args),
+        Command::Publish(args) => operator::publish(args),
+        Command::Add(args) => add(args),
+        Command::Search(args) => search(args),
+        Command::Info(args) => info(args),
+        Command::Install(args) => install(args),
+        Command::Update(args) => update(args),
+        Command::List(args) => list(args.json),
+        Command::Remove(args) => {
+            installation()?.remove(&args.app)?;
+            text::line(format_args!("removed  {}", args.app))
+        }
+    }
+}
+
+/// Where a store's state is, which must stay, and its cache, which may go.
+fn folders(of: &Of) -> Result<[PathBuf; 2]> {
+    let name = &of.store;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
+        return Err(Failure::usage(
+            format!("--store {name}: no name for a store"),
+            "use letters, digits, - and _",
+        ));
+    }
+    let home = Home::from_env()?;
+    Ok([home.path().join("stores").join(name), home.path().join("cache").join("stores").join(name)])
+}
+
+fn open(of: &Of) -> Result<Store> {
+    let [state, cache] = folders(of)?;
+    if !state.exists() {
+        let hint = "`tilemark store add ADDRESS --root FILE` begins to trust one";
+        return Err(Failure::usage(format!("no store has the name {:?} here", of.store), hint));
+    }
+    Ok(Store::open(&state, &cache)?)
+}
+
+fn installation() -> Result<Installation> {
+    let home = Home::from_env()?;
+    Ok(Installation::new(home.path().join("apps"), home.floors()?))
+}
+
+fn add(args: &Add) -> Result<()> {
+    let [state, cache] = folders(&args.of)?;
+    let root = files::read(&args.root)?;
+    // A folder's path means another one in another folder.
+    let absolute = |address: &String| match address.contains("://") {
+        true => Ok(address.clone()),
+        false => match std::path::absolute(address) {
+            Ok(path) => Ok(path.display().to_string()),
+            Err(source) => Err(Failure::File { path: address.into(), source }),
+        },
+    };
+    let addresses = args.addresses.iter().map(absolute).collect::<Result<Vec<_>>>()?;
+    let store = Store::add(&state, &cache, &root, &addresses)?;
+    text::line(format_args!(
+        "added  {}, {}",
+        args.of.store,
+        text::plural(store.addresses().len(), "mirror")
+    ))?;
+    text::line(format_args!("root   {}", tilemark::sha256(&root)))
+}
+
+/// The store as it is now, or as it is known where nobody can be reached. How old that is goes to stderr.
+fn look(store: &Store, offline: bool) -> Result<View<'_>> {
+    let view = if offline { store.offline()? } else { store.look()? };
+    if view.freshness().stale.is_some() {
+        text::note(format_args!("store  {}", view.freshness().describe()));
+    }
+    Ok(view)
+}
+
+fn search(args: &Search) -> Result<()> {
+    let store = open(&args.of)?;
+    let view = look(&store, args.offline)?;
+    let query = args.words.join(" ");
+    let found: Vec<Row> = view.index()?.into_iter().filter(|row| row.matches(&query)).collect();
+    if args.json {
+        return text::json(&found);
+    }
+    let row = |row: &Row| {
+        let description = row.description.clone();
+        [
+            row.app.to_string(),
+            row.version.to_string(),
+            text::bytes(row.size),
+            row.license.clone(),
+            description,
+        ]
+    };
+    text::table(&found.iter().map(row).collect::<Vec<_>>(), &[2])?;
+    if found.is_empty() {
+        text::note("nothing found");
+    }
+    Ok(())
+}
+
+fn info(args: &Info) -> Result<()> {
+    let store = open(&args.of)?;
+    let view = look(&store, args.offline)?;
+    let offer = view.offer(&args.app, args.release)?;
+    let (listing, freshness) = (offer.listing(), view.freshness());
+    if args.json {
+        let mut shown = json!(listing);
+        if let Value::Object(fields) = &mut shown {
+            fields.remove("envelope"); // base64 for machines that read the listing itself
+            fields.insert("releases".into(), json!(view.releases(&args.app)?));
+            fields.insert("freshness".into(), json!(freshness.describe()));
+        }
+        return text::json(&shown);
+    }
+    let releases: Vec<String> = view.releases(&args.app)?.iter().map(u64::to_string).collect();
+    let rows = [
+        ["app".to_owned(), listing.app.to_string()],
+        ["version".to_owned(), format!("{}, release {}", listing.version, listing.release)],
+        ["releases".to_owned(), releases.join(", ")],
+        ["description".to_owned(), listing.description.clone()],
+        ["license".to_owned(), listing.license.clone()],
+        ["targets".to_owned(), listing.targets.join(", ")],
+        [
+            "size".to_owned(),
+            format!("{} in {}", text::bytes(listing.size), text::plural(listing.blobs.len(), "blob")),
+        ],
+        ["identity".to_owned(), listing.identity.to_string()],
+        ["store".to_owned(), freshness.describe()],
+    ];
+    text::table(&rows, &[])
+}
+
+fn install(args: &Install) -> Result<()> {
+    let store = open(&args.of)?;
+    let view = store.refresh()?;
+    let done = install_one(&view, &args.app, args.release, &args.target)?;
+    report(&[done], args.json)
+}
+
+fn update(args: &Update) -> Result<()> {
+    let installed: Vec<AppName> =
+        installation()?.list()?.into_iter().map(|installed| installed.app).collect();
+    let apps = if args.apps.is_empty() { &installed } else { &args.apps };
+    if let Some(app) = apps.iter().find(|app| !installed.contains(app)) {
+        return Err(Failure::usage(
+            format!("{app} is not installed"),
+            format!("`tilemark store install {app}`"),
+        ));
+    }
+    let store = open(&args.of)?;
+    let view = store.refresh()?;
+    let mut done = Vec::new();
+    for app in apps {
+        match install_one(&view, app, None, &args.target) {
+            Ok(outcome) => done.push(outcome),
+            // Of another store, or not offered any more: it stays as it is, unless it was asked for by name.
+            Err(Failure::Store(error)) if args.apps.is_empty() && error.code() == "TM0820" => {
+                text::note(format_args!("{app}: {error}; it stays"));
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    report(&done, args.json)
+}
+
+fn install_one(view: &View<'_>, app: &AppName, release: Option<u64>, target: &str) -> Result<Outcome> {
+    let offer = view.offer(app, release)?;
+    let bar = text::progress(0, app.to_string());
+    let fits = |manifest: &Manifest| match manifest.targets.iter().any(|shipped| shipped == target) {
+        true => Ok(()),
+        false => Err(format!("it ships {}, and nothing for {target}", manifest.targets.join(", "))),
+    };
+    let done = installation()?.install(view, &offer, fits, &mut |bytes, of| {
+        bar.set_length(of);
+        bar.set_position(bytes);
+    });
+    bar.finish_and_clear();
+    Ok(done?)
+}
+
+fn report(done: &[Outcome], as_json: bool) -> Result<()> {
+    if as_json {
+        let one = |done: &Outcome| {
+            let Installed { app, path, release, .. } = &done.installed;
+            let (version, trust) = (&done.version, path.with_file_name("trust.json"));
+            json!({ "app": app, "version": version, "release": release, "path": path, "trust": trust,
+                "unchanged": done.unchanged, "fetched": done.fetched, "reused": done.reused })
+        };
+        return text::json(&done.iter().map(one).collect::<Vec<_>>());
+    }
+    for done in done {
+        let Installed { app, path, release, .. } = &done.installed;
+        let what = if done.unchanged { "current  " } else { "installed" };
+        let (fetched, reused) = (text::bytes(done.fetched), text::bytes(done.reused));
+        text::line(format_args!(
+            "{what}  {app} {}, release {release}; {fetched} fetched, {reused} here already",
+            done.version
+        ))?;
+        text::line(format_args!("bundle     {}", path.display()))?;
+        text::line(format_args!("trust      {}", path.with_file_name("trust.json").display()))?;
+    }
+    Ok(())
+}
+
+fn list(as_json: bool) -> Result<()> {
+    let installed = installation()?.list()?;
+    if as_json {
+        let one = |app: &Installed| json!({ "app": app.app, "release": app.release, "path": app.path });
+        return text::json(&installed.iter().map(one).collect::<Vec<_>>());
+    }
+    let row = |app: &Installed| {
+        [app.app.to_string(), format!("release {}", app.release), app.path.display().to_string()]
+    };
+    text::table(&installed.iter().map(row).collect::<Vec<_>>(), &[])
+}

@@ -1,0 +1,129 @@
+//! What operators and publishers do.
+
+use std::path::Path;
+
+use tilemark::{Algorithm, PublicKey, SigningKey};
+use tilemark_store::{Replace, Repository, RootKeys, Validity};
+
+use crate::args::store::{Init, Invite, Publish, Refresh, Renew, Revoke};
+use crate::failure::{Failure, Result};
+use crate::{files, text};
+
+/// Makes a store and its keys. The keys come first: a store whose keys are lost is none.
+pub(super) fn init(args: &Init) -> Result<()> {
+    if args.threshold == 0 || args.threshold > u64::from(args.roots) {
+        let message = format!("--threshold {} of {} root keys", args.threshold, args.roots);
+        return Err(Failure::usage(message, "1 is the least, all of them the most"));
+    }
+    let file = |source| Failure::File { path: args.keys.clone(), source };
+    std::fs::create_dir_all(&args.keys).map_err(file)?;
+    let root =
+        (1..=args.roots).map(|n| make_key(&args.keys, &format!("root-{n}"))).collect::<Result<Vec<_>>>()?;
+    let (targets, online) = (make_key(&args.keys, "targets")?, make_key(&args.keys, "online")?);
+    let store = |source| Failure::File { path: args.store.clone(), source };
+    std::fs::create_dir_all(&args.store).map_err(store)?;
+    let root: Vec<&SigningKey> = root.iter().collect();
+    let keys = RootKeys { root: &root, threshold: args.threshold, targets: &targets, online: &online };
+    Repository::init(&args.store, &keys, Validity::default())?;
+    let first = args.store.join("metadata/1.root.json");
+    let rows = [
+        ["store".to_owned(), args.store.display().to_string(), "what a web server serves".to_owned()],
+        [
+            "root".to_owned(),
+            first.display().to_string(),
+            "hand it to integrators by a way that they trust".to_owned(),
+        ],
+        [
+            "keys".to_owned(),
+            args.keys.display().to_string(),
+            format!("root keys ({} of {}) and targets.key belong offline", args.threshold, args.roots),
+        ],
+    ];
+    text::table(&rows, &[])
+}
+
+fn make_key(folder: &Path, name: &str) -> Result<SigningKey> {
+    let key = SigningKey::generate(Algorithm::Ed25519).map_err(tilemark::Error::from)?;
+    files::create_new(&folder.join(format!("{name}.key")), &key.to_pem(), true)?;
+    files::create_new(&folder.join(format!("{name}.pub")), &key.public().to_pem(), false)?;
+    Ok(key)
+}
+
+pub(super) fn invite(args: &Invite) -> Result<()> {
+    let keys = args.public.iter().map(|path| public(path)).collect::<Result<Vec<_>>>()?;
+    Repository::open(&args.store)?.invite(&args.publisher, &keys, args.threshold, &key(&args.key)?)?;
+    text::line(format_args!("invited  {}, by {}", args.publisher, text::plural(keys.len(), "key")))?;
+    after_a_change();
+    Ok(())
+}
+
+pub(super) fn revoke(args: &Revoke) -> Result<()> {
+    Repository::open(&args.store)?.revoke(&args.publisher, &key(&args.key)?)?;
+    text::line(format_args!("revoked  {}", args.publisher))?;
+    after_a_change();
+    Ok(())
+}
+
+pub(super) fn publish(args: &Publish) -> Result<()> {
+    let keys = files::keys(&args.key)?;
+    let keys: Vec<&SigningKey> = keys.iter().collect();
+    let done = Repository::open(&args.store)?.publish(&args.bundle, &keys)?;
+    let (listing, added, shared) = (&done.listing, text::bytes(done.added), text::bytes(done.shared));
+    text::line(format_args!(
+        "published  {} {}, release {}; {added} added, {shared} there already",
+        listing.app, listing.version, listing.release
+    ))?;
+    after_a_change();
+    Ok(())
+}
+
+fn after_a_change() {
+    text::note("integrators see it after the operator's `tilemark store refresh`");
+}
+
+pub(super) fn refresh(args: &Refresh) -> Result<()> {
+    let done = Repository::open(&args.store)?.refresh(&key(&args.key)?)?;
+    text::line(format_args!(
+        "refreshed  snapshot {}, {}",
+        done.snapshot,
+        text::plural(done.accepted.len(), "new document")
+    ))?;
+    let mut refused = done.refused.into_iter();
+    let first = refused.next();
+    for (role, error) in refused.by_ref() {
+        text::note(format_args!("left out   {role}: {error}"));
+    }
+    match first {
+        None => Ok(()),
+        Some((role, error)) => {
+            text::note(format_args!("left out   {role}, for the error below; what it had before stays"));
+            Err(error.into())
+        }
+    }
+}
+
+pub(super) fn renew(args: &Renew) -> Result<()> {
+    if let Some(targets) = &args.targets {
+        Repository::open(&args.store)?.renew_targets(&key(targets)?)?;
+        text::line("renewed  the targets")?;
+        after_a_change();
+        return Ok(());
+    }
+    let keys = files::keys(&args.key)?;
+    let keys: Vec<&SigningKey> = keys.iter().collect();
+    let change = match (&args.old, &args.new) {
+        (Some(old), Some(new)) => Some((public(old)?, public(new)?)),
+        _ => None,
+    };
+    let change: Vec<Replace<'_>> = change.iter().map(|(old, new)| Replace { old, new }).collect();
+    Repository::open(&args.store)?.renew_root(&keys, &change)?;
+    text::line("renewed  the root")
+}
+
+fn key(path: &Path) -> Result<SigningKey> {
+    Ok(SigningKey::from_file(path).map_err(tilemark::Error::from)?)
+}
+
+fn public(path: &Path) -> Result<PublicKey> {
+    Ok(PublicKey::from_file(path).map_err(tilemark::Error::from)?)
+}

@@ -1,0 +1,212 @@
+//! A store from invitation to revocation, as its operator, a publisher and a buyer type it.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tilemark_testkit::random::SplitMix64;
+
+use crate::workshop::{TINY_TOML, Workshop, sample};
+
+/// A workshop with a store, the publisher acme in it, and release 7 of acme/tiny.
+fn market() -> Workshop {
+    let shop = Workshop::with_sources();
+    shop.tilemark("store init store --keys keys").ok().prints("2 of 3");
+    shop.tilemark("store invite store acme --pub vendor.pub --key keys/targets.key").ok();
+    publish(&shop, 7);
+    shop
+}
+
+/// Packs and offers a release of acme/tiny.
+fn publish(shop: &Workshop, release: u64) {
+    let text = TINY_TOML.replace("release = 7", &format!("release = {release}"));
+    shop.write("app.toml", text.replace("Five made-up", &format!("Release {release}: five made-up")));
+    shop.tilemark(&format!("pack app.toml --key vendor.key -o tiny-{release}.tmk")).ok();
+    shop.tilemark(&format!("store publish store tiny-{release}.tmk --key vendor.key"))
+        .ok()
+        .prints(&format!("acme/tiny 1.2.0, release {release}"))
+        .says("store refresh");
+    shop.tilemark("store refresh store --key keys/online.key").ok();
+}
+
+fn installed(shop: &Workshop) -> Vec<u8> {
+    shop.read("home/apps/acme/tiny.tmk")
+}
+
+#[test]
+fn from_invitation_to_revocation() {
+    let shop = market();
+    let server = Server::start(shop.path("store"));
+    shop.tilemark(&format!("store add {} --root store/metadata/1.root.json", server.address))
+        .ok()
+        .prints("1 mirror");
+    shop.tilemark("store search FIVE made-up host").ok().prints("acme/tiny  1.2.0");
+    assert_eq!(shop.tilemark("store search nothing-like-it").ok().says("nothing found").stdout, "");
+    let found = shop.tilemark("store search --json").ok().json();
+    assert_eq!((found[0]["app"].as_str(), found[0]["release"].as_u64()), (Some("acme/tiny"), Some(7)));
+    shop.tilemark("store info acme/tiny")
+        .ok()
+        .prints("Apache-2.0")
+        .prints("1.2.0, release 7")
+        .prints("good until");
+    shop.tilemark("store info acme/none").fails(1, "TM0820");
+
+    let done = shop.tilemark("store install acme/tiny --json").ok().json();
+    assert_eq!((done[0]["unchanged"].as_bool(), done[0]["reused"].as_u64()), (Some(false), Some(0)));
+    assert_eq!(installed(&shop), shop.read("tiny-7.tmk"));
+    let run =
+        format!("run home/apps/acme/tiny.tmk --trust home/apps/acme/trust.json {}", sample("flower.jpg"));
+    shop.tilemark(&run).ok();
+    shop.tilemark("store install acme/tiny").ok().prints("current");
+
+    publish(&shop, 8);
+    let done = shop.tilemark("store update --json").ok().json();
+    assert!(done[0]["reused"].as_u64() > Some(0), "{done}");
+    assert_eq!(installed(&shop), shop.read("tiny-8.tmk"));
+    shop.tilemark("store list").ok().prints("acme/tiny  release 8");
+    shop.tilemark("store install acme/tiny --release 7").fails(3, "TM0136");
+    shop.tilemark("store install acme/tiny --target kv260").fails(5, "TM0822");
+
+    shop.tilemark("store revoke store acme --key keys/targets.key").ok();
+    shop.tilemark("store refresh store --key keys/online.key").ok();
+    shop.tilemark("store info acme/tiny").fails(1, "TM0820");
+    shop.tilemark("store update").ok().says("it stays");
+    shop.tilemark("store update acme/tiny").fails(1, "TM0820");
+    shop.tilemark(&run).ok(); // what was bought stays
+    shop.tilemark("store remove acme/tiny").ok();
+    assert_eq!(shop.tilemark("store list --json").ok().json(), serde_json::json!([]));
+}
+
+#[test]
+fn without_a_mirror_what_is_known_is_shown_with_its_age() {
+    let shop = market();
+    shop.tilemark("store search").fails(2, "TM0601");
+    let server = Server::start(shop.path("store"));
+    shop.tilemark(&format!("store add {} --root store/metadata/1.root.json", server.address)).ok();
+    shop.tilemark("store add elsewhere --root store/metadata/1.root.json").fails(1, "TM0833");
+    shop.tilemark("store search --offline").fails(3, "TM0823");
+    shop.tilemark("store info acme/tiny").ok();
+    shop.tilemark("store search").ok();
+    drop(server);
+    shop.tilemark("store search tiny").ok().prints("acme/tiny").says("stale: ");
+    shop.tilemark("store info acme/tiny --offline").ok().prints("stale: no mirror was asked");
+    shop.tilemark("store install acme/tiny").fails(1, "TM0801");
+}
+
+#[test]
+fn the_wrong_keys_change_nothing() {
+    let shop = market();
+    shop.tilemark("store init store --keys other").fails(1, "TM0833");
+    shop.tilemark("store init new --keys keys").fails(1, "TM0603");
+    shop.tilemark("store invite store zeta --pub vendor.pub --key keys/online.key").fails(1, "TM0832");
+    shop.tilemark("store invite store acme --pub vendor.pub --key keys/targets.key").fails(1, "TM0831");
+    shop.tilemark("store revoke store zeta --key keys/targets.key").fails(1, "TM0830");
+    shop.tilemark("store publish store tiny-7.tmk --key keys/online.key").fails(3, "TM0131");
+    shop.tilemark("store refresh store --key keys/targets.key").fails(1, "TM0832");
+    shop.tilemark("store renew store --key keys/root-1.key").fails(1, "TM0832");
+    shop.tilemark("store renew store --key keys/root-1.key --key keys/root-3.key").ok();
+    shop.tilemark("store renew store --targets keys/online.key").fails(1, "TM0832");
+    shop.tilemark("store renew store --targets keys/targets.key").ok().prints("the targets");
+    shop.tilemark("store refresh store --key keys/online.key").ok().prints("snapshot 3");
+    shop.tilemark("store refresh keys --key keys/online.key").fails(1, "TM0820");
+}
+
+#[test]
+fn killed_at_any_point_the_old_version_is_whole_and_the_next_try_finishes() {
+    let shop = market();
+    shop.tilemark("store add store --root store/metadata/1.root.json").ok();
+    shop.tilemark("store install acme/tiny").ok();
+    publish(&shop, 8);
+    let (old, new) = (shop.read("tiny-7.tmk"), shop.read("tiny-8.tmk"));
+    let mut random = SplitMix64::new(20);
+    for _ in 0..15 {
+        kill(&shop, "store update", &mut random);
+        let found = installed(&shop);
+        assert!(found == old || found == new);
+    }
+    shop.tilemark("store update").ok();
+    assert_eq!(installed(&shop), new);
+
+    for release in 9..13 {
+        let text = TINY_TOML.replace("release = 7", &format!("release = {release}"));
+        shop.write("app.toml", text);
+        shop.tilemark(&format!("pack app.toml --key vendor.key -o tiny-{release}.tmk")).ok();
+        let publish = format!("store publish store tiny-{release}.tmk --key vendor.key");
+        kill(&shop, &publish, &mut random);
+        shop.tilemark("store refresh store --key keys/online.key").ok();
+        shop.tilemark("store update").ok();
+        shop.tilemark(&publish).ok();
+        kill(&shop, "store refresh store --key keys/online.key", &mut random);
+        shop.tilemark("store update").ok();
+        shop.tilemark("store refresh store --key keys/online.key").ok();
+        shop.tilemark("store update").ok();
+        assert_eq!(installed(&shop), shop.read(&format!("tiny-{release}.tmk")));
+    }
+}
+
+/// Starts a command and ends its process after a moment, wherever it is then.
+fn kill(shop: &Workshop, line: &str, random: &mut SplitMix64) {
+    let mut child = shop.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_micros(random.below(40_000) as u64));
+    let _ = child.kill(); // it may have ended
+    child.wait().unwrap();
+}
+
+/// A web server of one folder, as plain as they come. It answers ranges, and ends when it is dropped.
+struct Server {
+    address: String,
+    listener: TcpListener,
+    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Server {
+    fn start(folder: PathBuf) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let stop = std::sync::Arc::default();
+        let made =
+            Self { address, listener: listener.try_clone().unwrap(), stop: std::sync::Arc::clone(&stop) };
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                if stop.load(std::sync::atomic::Ordering::SeqCst) {
+                    return;
+                }
+                let _ = answer(client.unwrap(), &folder); // a client may go away
+            }
+        });
+        made
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        let _ = TcpStream::connect(self.listener.local_addr().unwrap());
+    }
+}
+
+fn answer(mut client: TcpStream, folder: &Path) -> std::io::Result<()> {
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r\n") && client.read(&mut byte)? == 1 {
+        request.extend_from_slice(&byte);
+    }
+    let text = String::from_utf8_lossy(&request).to_lowercase();
+    let path = text.split_whitespace().nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
+    let start: Option<usize> =
+        text.split("range: bytes=").nth(1).and_then(|rest| rest.split('-').next()?.parse().ok());
+    let Ok(bytes) = std::fs::read(folder.join(path)) else {
+        return client.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    };
+    let (status, from) = start.map_or(("200 OK", 0), |start| ("206 Partial Content", start));
+    let body = &bytes[from.min(bytes.len())..];
+    let range = start.map_or(String::new(), |_| {
+        format!("Content-Range: bytes {from}-{}/{}\r\n", bytes.len().saturating_sub(1), bytes.len())
+    });
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{range}Connection: close\r\n\r\n");
+    client.write_all(head.as_bytes())?;
+    client.write_all(body)
+}

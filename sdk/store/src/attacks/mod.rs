@@ -1,0 +1,6 @@
+//! Attacks on stores, named as the literature and the advisories name them; each must be refused for what it is.
+
+mod advisories;
+mod files;
+mod metadata;
+pub(crate) mod shop;

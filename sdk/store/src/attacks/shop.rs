@@ -1,0 +1,217 @@
+//! A store, its publisher and a buyer, for one test.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tilemark_bundle::{Algorithm, AppIdentity, AppName, BundleWriter, Floors, SigningKey};
+
+use crate::error::Result;
+use crate::limits::Patience;
+use crate::metadata::{Document, Signed};
+use crate::repository::{Repository, RootKeys, Validity};
+use crate::transport::{Folder, Opened, Transport};
+use crate::{Installation, Offer, Outcome, Store};
+
+pub(crate) const DAY: u64 = 86_400;
+
+pub(crate) struct Shop {
+    pub(crate) folder: TempDir,
+    pub(crate) roots: [SigningKey; 3],
+    pub(crate) targets: SigningKey,
+    pub(crate) online: SigningKey,
+    pub(crate) acme: SigningKey,
+}
+
+pub(crate) fn key() -> SigningKey {
+    SigningKey::generate(Algorithm::Ed25519).unwrap()
+}
+
+impl Shop {
+    /// A store with the publisher acme and release 1 of acme/tagger.
+    pub(crate) fn open() -> Self {
+        let shop = Self {
+            folder: TempDir::new().unwrap(),
+            roots: [(); 3].map(|()| key()),
+            targets: key(),
+            online: key(),
+            acme: key(),
+        };
+        let root: Vec<_> = shop.roots.iter().collect();
+        let keys = RootKeys { root: &root, threshold: 2, targets: &shop.targets, online: &shop.online };
+        std::fs::create_dir(shop.path("store")).unwrap();
+        Repository::init(&shop.path("store"), &keys, Validity::default()).unwrap();
+        shop.repository().invite("acme", &[shop.acme.public().clone()], 1, &shop.targets).unwrap();
+        shop.publish(1);
+        shop
+    }
+
+    pub(crate) fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    pub(crate) fn repository(&self) -> Repository {
+        Repository::open(&self.path("store")).unwrap()
+    }
+
+    /// Offers a release of acme/tagger: a large blob that stays, and one that changes.
+    pub(crate) fn publish(&self, release: u64) {
+        self.repository().publish(&self.bundle("acme/tagger", release, &self.acme), &[&self.acme]).unwrap();
+        let done = self.repository().refresh(&self.online).unwrap();
+        assert!(done.refused.is_empty(), "{:?}", done.refused);
+    }
+
+    pub(crate) fn bundle(&self, app: &str, release: u64, key: &SigningKey) -> PathBuf {
+        let path = self.path(&format!("{}-{release}.tmk", app.replace('/', "-")));
+        let identity =
+            AppIdentity::new(app, &format!("1.{release}.0"), release, "MIT", "Names things").unwrap();
+        let writer = BundleWriter::new(identity).blob("weights", vec![7; 300_000]);
+        let file = writer.blob("graph", release.to_string().into_bytes()).sign(&[key]).unwrap();
+        std::fs::write(&path, file).unwrap();
+        path
+    }
+
+    /// Keeps the store as it is now under another name: what a mirror may serve later.
+    pub(crate) fn keep(&self, name: &str) {
+        copy(&self.path("store"), &self.path(name));
+    }
+
+    /// Puts what was kept in the store's place, from where the buyer fetches.
+    pub(crate) fn serve(&self, name: &str) {
+        std::fs::remove_dir_all(self.path("store")).unwrap();
+        copy(&self.path(name), &self.path("store"));
+    }
+
+    /// A document of the store as it is served, changed, signed by these keys and put under a name.
+    pub(crate) fn forge<D: Document>(
+        &self,
+        from: &str,
+        to: &str,
+        keys: &[&SigningKey],
+        change: impl FnOnce(&mut D),
+    ) {
+        let bytes = std::fs::read(self.path("store/metadata").join(from)).unwrap();
+        let mut document: D = Signed::parse(from, &bytes).unwrap().unverified(from).unwrap();
+        change(&mut document);
+        let bytes = Signed::seal(&document, keys).unwrap().to_bytes().unwrap();
+        std::fs::write(self.path("store/metadata").join(to), bytes).unwrap();
+    }
+
+    /// The buyer's store; the first time it is added by the first root.
+    pub(crate) fn buyer(&self) -> Store {
+        let (state, cache) = (self.path("home/stores/main"), self.path("cache"));
+        if state.exists() {
+            return Store::open(&state, &cache).unwrap();
+        }
+        let root = std::fs::read(self.path("store/metadata/1.root.json")).unwrap();
+        Store::add(&state, &cache, &root, &[self.path("store").display().to_string()]).unwrap()
+    }
+
+    pub(crate) fn installation(&self) -> Installation {
+        Installation::new(self.path("home/apps"), Floors::open(self.path("home/floors")).unwrap())
+    }
+
+    /// Refreshes and installs the newest release of acme/tagger.
+    pub(crate) fn install(&self, store: &Store) -> Result<Outcome> {
+        let view = store.refresh()?;
+        let offer: Offer = view.offer(&tagger(), None)?;
+        self.installation().install(&view, &offer, |_| Ok(()), &mut |_, _| ())
+    }
+
+    /// The code that a refresh is refused with.
+    #[track_caller]
+    pub(crate) fn refused(&self) -> &'static str {
+        self.buyer().refresh().expect_err("it is refused").code()
+    }
+}
+
+pub(crate) fn tagger() -> AppName {
+    "acme/tagger".parse().unwrap()
+}
+
+pub(crate) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// A mirror that does to files whose path contains `about` what `attack` says.
+pub(crate) struct Hostile {
+    pub(crate) inner: Folder,
+    pub(crate) about: &'static str,
+    pub(crate) attack: Attack,
+    /// Bytes that it was asked for, of blobs alone.
+    pub(crate) sent: Arc<AtomicU64>,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Attack {
+    None,
+    Endless,
+    Garbage,
+    /// The connection breaks after so many bytes.
+    Cut(u64),
+    Unreachable,
+}
+
+impl Hostile {
+    pub(crate) fn new(shop: &Shop, about: &'static str, attack: Attack) -> Self {
+        Self { inner: Folder::new(shop.path("store")), about, attack, sent: Arc::default() }
+    }
+
+    pub(crate) fn boxed(self) -> Box<dyn Transport> {
+        Box::new(self)
+    }
+}
+
+impl Transport for Hostile {
+    fn name(&self) -> &str {
+        "hostile"
+    }
+
+    fn open(&self, path: &str, offset: u64, patience: Duration) -> Result<Option<Opened>> {
+        let Some(opened) = self.inner.open(path, offset, patience)? else { return Ok(None) };
+        let is_blob = path.starts_with("blobs/");
+        let reader: Box<dyn Read + Send> = match self.attack {
+            _ if !path.contains(self.about) => opened.reader,
+            Attack::None => opened.reader,
+            Attack::Endless => Box::new(std::io::repeat(b' ')),
+            Attack::Garbage => Box::new(std::io::repeat(b'x').take(300_000)),
+            Attack::Cut(bytes) => Box::new(opened.reader.take(bytes)),
+            Attack::Unreachable => {
+                let (url, reason) = (path.to_owned(), "connection refused".to_owned());
+                return Err(crate::Error::Network { url, reason });
+            }
+        };
+        let reader = Counted { reader, sent: if is_blob { Arc::clone(&self.sent) } else { Arc::default() } };
+        Ok(Some(Opened { from: opened.from, reader: Box::new(reader) }))
+    }
+}
+
+struct Counted {
+    reader: Box<dyn Read + Send>,
+    sent: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.reader.read(buffer)?;
+        self.sent.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+/// Short, so that a test of slowness ends soon.
+pub(crate) fn impatient() -> Patience {
+    Patience { grace: Duration::from_millis(300), min_rate: 1 << 20 }
+}

@@ -1,0 +1,250 @@
+//! Installing: match before download, fetch what changed, put the bundle together, verify it as any other, and only then let it
+//! take the place of the old one.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use tilemark_bundle::{AppName, Bundle, Digest, Floors, Manifest, Untrusted, durable};
+
+use crate::client::blobs::{self, Wanted};
+use crate::client::{View, create_dirs, lock_folder};
+use crate::error::{Error, Result, io};
+use crate::listing::Offer;
+
+/// Where apps are installed: `publisher/name.tmk` below a folder, and the floors of their releases.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    folder: PathBuf,
+    floors: Floors,
+}
+
+/// An app that is installed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Installed {
+    /// The app.
+    pub app: AppName,
+    /// Its bundle.
+    pub path: PathBuf,
+    /// The highest release of it that was accepted here, and so the one that is installed.
+    pub release: u64,
+}
+
+/// What an installation did.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The app.
+    pub installed: Installed,
+    /// For people.
+    pub version: semver::Version,
+    /// Whether it was there already.
+    pub unchanged: bool,
+    /// Bytes of blobs that were fetched.
+    pub fetched: u64,
+    /// Bytes of blobs that the release before had already.
+    pub reused: u64,
+}
+
+/// Told of a download: bytes that are there, and bytes that there will be.
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+
+impl Installation {
+    /// Apps in `folder`; both are made when they are needed.
+    #[must_use]
+    pub fn new(folder: PathBuf, floors: Floors) -> Self {
+        Self { folder, floors }
+    }
+
+    /// Where an app's bundle is, or would be.
+    #[must_use]
+    pub fn path(&self, app: &AppName) -> PathBuf {
+        self.folder.join(app.publisher()).join(format!("{}.tmk", app.name()))
+    }
+
+    /// The policy for a publisher's installed apps: the keys that the store named for it, when one of them was installed last.
+    #[must_use]
+    pub fn policy(&self, app: &AppName) -> PathBuf {
+        self.folder.join(app.publisher()).join("trust.json")
+    }
+
+    /// What is installed, by name.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or a floor that is damaged.
+    pub fn list(&self) -> Result<Vec<Installed>> {
+        let mut found = Vec::new();
+        for publisher in entries(&self.folder)? {
+            for file in entries(&publisher)? {
+                let name = file.file_name().and_then(|name| name.to_str()?.strip_suffix(".tmk"));
+                let publisher = publisher.file_name().and_then(|name| name.to_str());
+                let app = publisher
+                    .zip(name)
+                    .and_then(|(publisher, name)| format!("{publisher}/{name}").parse().ok());
+                found.extend(app.map(|app: AppName| (app, file)));
+            }
+        }
+        found.sort();
+        found
+            .into_iter()
+            .map(|(app, path)| Ok(Installed { release: self.release(&app)?, app, path }))
+            .collect()
+    }
+
+    /// Removes an app. The floor stays: an older release will not be installed later.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Io`].
+    pub fn remove(&self, app: &AppName) -> Result<()> {
+        let path = self.path(app);
+        if !path.exists() {
+            return Err(Error::NotFound { what: format!("{app} among the installed apps") });
+        }
+        fs::remove_file(&path).map_err(io("remove", &path))
+    }
+
+    /// Installs what is offered, if `fits` lets it: it is asked before anything is fetched, and says what speaks against it.
+    ///
+    /// What is there already is not fetched again: parts of an interrupted download, and the blobs that the installed release has.
+    /// Whenever this ends, however it ends, the bundle at [`path`](Self::path) is whole: the old one or the new one.
+    ///
+    /// # Errors
+    /// [`Error::Stale`], [`Error::DoesNotFit`], [`Error::NotNewer`], why blobs were refused, or what the bundle is refused for.
+    pub fn install(
+        &self,
+        view: &View<'_>,
+        offer: &Offer,
+        fits: impl FnOnce(&Manifest) -> Result<(), String>,
+        progress: Progress<'_>,
+    ) -> Result<Outcome> {
+        if let Some(reason) = &view.freshness().stale {
+            return Err(Error::Stale { reason: reason.clone() });
+        }
+        let manifest = offer.manifest();
+        let app = &manifest.app.name;
+        fits(manifest).map_err(|reason| Error::DoesNotFit { app: app.to_string(), reason })?;
+        let path = self.path(app);
+        create_dirs(path.parent().unwrap_or(&self.folder))?;
+        // Others may install here from another store, or elsewhere from this one: one after the other.
+        let _locks = [lock_folder(&self.folder)?, lock_folder(&view.store().parts_folder())?];
+        self.floors.check(&manifest.app, offer.head().identity())?;
+        let old = Self::installed_at(&path, offer);
+        let outcome = |unchanged, fetched, reused| Outcome {
+            installed: Installed { app: app.clone(), path: path.clone(), release: manifest.app.release },
+            version: manifest.app.version.clone(),
+            unchanged,
+            fetched,
+            reused,
+        };
+        if old.as_ref().is_some_and(|old| old.as_bytes().starts_with(offer.head().as_bytes())) {
+            // A process that was killed before it came to this left the floor as it was.
+            self.floors.record(&manifest.app, offer.head().identity())?;
+            return Ok(outcome(true, 0, 0));
+        }
+        let (fetched, reused) = Assembly { view, offer, old }.write(&path, &self.floors, progress)?;
+        durable::replace(&self.policy(app), offer.policy().as_bytes(), false, &|_| ())?;
+        Ok(outcome(false, fetched, reused))
+    }
+
+    /// The bundle that is there, if it is whole and by the publisher; else there is nothing to take blobs from.
+    fn installed_at(path: &Path, offer: &Offer) -> Option<Bundle> {
+        Untrusted::from_path(path).ok()?.verify(offer.trust()).ok()
+    }
+
+    /// The highest release of an app that was accepted here; 0 for none.
+    fn release(&self, app: &AppName) -> Result<u64> {
+        Ok(self.floors.floor(app)?.map_or(0, |floor| floor.release))
+    }
+}
+
+/// A bundle that is put together.
+struct Assembly<'a> {
+    view: &'a View<'a>,
+    offer: &'a Offer,
+    /// The release that is installed, whole: its blobs are not fetched again.
+    old: Option<Bundle>,
+}
+
+impl Assembly<'_> {
+    /// Makes the bundle at `path`; bytes fetched and bytes reused.
+    fn write(&self, path: &Path, floors: &Floors, progress: Progress<'_>) -> Result<(u64, u64)> {
+        let parts = self.view.store().parts_folder();
+        let fetched = self.fetch(&parts, progress)?;
+        let new = path.with_extension("tmk.new");
+        let written = self.assemble(&new, &fetched).and_then(|()| {
+            // As if a stranger had handed it over: every byte is checked, in memory that nobody else writes.
+            let bundle = Untrusted::from_path(&new)?.verify(self.offer.trust());
+            Ok(bundle.map_err(tilemark_bundle::Refused::into_error)?)
+        });
+        let bundle = written.inspect_err(|_| drop(fs::remove_file(&new)))?;
+        fs::rename(&new, path).map_err(io("replace", path))?;
+        let folder = path.parent().unwrap_or(path);
+        durable::sync_dir(folder).map_err(io("write", folder))?;
+        // After the rename: a floor above the bundle that is there would keep it from running.
+        floors.record(&bundle.manifest().app, bundle.identity())?;
+        let bytes = fetched.values().map(|(_, size)| size).sum();
+        for (part, _) in fetched.values() {
+            let _ = fs::remove_file(part); // else it is found again, and used again
+        }
+        let all: u64 = bundle.manifest().blobs.iter().map(|blob| blob.size).sum();
+        Ok((bytes, all.saturating_sub(bytes)))
+    }
+
+    /// Fetches what is not there, each blob once.
+    fn fetch(&self, parts: &Path, progress: Progress<'_>) -> Result<BTreeMap<Digest, (PathBuf, u64)>> {
+        let blobs = self.offer.manifest().blobs.iter();
+        let missing: BTreeMap<Digest, u64> = blobs
+            .filter(|blob| self.old_blob(&blob.sha256).is_none())
+            .map(|blob| (blob.sha256, blob.size))
+            .collect();
+        let total = missing.values().sum();
+        let (mut done, mut fetched) = (0, BTreeMap::new());
+        for (sha256, size) in &missing {
+            let wanted = Wanted { sha256, size: *size };
+            let mirrors = &self.view.store().mirrors;
+            let part = blobs::fetch(mirrors, wanted, parts, &mut |bytes| progress(done + bytes, total))?;
+            done += size;
+            fetched.insert(*sha256, (part, *size));
+        }
+        Ok(fetched)
+    }
+
+    /// The file: the head, and every blob at its place with zeros before it.
+    fn assemble(&self, new: &Path, fetched: &BTreeMap<Digest, (PathBuf, u64)>) -> Result<()> {
+        let head = self.offer.head();
+        let mut file = File::create(new).map_err(io("write", new))?;
+        file.write_all(head.as_bytes()).map_err(io("write", new))?;
+        for (blob, range) in head.blobs() {
+            file.seek(SeekFrom::Start(range.start)).map_err(io("write", new))?;
+            match (self.old_blob(&blob.sha256), fetched.get(&blob.sha256)) {
+                (Some(bytes), _) => file.write_all(bytes).map_err(io("write", new))?,
+                (None, Some((part, _))) => {
+                    let mut from = File::open(part).map_err(io("read", part))?;
+                    std::io::copy(&mut from, &mut file).map_err(io("write", new))?;
+                }
+                (None, None) => return Err(Error::NotFound { what: format!("blob {}", blob.name) }),
+            }
+        }
+        // A last blob without bytes begins at a page that is written by nobody.
+        file.set_len(head.file_bytes()).map_err(io("write", new))?;
+        file.sync_all().map_err(io("write", new))
+    }
+
+    fn old_blob(&self, sha256: &Digest) -> Option<&[u8]> {
+        let mut stored = self.old.as_ref()?.stored();
+        stored.find(|(blob, _)| blob.sha256 == *sha256).map(|(_, bytes)| bytes)
+    }
+}
+
+/// The names in a folder; none if it is not there.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry.map_err(io("list", folder))?.path())).collect(),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(io("list", folder)(error)),
+    }
+}

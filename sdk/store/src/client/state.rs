@@ -1,0 +1,107 @@
+//! What this machine knows of a store: its newest root, timestamp and snapshot, and the latest time that was seen. These are the
+//! floors below which no mirror can take it back, so they are kept apart from the cache, which may be deleted.
+
+use std::fs;
+use std::io::{ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+use tilemark_bundle::durable;
+
+use crate::client::lock_folder;
+use crate::error::{Error, Result, io};
+use crate::limits::MAX_SNAPSHOT_BYTES;
+
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    dir: PathBuf,
+}
+
+/// A file of the state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kept {
+    Root,
+    Timestamp,
+    Snapshot,
+}
+
+impl Kept {
+    fn file(self) -> &'static str {
+        match self {
+            Self::Root => "root.json",
+            Self::Timestamp => "timestamp.json",
+            Self::Snapshot => "snapshot.json",
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn at(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// The bytes that were accepted last, if any were.
+    pub(crate) fn read(&self, what: Kept) -> Result<Option<Vec<u8>>> {
+        self.read_file(what.file())
+    }
+
+    /// Keeps accepted bytes; when this returns they survive a crash.
+    pub(crate) fn write(&self, what: Kept, bytes: &[u8]) -> Result<()> {
+        self.write_file(what.file(), bytes)
+    }
+
+    pub(crate) fn remove(&self, what: Kept) -> Result<()> {
+        let path = self.dir.join(what.file());
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(io("remove", &path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// When the store was last asked with success, and the latest time that was seen; the clock does not go below it.
+    pub(crate) fn last_refresh(&self) -> Result<Option<u64>> {
+        let Some(bytes) = self.read_file("refreshed")? else { return Ok(None) };
+        let seconds = String::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok());
+        seconds.map(Some).ok_or_else(|| self.damaged("refreshed", "it is not a number of seconds".into()))
+    }
+
+    pub(crate) fn set_last_refresh(&self, seconds: u64) -> Result<()> {
+        self.write_file("refreshed", format!("{seconds}\n").as_bytes())
+    }
+
+    /// One refresh at a time, whatever process it is in. Others wait for as long as a mirror may take.
+    pub(crate) fn lock(&self) -> Result<fs::File> {
+        lock_folder(&self.dir)
+    }
+
+    pub(crate) fn damaged(&self, file: &str, reason: String) -> Error {
+        Error::StateDamaged { path: self.dir.join(file), reason }
+    }
+
+    pub(crate) fn damaged_file(&self, what: Kept, error: &Error) -> Error {
+        self.damaged(what.file(), error.to_string())
+    }
+
+    pub(crate) fn read_file(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        read_bounded(&self.dir.join(name), MAX_SNAPSHOT_BYTES)
+    }
+
+    pub(crate) fn write_file(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        durable::make_private_dir(&self.dir)?;
+        Ok(durable::replace(&self.dir.join(name), bytes, false, &|_| ())?)
+    }
+}
+
+/// A small file of ours; `None` if there is none.
+pub(crate) fn read_bounded(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io("open", path)(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(io("read", path))?;
+    if bytes.len() as u64 > max {
+        return Err(Error::EndlessData { what: path.display().to_string(), max });
+    }
+    Ok(Some(bytes))
+}

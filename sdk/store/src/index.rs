@@ -1,0 +1,76 @@
+//! The index: one line an app, in shards, signed by the store's operator. It is for finding apps. What it says is not trusted:
+//! whatever is installed comes by its publisher's own listing.
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+use tilemark_bundle::AppName;
+
+use crate::error::{Error, Result};
+use crate::listing::Listing;
+
+/// The newest release of one app.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Row {
+    /// `publisher/name`.
+    pub app: AppName,
+    /// For people.
+    pub version: Version,
+    /// What is compared.
+    pub release: u64,
+    /// An SPDX expression.
+    pub license: String,
+    /// Bytes of the bundle's file.
+    pub size: u64,
+    /// Device classes that it ships something for.
+    pub targets: Vec<String>,
+    /// One or two lines.
+    pub description: String,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Shard {
+    schema: u64,
+    apps: Vec<Row>,
+}
+
+impl Row {
+    pub(crate) fn of(listing: &Listing) -> Self {
+        Self {
+            app: listing.app.clone(),
+            version: listing.version.clone(),
+            release: listing.release,
+            license: listing.license.clone(),
+            size: listing.size,
+            targets: listing.targets.clone(),
+            description: listing.description.clone(),
+        }
+    }
+
+    /// Whether every word of a query is somewhere in its name, description, licence or targets.
+    #[must_use]
+    pub fn matches(&self, query: &str) -> bool {
+        let has = |text: &str, word: &str| text.to_lowercase().contains(word);
+        query.to_lowercase().split_whitespace().all(|word| {
+            has(self.app.as_str(), word)
+                || has(&self.description, word)
+                || has(&self.license, word)
+                || self.targets.iter().any(|target| has(target, word))
+        })
+    }
+}
+
+pub(crate) fn read(path: &str, bytes: &[u8]) -> Result<Vec<Row>> {
+    // Unknown fields are for newer SDKs.
+    let shard: Shard = serde_json::from_slice(bytes)
+        .map_err(|error| Error::malformed(path, crate::metadata::excerpt(&error.to_string())))?;
+    match shard.schema {
+        1 => Ok(shard.apps),
+        found => Err(Error::malformed(path, format!("schema {found}, this SDK reads schema 1"))),
+    }
+}
+
+pub(crate) fn write(mut apps: Vec<Row>) -> Result<Vec<u8>> {
+    apps.sort_by(|a, b| a.app.cmp(&b.app));
+    serde_json::to_vec(&Shard { schema: 1, apps }).map_err(|error| Error::invalid("index", error.to_string()))
+}

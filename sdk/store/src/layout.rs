@@ -1,0 +1,62 @@
+//! Where things are in a store's folder: `metadata/`, `targets/`, `blobs/`.
+
+use tilemark_bundle::{AppName, Digest, sha256};
+
+/// The role that signs the index.
+pub(crate) const INDEX: &str = "index";
+
+/// The path of a listing among the targets.
+pub(crate) fn listing(app: &AppName, release: u64) -> String {
+    format!("{app}/{release}.listing")
+}
+
+/// The path of a shard of the index among the targets.
+pub(crate) fn shard(bin: &str) -> String {
+    format!("index/{bin}.json")
+}
+
+/// The bin of a publisher, 00 to ff: which role delegates to it, and which shard of the index lists its apps.
+pub(crate) fn bin(publisher: &str) -> String {
+    sha256(publisher.as_bytes()).to_string().chars().take(2).collect()
+}
+
+/// The role that delegates to the publishers of a bin.
+pub(crate) fn bin_role(bin: &str) -> String {
+    format!("bin-{bin}")
+}
+
+/// A publisher's own role. The dot keeps it apart from every other role.
+pub(crate) fn publisher_role(publisher: &str) -> String {
+    format!("p.{publisher}")
+}
+
+/// What a publisher may offer.
+pub(crate) fn publisher_paths(publisher: &str) -> String {
+    format!("{publisher}/*/*")
+}
+
+/// The file of a target.
+pub(crate) fn target_file(path: &str, sha256: &str, consistent: bool) -> String {
+    match (consistent, path.rsplit_once('/')) {
+        (false, _) => format!("targets/{path}"),
+        (true, Some((folder, name))) => format!("targets/{folder}/{sha256}.{name}"),
+        (true, None) => format!("targets/{sha256}.{path}"),
+    }
+}
+
+/// The file of a blob.
+pub(crate) fn blob(digest: &Digest) -> String {
+    let digest = digest.to_string();
+    format!("blobs/{}/{digest}", digest.chars().take(2).collect::<String>())
+}
+
+/// All but letters, digits and what is `plain` as `%XX`.
+pub(crate) fn percent_encode(text: &str, plain: &[u8]) -> String {
+    text.bytes().fold(String::new(), |mut encoded, byte| {
+        match byte.is_ascii_alphanumeric() || plain.contains(&byte) {
+            true => encoded.push(char::from(byte)),
+            false => encoded.push_str(&format!("%{byte:02X}")),
+        }
+        encoded
+    })
+}

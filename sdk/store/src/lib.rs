@@ -1,0 +1,40 @@
+//! The Tilemark store: where publishers offer bundles, and integrators find, install and update them, without trusting whoever
+//! hosts the files.
+//!
+//! A store is a folder behind any web server (`docs/store.md`). Trust in it follows The Update Framework: an offline root names
+//! the keys of every role, publishers sign their own listings, a snapshot says which versions belong together, a timestamp how
+//! fresh all of it is. A bundle that comes from a store is verified like any other; the store only says which keys are its
+//! publisher's, and what is new.
+//!
+//! - [`Repository`]: the folder, for those who write it.
+//! - [`Store`] and [`View`]: what an integrator sees of it, through mirrors that may be hostile.
+//! - [`Installation`]: the apps of a machine.
+//!
+//! Everything here blocks; there is no async runtime.
+
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod attacks;
+mod client;
+mod error;
+mod index;
+mod layout;
+pub mod limits;
+mod listing;
+mod metadata;
+#[cfg(test)]
+mod peer;
+mod repository;
+#[cfg(test)]
+mod scale;
+pub mod time;
+pub mod transport;
+
+pub use client::{Freshness, Installation, Installed, Outcome, Progress, Store, View};
+pub use error::{CODES, Error, ErrorKind, Result};
+pub use index::Row;
+pub use limits::Patience;
+pub use listing::{ListedBlob, Listing, Offer};
+pub use repository::{Published, Refreshed, Replace, Repository, RootKeys, Validity};
+pub use tilemark_bundle::AppName;

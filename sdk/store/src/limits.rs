@@ -1,0 +1,54 @@
+//! What a mirror may cost before anything it sent is known to be authentic.
+
+use std::time::Duration;
+
+/// A root: some keys and four roles.
+pub const MAX_ROOT_BYTES: u64 = 512 << 10;
+
+/// A timestamp: one line about the snapshot.
+pub const MAX_TIMESTAMP_BYTES: u64 = 16 << 10;
+
+/// A snapshot where the timestamp states no length: about 40 bytes a role.
+pub const MAX_SNAPSHOT_BYTES: u64 = 8 << 20;
+
+/// A role's targets where the snapshot states no length: about 200 bytes a listing.
+pub const MAX_TARGETS_BYTES: u64 = 8 << 20;
+
+/// A listing: a manifest in base64 inside an envelope, and a list of its blobs.
+pub const MAX_LISTING_BYTES: u64 = 8 << 20;
+
+/// A shard of the index.
+pub const MAX_SHARD_BYTES: u64 = 16 << 20;
+
+/// Roots that one refresh follows; a store that rotates its keys monthly is followed for 85 years.
+pub const MAX_ROOT_ROTATIONS: u64 = 1024;
+
+/// Roles that the search for one target looks into.
+pub const MAX_DELEGATIONS: usize = 32;
+
+/// Mirrors of one store.
+pub const MAX_MIRRORS: usize = 16;
+
+/// How long one answer may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// To connect, and again before the rate counts.
+    pub grace: Duration,
+    /// Bytes a second below which a mirror is given up.
+    pub min_rate: u64,
+}
+
+impl Patience {
+    /// For an answer of `bytes`.
+    #[must_use]
+    pub fn for_bytes(&self, bytes: u64) -> Duration {
+        self.grace + Duration::from_secs(bytes / self.min_rate.max(1))
+    }
+}
+
+impl Default for Patience {
+    /// 20 seconds, then 4 kB a second.
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(20), min_rate: 4096 }
+    }
+}

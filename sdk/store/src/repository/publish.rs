@@ -1,0 +1,132 @@
+use std::path::Path;
+
+use tilemark_bundle::{Bundle, Head, PublicKey, SigningKey, Trust, TrustBuilder, Untrusted, durable};
+
+use super::Repository;
+use super::documents::Documents;
+use crate::error::{Error, Result};
+use crate::layout;
+use crate::listing::{Listing, Signers};
+use crate::metadata::{Delegation, Keyring, TargetFile, Targets};
+
+/// What a publication did.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Published {
+    /// What integrators will see.
+    pub listing: Listing,
+    /// Bytes of blobs that the store did not have.
+    pub added: u64,
+    /// Bytes of blobs that it had, of this or of any app.
+    pub shared: u64,
+}
+
+/// A publisher's delegation, and the keys that it names.
+pub(crate) struct Publisher {
+    pub(crate) role: Delegation,
+    pub(crate) ring: Keyring,
+}
+
+impl Repository {
+    /// Offers a bundle, signed by its publisher's keys; seen after the next [`refresh`](Self::refresh). The operator's keys are
+    /// not needed.
+    ///
+    /// # Errors
+    /// What the bundle is refused for, [`Error::NoPublisher`], [`Error::WrongKeys`], [`Error::NotNewer`], [`Error::Io`].
+    pub fn publish(&self, bundle: &Path, keys: &[&SigningKey]) -> Result<Published> {
+        let ours = keys.iter().map(|key| key.public().clone()).collect::<Vec<_>>();
+        let file = Untrusted::from_path(bundle)?;
+        let bundle = file.verify(&any_of(&ours)?).map_err(tilemark_bundle::Refused::into_error)?;
+        let _lock = durable::lock(&self.dir)?;
+        let documents = Documents::read(self)?;
+        let publisher = documents.publisher(bundle.manifest().app.name.publisher())?;
+        publisher.check_keys(&ours)?;
+        // As integrators will: by the keys that the store lets sign for the publisher.
+        let envelope = bundle.envelope();
+        let head = Head::authenticate(&envelope, &publisher.signers()?.trust)
+            .map_err(tilemark_bundle::Refused::into_error)?;
+        let listing = Listing::of(&head, &envelope);
+        let name = &publisher.role.name;
+        let newest = documents.newest(name, &publisher.role.keys, &publisher.ring)?;
+        let mut targets = newest.unwrap_or_else(|| self.targets());
+        let file = listing.to_bytes()?;
+        let path = layout::listing(&listing.app, listing.release);
+        check_newer(&targets, &listing, &path, &TargetFile::of(&file))?;
+        let (added, shared) = self.write_blobs(&bundle)?;
+        let target = TargetFile::of(&file);
+        self.write(&layout::target_file(&path, target.sha256().unwrap_or_default(), true), &file)?;
+        targets.targets.insert(path, target);
+        documents.stage(name, &mut targets, keys, self.until(self.validity.targets))?;
+        Ok(Published { listing, added, shared })
+    }
+
+    /// Writes what is not there yet; bytes written, and bytes that were there.
+    fn write_blobs(&self, bundle: &Bundle) -> Result<(u64, u64)> {
+        let (mut added, mut shared) = (0, 0);
+        for (blob, bytes) in bundle.stored() {
+            let relative = layout::blob(&blob.sha256);
+            // Files appear whole, and by their digests: one of the right length is the right one.
+            if self.path(&relative).metadata().is_ok_and(|metadata| metadata.len() == blob.size) {
+                shared += blob.size;
+            } else {
+                self.write(&relative, bytes)?;
+                added += blob.size;
+            }
+        }
+        Ok((added, shared))
+    }
+}
+
+impl Documents<'_> {
+    /// Who may offer apps as `publisher/…`.
+    pub(crate) fn publisher(&self, publisher: &str) -> Result<Publisher> {
+        let none = || Error::NoPublisher { publisher: publisher.to_owned() };
+        let targets = self.newest_targets()?;
+        let top = targets.delegations.unwrap_or_default();
+        let bin = layout::bin_role(&layout::bin(publisher));
+        let role = top.roles.iter().find(|role| role.name == bin).ok_or_else(none)?;
+        let bin =
+            self.newest(&bin, &role.keys, &top.keys)?.and_then(|bin| bin.delegations).ok_or_else(none)?;
+        let name = layout::publisher_role(publisher);
+        let role = bin.roles.into_iter().find(|role| role.name == name).ok_or_else(none)?;
+        Ok(Publisher { role, ring: bin.keys })
+    }
+}
+
+impl Publisher {
+    pub(crate) fn signers(&self) -> Result<Signers> {
+        Signers::of(&self.role.keys, &self.ring, self.name())
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.role.name.trim_start_matches("p.")
+    }
+
+    fn check_keys(&self, keys: &[PublicKey]) -> Result<()> {
+        let allowed = self.role.keys.keyids.iter().filter_map(|id| self.ring.get(id)?.public());
+        let found = allowed.filter(|key| keys.contains(key)).count() as u64;
+        let needed = self.role.keys.threshold;
+        if found < needed {
+            return Err(Error::WrongKeys { role: format!("the publisher {}", self.name()), needed, found });
+        }
+        Ok(())
+    }
+}
+
+fn any_of(keys: &[PublicKey]) -> Result<Trust> {
+    let ids: Vec<_> = keys.iter().map(PublicKey::id).collect();
+    let builder = keys.iter().cloned().fold(Trust::builder(), TrustBuilder::key);
+    Ok(builder.any_publisher(&ids, 1).build()?)
+}
+
+/// A release is offered once, and no release below the newest: integrators would not install it.
+fn check_newer(targets: &Targets, listing: &Listing, path: &str, file: &TargetFile) -> Result<()> {
+    let prefix = format!("{}/", listing.app);
+    let release = |path: &String| path.strip_prefix(&prefix)?.strip_suffix(".listing")?.parse::<u64>().ok();
+    let known = targets.targets.keys().filter_map(release).max();
+    let same = targets.targets.get(path) == Some(file);
+    match known.filter(|known| listing.release <= *known && !same) {
+        Some(known) => Err(Error::NotNewer { app: listing.app.to_string(), known, found: listing.release }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,76 @@
+//! What an integrator fetches after one change in a store of 100,000 listings: documents of the form and size that such a store
+//! has, made without making the store.
+
+use tilemark_bundle::{Algorithm, SigningKey};
+
+use crate::index::{self, Row};
+use crate::layout;
+use crate::metadata::{
+    Common, Document, FileInfo, Signed, Snapshot, SnapshotOnly, TargetFile, Targets, Timestamp,
+};
+
+const PUBLISHERS: usize = 1000;
+const LISTINGS: usize = 100;
+
+#[test]
+fn a_change_among_100_000_listings_costs_less_than_200_kb() {
+    let key = SigningKey::generate(Algorithm::Ed25519).unwrap();
+    let names: Vec<String> = (0..PUBLISHERS).map(|n| format!("publisher-{n}")).collect();
+    let role = |version| FileInfo { version, length: None, hashes: None };
+    let bins: std::collections::BTreeSet<String> = names.iter().map(|name| layout::bin(name)).collect();
+    let mut snapshot = Snapshot { common: common::<Snapshot>(), meta: Default::default() };
+    let bin_roles = bins.iter().map(|bin| layout::bin_role(bin));
+    let roles = names.iter().map(|name| layout::publisher_role(name)).chain(bin_roles);
+    snapshot.meta.extend(roles.map(|name| (format!("{name}.json"), role(12))));
+    let snapshot = size(&snapshot, &key);
+
+    let meta = SnapshotOnly { snapshot: FileInfo::of(4321, b"") };
+    let timestamp = size(&Timestamp { common: common::<Timestamp>(), meta }, &key);
+    let mut index = targets();
+    index.targets.extend(bins.iter().map(|bin| (layout::shard(bin), TargetFile::of(b""))));
+    let index = size(&index, &key);
+
+    let fullest =
+        bins.iter().map(|bin| names.iter().filter(|name| layout::bin(name) == *bin).collect::<Vec<_>>());
+    let fullest = fullest.max_by_key(Vec::len).unwrap();
+    let rows = fullest.iter().flat_map(|publisher| (0..LISTINGS).map(|n| row(publisher, n)));
+    let shard = index::write(rows.collect()).unwrap().len();
+    let publishers = names.len();
+    let mean_shard = shard * publishers / bins.len() / fullest.len();
+
+    let mut own = targets();
+    let paths =
+        (0..LISTINGS).map(|n| layout::listing(&format!("publisher-1/application-{n}").parse().unwrap(), 12));
+    own.targets.extend(paths.map(|path| (path.clone(), TargetFile::of(path.as_bytes()))));
+    let own = size(&own, &key);
+
+    println!(
+        "timestamp {timestamp}, snapshot {snapshot}, index {index}, shard {mean_shard} (fullest {shard}), publisher {own}"
+    );
+    assert!(timestamp + snapshot + index + own < 200_000, "metadata");
+    assert!(timestamp + snapshot + index + mean_shard < 200_000, "a search after a refresh");
+}
+
+fn common<D: Document>() -> Common {
+    Common { version: 4321, ..Common::new(D::TYPE, 1_800_000_000) }
+}
+
+fn targets() -> Targets {
+    Targets { common: common::<Targets>(), targets: Default::default(), delegations: None }
+}
+
+fn size(document: &impl Document, key: &SigningKey) -> usize {
+    Signed::seal(document, &[key]).unwrap().to_bytes().unwrap().len()
+}
+
+fn row(publisher: &str, n: usize) -> Row {
+    Row {
+        app: format!("{publisher}/application-{n}").parse().unwrap(),
+        version: "1.2.3".parse().unwrap(),
+        release: 12,
+        license: "Apache-2.0".into(),
+        size: 12_345_678,
+        targets: vec!["host".into()],
+        description: "Names the object in a photo, one of a thousand kinds".into(),
+    }
+}
