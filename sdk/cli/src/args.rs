@@ -2,6 +2,8 @@
 
 pub(crate) mod eval;
 pub(crate) mod license;
+#[cfg(feature = "store")]
+pub(crate) mod store;
 
 use std::path::PathBuf;
 
@@ -59,6 +61,10 @@ pub(crate) enum Command {
     /// Ask for, issue, install and show grants
     #[command(subcommand)]
     License(license::License),
+    /// Publish, find, install and update apps
+    #[cfg(feature = "store")]
+    #[command(subcommand)]
+    Store(Box<store::Store>),
     /// Asks the OpenCL drivers, in a process that they may crash
     #[command(hide = true)]
     Drivers(Drivers),
@@ -84,9 +90,11 @@ impl Command {
             | Self::Plan(Plan { json, .. })
             | Self::Doctor(Doctor { json, .. })
             | Self::Bench(Bench { json, .. }) => *json,
-            Self::Eval(command) => command.json,
-            Self::Compare(command) => command.json,
+            Self::Eval(command) => command.wants_json(),
+            Self::Compare(command) => command.output.json,
             Self::License(command) => command.wants_json(),
+            #[cfg(feature = "store")]
+            Self::Store(command) => command.wants_json(),
         }
     }
 }
@@ -353,6 +361,13 @@ pub(crate) struct Verify {
 pub(crate) struct OnDevice {
     /// The bundle
     pub(crate) bundle: PathBuf,
+    #[command(flatten)]
+    pub(crate) at: Where,
+}
+
+/// Whom to trust, where to run, and what to set: all that opens an app but for which.
+#[derive(Clone, Debug, Group)]
+pub(crate) struct Where {
     /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
@@ -461,15 +476,15 @@ pub(crate) struct Bench {
 }
 
 /// The device that `--device` and `--threads` name; `None` for `auto`.
-pub(crate) fn device(on: &OnDevice) -> Result<Option<Device>> {
+pub(crate) fn device(at: &Where) -> Result<Option<Device>> {
     // A wrong number of threads is told before a driver is asked.
-    let host = on.threads.map_or(Ok(Device::host()), |threads| Device::host().with_threads(threads));
+    let host = at.threads.map_or(Ok(Device::host()), |threads| Device::host().with_threads(threads));
     host.map_err(tilemark::Error::from)?;
-    if on.device == "auto" {
+    if at.device == "auto" {
         return Ok(None);
     }
-    let device = drivers::named(&on.device)?;
-    Ok(Some(match on.threads {
+    let device = drivers::named(&at.device)?;
+    Ok(Some(match at.threads {
         Some(threads) => device.with_threads(threads).map_err(tilemark::Error::from)?,
         None => device,
     }))

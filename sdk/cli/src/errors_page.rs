@@ -9,7 +9,7 @@ use crate::failure;
 type Codes = &'static [(&'static str, &'static str)];
 
 /// Heading, crate, codes.
-const SECTIONS: [(&str, &str, Codes); 7] = [
+const SECTIONS: [(&str, &str, Codes); 8] = [
     ("Bundles, keys, trust", "tilemark-bundle", tilemark_bundle::CODES),
     ("Models", "tilemark-model", tilemark_model::error::CODES),
     ("Pipelines, pictures, tensors", "tilemark-pipeline", tilemark_pipeline::CODES),
@@ -17,6 +17,7 @@ const SECTIONS: [(&str, &str, Codes); 7] = [
     ("Slots of shared memory", "tilemark-slots", tilemark_slots::CODES),
     ("Apps", "tilemark", tilemark::CODES),
     ("Command line", "tilemark-cli", failure::CODES),
+    ("Stores", "tilemark-store", tilemark_store::CODES),
 ];
 
 const HEAD: &str = "\
@@ -108,6 +109,11 @@ fn exit_codes(code: &str) -> &'static str {
         "TM0402" | "TM0403" | "TM0410" | "TM0561" | "TM0601" => "2",
         "TM0505" | "TM0520" | "TM0560" | "TM0562" | "TM0609" => "6",
         "TM0507" => "7",
+        // 1 where no mirror can be reached, 3 where what they sent was refused.
+        "TM0802" => "1, 3",
+        "TM0822" => "5",
+        code if ("TM0803".."TM0820").contains(&code) => "3",
+        "TM0821" | "TM0823" => "3",
         _ => "1",
     }
 }

@@ -11,6 +11,9 @@ pub(crate) type Result<T> = std::result::Result<T, Failure>;
 pub(crate) enum Failure {
     #[error(transparent)]
     Sdk(#[from] tilemark::Error),
+    #[cfg(feature = "store")]
+    #[error(transparent)]
+    Store(#[from] tilemark_store::Error),
     /// One of the inputs, which the error itself does not name.
     #[error("{name}: {source}")]
     Input { name: String, source: Box<tilemark::Error> },
@@ -79,6 +82,8 @@ impl Failure {
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Sdk(error) | Self::Reported(error) => error.code(),
+            #[cfg(feature = "store")]
+            Self::Store(error) => error.code(),
             Self::Input { source, .. } => source.code(),
             Self::Usage { .. } => "TM0601",
             Self::File { .. } => "TM0602",
@@ -95,6 +100,8 @@ impl Failure {
     pub(crate) fn hint(&self) -> String {
         match self {
             Self::Sdk(error) | Self::Reported(error) => error.hint(),
+            #[cfg(feature = "store")]
+            Self::Store(error) => error.hint().into(),
             Self::Input { source, .. } => source.hint(),
             Self::Usage { hint, .. } => hint.clone(),
             Self::File { .. } | Self::Stdout(_) => {
@@ -113,6 +120,8 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Sdk(error) | Self::Reported(error) => exit_code(error.kind()),
+            #[cfg(feature = "store")]
+            Self::Store(error) => exit_code_of_store(error),
             Self::Input { source, .. } => exit_code(source.kind()),
             Self::Usage { .. } => 2,
             Self::Frames { .. } => 6,
@@ -134,6 +143,16 @@ impl Failure {
     /// Whoever read our output has seen enough (`tilemark plan … | head`): not a failure.
     pub(crate) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Stdout(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+}
+
+#[cfg(feature = "store")]
+fn exit_code_of_store(error: &tilemark_store::Error) -> u8 {
+    match error.kind() {
+        tilemark_store::ErrorKind::NotTrusted => 3,
+        tilemark_store::ErrorKind::NotEntitled => 4,
+        tilemark_store::ErrorKind::NoDevice => 5,
+        _ => 1,
     }
 }
 

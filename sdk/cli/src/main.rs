@@ -5,7 +5,7 @@
 mod args;
 mod commands;
 mod drivers;
-#[cfg(test)]
+#[cfg(all(test, feature = "store"))] // the page has the codes of all crates
 mod errors_page;
 mod failure;
 mod files;

@@ -32,7 +32,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tilemark-bitstreams",
         ],
     ),
-    ("tilemark-cli", &["tilemark"]),
+    ("tilemark-store", &["tilemark-bundle"]),
+    ("tilemark-cli", &["tilemark", "tilemark-store"]),
     // Not shipped.
     (
         "tilemark-testkit",
@@ -83,13 +84,14 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("anyhow", &["tilemark-cli", "tilemark-xtask"]),
     ("indicatif", &["tilemark-cli", "tilemark-xtask"]),
     ("criterion", &["tilemark-benches"]),
+    ("ureq", &["tilemark-store"]),
 ];
 
-/// Crates that nothing may bring in, with the reason. The store, when it comes, takes the async ones off this list.
+/// Crates that nothing may bring in, with the reason.
 const NEVER: &[(&str, &str)] = &[
-    ("tokio", "no async runtime below the store"),
-    ("async-std", "no async runtime below the store"),
-    ("smol", "no async runtime below the store"),
+    ("tokio", "nothing here is async, the store neither: docs/adr/0009-store.md"),
+    ("async-std", "nothing here is async, the store neither: docs/adr/0009-store.md"),
+    ("smol", "nothing here is async, the store neither: docs/adr/0009-store.md"),
     ("openssl-sys", "links a system library; ring does what is needed"),
     ("native-tls", "links a system library"),
     ("aws-lc-sys", "a second implementation of what ring does"),

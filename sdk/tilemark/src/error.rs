@@ -162,6 +162,22 @@ pub enum Error {
         /// What was found.
         found: String,
     },
+    /// Data that is not what was committed to.
+    #[error("the data is not what was committed to: {reason}")]
+    NotCommitted {
+        /// What differs, by name.
+        reason: String,
+    },
+    /// An app that gives one result on one device and another on another.
+    #[error("{app} does not give the same on {} and {}: they differ first at {sample}", devices[0], devices[1])]
+    DevicesDiffer {
+        /// Which app.
+        app: String,
+        /// The devices.
+        devices: [String; 2],
+        /// The first sample.
+        sample: String,
+    },
     /// A device gave other bits than the golden vectors record.
     #[error("{device} departs from golden vector {vector} at `{tensor}`{element}")]
     GoldenMismatch {
@@ -229,6 +245,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0562", "too many samples could not be evaluated"),
     ("TM0563", "the journal of another evaluation, or a damaged one"),
     ("TM0564", "an evaluation gives something else than was claimed"),
+    ("TM0565", "an app gives other results on one device than on another"),
+    ("TM0566", "data is not what was committed to"),
 ];
 
 impl Error {
@@ -263,6 +281,8 @@ impl Error {
             Error::TooManyFailed { .. } => "TM0562",
             Error::Journal { .. } => "TM0563",
             Error::NotReproduced { .. } => "TM0564",
+            Error::DevicesDiffer { .. } => "TM0565",
+            Error::NotCommitted { .. } => "TM0566",
         }
     }
 
@@ -300,6 +320,12 @@ impl Error {
             Error::TooManyFailed { .. } => "mend or remove these samples, or allow more: --max-failed PERCENT".into(),
             Error::Journal { .. } => "give another file, or remove this one to begin again".into(),
             Error::NotReproduced { .. } => "evaluate the claimed bundle on the claimed data, with the same parameters".into(),
+            Error::NotCommitted { .. } => {
+                "get the data, the commitment and the salt file that belong together; --committed-by names the key of a signed one".into()
+            }
+            Error::DevicesDiffer { .. } => {
+                "`tilemark verify --replay` and `tilemark doctor` on each device tell which one departs; do not use that one".into()
+            }
             Error::Calibration { .. } => {
                 "check the sample and the steps before the model; else the weights themselves are too large".into()
             }
@@ -323,7 +349,7 @@ impl Error {
             | Error::Dataset { .. }
             | Error::TooManyFailed { .. } => ErrorKind::BadInput,
             Error::Metric { .. } => ErrorKind::Usage,
-            Error::GoldenMismatch { .. } => ErrorKind::GoldenMismatch,
+            Error::GoldenMismatch { .. } | Error::DevicesDiffer { .. } => ErrorKind::GoldenMismatch,
             _ => ErrorKind::Failed,
         }
     }

@@ -48,6 +48,7 @@ pub mod quantize;
 mod revocations;
 mod session;
 pub mod slots;
+mod statistics;
 mod stream;
 mod targets;
 mod tuning;

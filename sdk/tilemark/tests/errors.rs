@@ -31,6 +31,8 @@ fn own() -> Vec<Error> {
         Error::TooManyFailed { failed: 2, samples: 3, allowed: 1, first: "f".into() },
         Error::Journal { path: path(), reason: "r".into() },
         Error::NotReproduced { what: "data", claimed: "a".into(), found: "b".into() },
+        Error::DevicesDiffer { app: "a".into(), devices: ["d".into(), "e".into()], sample: "s".into() },
+        Error::NotCommitted { reason: "r".into() },
     ]
     .into_iter()
     .chain(unlicensed().into_iter().map(Error::from))

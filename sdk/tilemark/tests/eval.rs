@@ -64,7 +64,8 @@ fn timeless(report: &Report) -> Report {
     let mut report = report.clone();
     report.device = String::new();
     (report.peak_memory_bytes, report.joules, report.samples_per_second) = (None, None, 0.0);
-    report.latency_ms = Default::default();
+    (report.latency_ms, report.latency_bins) = Default::default();
+    report.device_facts.driver = String::new(); // names the level
     report
 }
 

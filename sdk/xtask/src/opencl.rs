@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::models;
 use crate::packages;
 use crate::python;
-use crate::steps::{Steps, cargo, shell};
+use crate::steps::{Steps, cargo, programs, shell};
 
 /// Debian's loader, PoCL and the checker of kernels.
 const DEBIAN: &[&str] = &["ocl-icd-libopencl1", "pocl-opencl-icd", "oclgrind"];
@@ -108,21 +108,8 @@ pub(crate) fn test(steps: &mut Steps, has_networks: bool) {
     }
 }
 
-// Of the whole workspace, so that nothing is compiled again with other features.
 fn conformance(driver: &Driver) -> Result<()> {
-    let mut test = cargo();
-    test.args([
-        "test",
-        "--locked",
-        "--workspace",
-        "--test",
-        "conformance",
-        "--test",
-        "opencl_store",
-        "--test",
-        "everywhere",
-        "--",
-    ]);
+    let mut test = programs(&["conformance", "opencl_store", "everywhere"]);
     test.args(["opencl", "kept", "--nocapture"]);
     if driver.vendors.is_none() {
         test.arg("faults"); // two hundred times from nothing: Intel's compiler would take half an hour

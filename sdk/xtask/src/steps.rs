@@ -81,6 +81,18 @@ pub(crate) fn shell(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// `cargo test` of these test programs, and what is added. Of the whole workspace, so that nothing is compiled again with other
+/// features.
+pub(crate) fn programs(tests: &[&str]) -> Command {
+    let mut test = cargo();
+    test.args(["test", "--locked", "--workspace"]);
+    for name in tests {
+        test.args(["--test", name]);
+    }
+    test.arg("--");
+    test
+}
+
 /// The cargo that runs this task.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

@@ -86,28 +86,48 @@ fn tracer(steps: &mut Steps) {
     }
 }
 
+/// What reports are looked at in. Without it the tests say that they were skipped; where it is there they fail if they are.
+fn browser(steps: &mut Steps) -> bool {
+    let ready = || {
+        let version = std::process::Command::new("chromium").arg("--version").stdout(Stdio::null()).status();
+        version.is_ok_and(|status| status.success())
+    };
+    ready()
+        || steps.prepare("install chromium, to look at reports in", || {
+            packages::install(&["chromium"])?;
+            ensure!(ready(), "chromium was installed and does not start");
+            Ok(())
+        })
+}
+
+/// Every test of the workspace, on the host alone.
+fn workspace(steps: &mut Steps, browser: bool) {
+    let run = |arguments: &[&str]| {
+        let mut command = cargo();
+        command.args(arguments);
+        if browser {
+            command.env("TILEMARK_TEST_BROWSER", "1");
+        }
+        shell(opencl::without(&mut command))
+    };
+    let nextest = cargo().args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if nextest.is_ok_and(|status| status.success()) {
+        steps.run("tests without OpenCL (nextest)", || {
+            run(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
+        });
+    } else {
+        steps.run("tests without OpenCL", || {
+            run(&["test", "--workspace", "--locked", "--lib", "--bins", "--tests", "--no-fail-fast"])
+        });
+    }
+}
+
 /// Whether all that ran passed.
 pub(crate) fn run() -> Result<bool> {
     let mut steps = Steps::default();
     tracer(&mut steps);
-    let nextest = cargo().args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if nextest.is_ok_and(|status| status.success()) {
-        steps.run("tests without OpenCL (nextest)", || {
-            shell(opencl::without(cargo().args([
-                "nextest",
-                "run",
-                "--workspace",
-                "--locked",
-                "--no-fail-fast",
-            ])))
-        });
-    } else {
-        steps.run("tests without OpenCL", || {
-            let arguments =
-                ["test", "--workspace", "--locked", "--lib", "--bins", "--tests", "--no-fail-fast"];
-            shell(opencl::without(cargo().args(arguments)))
-        });
-    }
+    let browser = browser(&mut steps);
+    workspace(&mut steps, browser);
     lacking_levels(&mut steps);
     keepers(&mut steps);
     aarch64::test(&mut steps);

@@ -53,7 +53,7 @@ struct Times {
 
 /// Measures the app on its first golden input, after a warm-up.
 pub(crate) fn run(args: &Bench) -> Result<()> {
-    let (app, device) = super::open(&args.on)?;
+    let (app, device) = super::open(&args.on.bundle, &args.on.at)?;
     let device = if args.tune { device.with_tuning(Tuning::Within(TUNE)) } else { device };
     let mut runner = Runner::new(&app, &device, args.throughput)?;
     let sample = app.sample_input().ok_or(Failure::NothingToMeasure)?;

@@ -1,74 +1,76 @@
-use serde::Serialize;
-use tilemark::eval::{Comparison, Evaluation, Report};
+use tilemark::eval::{Comparison, Evaluation, Mapping, Point, Report};
+use tilemark::{App, Device};
 
-use crate::args::OnDevice;
+use super::eval::with_progress;
+use crate::args::Where;
 use crate::args::eval::Compare;
-use crate::failure::{Failure, Result};
-use crate::text;
+use crate::failure::Result;
+use crate::{files, text};
 
-/// The JSON of a comparison.
-#[derive(Serialize)]
-struct Compared {
-    #[serde(flatten)]
-    comparison: Comparison,
-    /// Sizes of the bundles, in bytes: the first's and the second's.
-    bundle_bytes: [u64; 2],
-}
+/// Classes that people are shown: those with the largest difference.
+const CLASSES: usize = 10;
 
 /// Evaluates two apps on the same samples and says which is better, as far as these tell.
 pub(crate) fn run(args: &Compare) -> Result<()> {
-    let evaluation = Evaluation {
-        confidence: args.confidence / 100.0,
-        max_failed: args.max_failed / 100.0,
-        ..Evaluation::new(args.metric)
+    let evaluation = args.how.evaluation(args.how.metric);
+    let (first, second) = (open(&args.first, args)?, open(&args.second, args)?);
+    let mapping = match (&args.mapping, first.first(), second.first()) {
+        (Some(path), Some((first, _)), Some((second, _))) => Some(Mapping::read(path, first, second)?),
+        _ => None,
     };
-    let evaluate = |bundle: &std::path::Path| -> Result<(Report, u64)> {
-        let on = OnDevice {
-            bundle: bundle.to_owned(),
-            trust: args.trust.clone(),
-            device: args.device.clone(),
-            threads: args.threads,
-            set: Vec::new(),
+    let mapped = Evaluation { mapping, ..evaluation.clone() };
+    let evaluate = |evaluation: &Evaluation, opened: &[(App, Device)]| -> Result<Vec<Report>> {
+        let one = |(app, device): &(App, Device)| {
+            with_progress(|progress| evaluation.run(app, device, &args.data, progress))
         };
-        let size =
-            std::fs::metadata(bundle).map_err(|source| Failure::File { path: bundle.to_owned(), source })?;
-        let (app, device) = super::open(&on)?;
-        let bar = text::progress(0, "evaluating");
-        let report = evaluation.run(&app, &device, &args.data, &mut |done, total| {
-            bar.set_length(total);
-            bar.set_position(done);
-        });
-        bar.finish_and_clear();
-        Ok((report?, size.len()))
+        // Nobody asked for a sample's name.
+        opened.iter().map(|opened| Ok(one(opened)?.without_names())).collect()
     };
-    let ((first, first_bytes), (second, second_bytes)) = (evaluate(&args.first)?, evaluate(&args.second)?);
-    let comparison = Comparison::of(&evaluation, first, second)?;
-    let compared = Compared { comparison, bundle_bytes: [first_bytes, second_bytes] };
-    if args.json { text::json(&compared) } else { print(&compared) }
+    let (first, second) = (evaluate(&evaluation, &first)?, evaluate(&mapped, &second)?);
+    let comparison = Comparison::of(&evaluation, &first, &second)?;
+    if let Some(path) = &args.output.html {
+        files::write(path, comparison.to_html().as_bytes())?;
+    }
+    if args.output.json { text::json(&comparison) } else { print(&comparison) }
 }
 
-fn print(compared: &Compared) -> Result<()> {
-    let Comparison { first, second, samples, difference, classes, conclusion, .. } = &compared.comparison;
-    let head = ["app", difference.name, "median", "size"].map(str::to_owned);
-    let row = |report: &Report, bytes: u64| {
-        let value = report.metrics.first().map_or(f64::NAN, |measured| measured.value);
-        let name = format!("{} {}", report.app, report.version);
-        [name, format!("{value:.4}"), format!("{:.2} ms", report.latency_ms.median), text::bytes(bytes)]
+/// An app for each of the devices.
+fn open(bundle: &std::path::Path, args: &Compare) -> Result<Vec<(App, Device)>> {
+    if args.devices.is_empty() {
+        return Ok(vec![super::open(bundle, &args.at)?]);
+    }
+    let on = |device: &String| super::open(bundle, &Where { device: device.clone(), ..args.at.clone() });
+    args.devices.iter().map(on).collect()
+}
+
+fn print(comparison: &Comparison) -> Result<()> {
+    let Comparison { samples, difference, classes, conclusion, points, .. } = comparison;
+    let head = ["app", "device", difference.name, "median", "samples/s", "size", "front"].map(str::to_owned);
+    let row = |point: &Point| {
+        [
+            format!("{} {}", point.app, point.version),
+            point.device.clone(),
+            difference.written(point.value),
+            format!("{:.2} ms", point.median_ms),
+            format!("{:.1}", point.samples_per_second),
+            text::bytes(point.bundle_bytes),
+            if point.on_front { "yes" } else { "no" }.to_owned(),
+        ]
     };
-    let [first_bytes, second_bytes] = compared.bundle_bytes;
-    text::table(&[head, row(first, first_bytes), row(second, second_bytes)], &[1, 2, 3])?;
+    let rows: Vec<[String; 7]> = std::iter::once(head).chain(points.iter().map(row)).collect();
+    text::table(&rows, &[2, 3, 4, 5])?;
     text::line(format_args!(
-        "\ndifference {:+.4}, {:+.4} to {:+.4} with {} % confidence, {samples} samples",
-        difference.value,
-        difference.low,
-        difference.high,
+        "\ndifference {}, {} to {} with {} % confidence, {samples} samples",
+        difference.written(difference.value),
+        difference.written(difference.low),
+        difference.written(difference.high),
         100.0 * difference.confidence
     ))?;
     let mut apart: Vec<_> = classes.iter().filter(|class| class.first != class.second).collect();
     if !apart.is_empty() {
         apart.sort_by_key(|class| std::cmp::Reverse(class.first.abs_diff(class.second)));
         let mut rows = vec![["class", "samples", "first", "second"].map(str::to_owned)];
-        rows.extend(apart.iter().take(10).map(|class| {
+        rows.extend(apart.iter().take(CLASSES).map(|class| {
             [
                 class.class.clone(),
                 class.samples.to_string(),

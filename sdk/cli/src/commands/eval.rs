@@ -1,13 +1,17 @@
+mod commit;
+
 use serde::Serialize;
 use tilemark::eval::{Claim, Evaluation, Measured, Plan, Report, Whose};
 use tilemark::{PublicKey, SigningKey};
 
-use crate::args::eval::Eval;
+use crate::args::eval::{Eval, EvalCommand};
 use crate::failure::{Failure, Result};
 use crate::{files, text};
 
 /// Rows of a confusion matrix that people are shown: the most frequent mistakes.
 const MISTAKES: usize = 10;
+/// The worst answers that people are shown where nobody said how many.
+const WORST: usize = 10;
 
 /// The JSON of a plan.
 #[derive(Serialize)]
@@ -15,45 +19,61 @@ struct Planned {
     samples: u64,
 }
 
-/// Runs an app over labelled samples, or says how many it takes.
+/// Runs an app over labelled samples, or says how many it takes, or commits to them.
 pub(crate) fn run(args: &Eval) -> Result<()> {
-    let (None, Some(data)) = (&args.plan, &args.data) else {
-        return args.plan.map_or(Ok(()), |plan| print_plan(args.json, &plan));
+    if let Some(EvalCommand::Commit(args)) = &args.command {
+        return commit::run(args);
+    }
+    let (Some(bundle), Some(data)) = (&args.bundle, &args.data) else {
+        return args.plan.map_or(Ok(()), |plan| print_plan(args.output.json, &plan));
     };
-    let (app, device) = super::open(&args.on())?;
+    let (app, device) = super::open(bundle, &args.at)?;
     let claimed = claimed(args)?;
     let metric = match &claimed {
         Some(claim) => {
             claim.metric.parse().map_err(|reason: String| Failure::usage(reason, "ask for another claim"))?
         }
-        None => args.metric,
+        None => args.how.metric,
     };
+    let opened = commit::opened(args)?;
+    let evaluation = args.how.evaluation(metric);
     let evaluation = Evaluation {
-        confidence: args.confidence / 100.0,
-        max_failed: args.max_failed / 100.0,
-        worst: args.worst,
+        worst: args.worst.unwrap_or(WORST),
         stop_when: args.stop_when,
         journal: args.journal.clone(),
-        ..Evaluation::new(metric)
+        whose: claimed.as_ref().map_or(evaluation.whose, |claim| claim.whose),
+        committed: opened,
+        ..evaluation
     };
-    let bar = text::progress(0, "evaluating");
-    let report = evaluation.run(&app, &device, data, &mut |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    });
-    bar.finish_and_clear();
-    let report = report?;
+    let report = with_progress(|progress| evaluation.run(&app, &device, data, progress))?;
     let now = tilemark::license::Clock::system().now();
     if let Some(claim) = &claimed {
-        claim.compare(&evaluation.claim(&app, &report, claim.whose, now)?)?;
+        claim.compare(&evaluation.claim(&report, now)?)?;
         text::note("reproduced: every integer of the claim");
     }
     if let (Some(path), Some(key)) = (&args.report, &args.key) {
         let key = SigningKey::from_file(key).map_err(tilemark::Error::from)?;
-        let whose = if args.seller_data { Whose::Seller } else { Whose::Buyer };
-        files::write(path, &evaluation.claim(&app, &report, whose, now)?.sign(&key)?)?;
+        files::write(path, &evaluation.claim(&report, now)?.sign(&key)?)?;
     }
-    if args.json { text::json(&report) } else { print(&report, &device.description()) }
+    // What may be passed on names no sample unless that was asked for.
+    let passed_on = || if args.worst.is_some() { report.clone() } else { report.clone().without_names() };
+    if let Some(path) = &args.output.html {
+        files::write(path, passed_on().to_html().as_bytes())?;
+    }
+    if args.output.json { text::json(&passed_on()) } else { print(&report, &device.description()) }
+}
+
+/// Runs something that tells how far it is.
+pub(super) fn with_progress<T>(
+    run: impl FnOnce(&mut dyn FnMut(u64, u64)) -> std::result::Result<T, tilemark::Error>,
+) -> Result<T> {
+    let bar = text::progress(0, "evaluating");
+    let done = run(&mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    Ok(done?)
 }
 
 /// The claim that is to be checked, if one is.
@@ -120,6 +140,9 @@ fn print(report: &Report, device: &str) -> Result<()> {
     if let Some(bytes) = report.peak_memory_bytes {
         text::line(format_args!("{} of memory at most", text::bytes(bytes)))?;
     }
+    if let Some(drift) = &report.drift {
+        text::line(format_args!("{}{}", if drift.far { "warning: " } else { "" }, drift.sentence()))?;
+    }
     print_mistakes(report)?;
     let named = [("failed", &report.failures), ("worst", &report.worst)];
     for (heading, list) in named.into_iter().filter(|(_, list)| !list.is_empty()) {
@@ -128,27 +151,20 @@ fn print(report: &Report, device: &str) -> Result<()> {
             list.iter().map(|named| [format!("  {}", named.name), named.what.clone()]).collect();
         text::table(&rows, &[])?;
     }
-    text::line(format_args!("\ndata {}", report.data.root))
+    let whose = match report.whose {
+        Whose::Buyer => "",
+        Whose::Seller => ", chosen by the seller",
+    };
+    text::line(format_args!("\ndata {}{whose}", report.data.root))?;
+    report.committed.map_or(Ok(()), |root| text::line(format_args!("committed {root}: the data is that")))
 }
 
 /// `accuracy 90.50 %, 89.91 % to 91.06 % with 95 % confidence (wilson)`.
 fn sentence(measured: &Measured) -> String {
-    let Measured { name, value, low, high, confidence, method } = measured;
-    let confidence = Percent(*confidence);
-    match *name {
-        "psnr" => {
-            format!("{name} {value:.2} dB, {low:.2} to {high:.2} with {confidence} % confidence ({method})")
-        }
-        "mae" => {
-            format!("{name} {value:.3}, {low:.3} to {high:.3} with {confidence} % confidence ({method})")
-        }
-        _ => {
-            let [value, low, high] = [value, low, high].map(|share| 100.0 * share);
-            format!(
-                "{name} {value:.2} %, {low:.2} % to {high:.2} % with {confidence} % confidence ({method})"
-            )
-        }
-    }
+    let [value, low, high] =
+        [measured.value, measured.low, measured.high].map(|value| measured.written(value));
+    let (name, method, confidence) = (measured.name, measured.method, Percent(measured.confidence));
+    format!("{name} {value}, {low} to {high} with {confidence} % confidence ({method})")
 }
 
 /// The most frequent of what was taken for something else.

@@ -17,13 +17,16 @@ mod quantize;
 mod rotate;
 mod run;
 mod sign;
+#[cfg(feature = "store")]
+mod store;
 mod verify;
 
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use tilemark::{App, Device};
 
-use crate::args::{self, Command, OnDevice};
+use crate::args::{self, Command, Where};
 use crate::drivers;
 use crate::failure::{Failure, Result};
 use crate::{files, text};
@@ -48,6 +51,8 @@ pub(crate) fn run(command: Command) -> Result<()> {
         Command::Eval(args) => eval::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::License(command) => license::run(&command),
+        #[cfg(feature = "store")]
+        Command::Store(command) => store::run(&command),
         Command::Drivers(args) => drivers::run(&args),
     }
 }
@@ -67,14 +72,14 @@ fn tuning_bar() -> impl Fn(usize, usize) + Send + Sync + 'static {
 }
 
 /// Opens the app and settles where it runs. What `auto` chose, and why, goes to stderr.
-fn open(on: &OnDevice) -> Result<(App, Device)> {
-    let named = args::device(on)?;
-    let app = tilemark::open(&on.bundle, &files::trust(on.trust.as_deref())?)?;
-    let app = on.set.iter().try_fold(app.with_tuning_listener(tuning_bar()), set)?;
+fn open(bundle: &Path, at: &Where) -> Result<(App, Device)> {
+    let named = args::device(at)?;
+    let app = tilemark::open(bundle, &files::trust(at.trust.as_deref())?)?;
+    let app = at.set.iter().try_fold(app.with_tuning_listener(tuning_bar()), set)?;
     let device = match named {
         Some(device) => device,
         None => {
-            let choice = app.choose_device_of(drivers::gpus(), on.threads)?;
+            let choice = app.choose_device_of(drivers::gpus(), at.threads)?;
             text::note(format_args!("device {}: {}", choice.device.id(), choice.why));
             choice.device
         }

@@ -37,7 +37,7 @@ struct Step {
 
 /// Shows every step: what, with which kernel, and why.
 pub(crate) fn run(args: &Plan) -> Result<()> {
-    let (app, device) = super::open(&args.on)?;
+    let (app, device) = super::open(&args.on.bundle, &args.on.at)?;
     let mut session = app.session(device.clone())?;
     let plan = session.plan()?;
     let (engine, peak) = (plan.engine_info(), peak(&device)?);

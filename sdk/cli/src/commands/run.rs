@@ -34,7 +34,7 @@ pub(crate) fn run(args: &Run) -> Result<()> {
         return frames::run(args, source);
     }
     let given = given(args)?;
-    let (app, device) = super::open(&args.on)?;
+    let (app, device) = super::open(&args.on.bundle, &args.on.at)?;
     if let (Some(_), Some(license)) = (&args.tensors_out, app.license()) {
         license.check_output("the model's tensors")?;
     }

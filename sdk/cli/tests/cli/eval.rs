@@ -29,7 +29,9 @@ fn eval(workshop: &Workshop, more: &str) -> Ran {
 
 /// A report but for what the clock made of it.
 fn timeless(mut report: Value) -> Value {
-    for key in ["latency_ms", "samples_per_second", "peak_memory_bytes", "joules"] {
+    for key in
+        ["latency_ms", "latency_bins", "samples_per_second", "peak_memory_bytes", "joules", "device_facts"]
+    {
         report.as_object_mut().unwrap().remove(key);
     }
     report
@@ -146,7 +148,7 @@ fn kill_after(child: &mut Child, workshop: &Workshop, lines: usize) -> bool {
 }
 
 /// Another release of the tiny app, with its labels in this order, as `other.tmk`.
-fn with_other(workshop: &Workshop, labels: &str) {
+pub(crate) fn with_other(workshop: &Workshop, labels: &str) {
     workshop.write("app.toml", TINY_TOML.replace("release = 7", "release = 8"));
     workshop.write("tiny.onnx", tiny_onnx());
     workshop.write("labels.txt", labels);

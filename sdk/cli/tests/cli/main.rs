@@ -4,17 +4,24 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod browser;
+mod commit;
+mod compare;
+mod drift;
 mod drivers;
 mod eval;
 mod interop;
 mod keys;
 mod license;
 mod machine;
+mod metrics;
 mod network;
 mod pack;
 mod parameters;
 mod quantize;
 mod run;
+#[cfg(feature = "store")]
+mod store;
 mod tensors;
 mod trust;
 mod usage;

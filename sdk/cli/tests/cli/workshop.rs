@@ -97,7 +97,11 @@ impl Workshop {
         self.folder.path().join(name)
     }
 
+    /// Writes a file, and the folders that it is in.
     pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        if let Some(folder) = self.path(name).parent() {
+            std::fs::create_dir_all(folder).unwrap();
+        }
         self.folder.file(name, bytes);
     }
 

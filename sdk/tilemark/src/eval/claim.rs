@@ -26,6 +26,9 @@ pub struct Claim {
     pub metric: String,
     /// Whose data it is.
     pub whose: Whose,
+    /// The root of the commitment that the data was checked against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub committed: Option<Digest>,
     /// The root of the tree over the samples: names, files and labels.
     pub data: Digest,
     /// How many there are.
@@ -72,28 +75,23 @@ impl Claim {
     pub const PAYLOAD_TYPE: PayloadType = PayloadType::new("application/vnd.tilemark.evaluation.v1+json");
 
     /// The claim that a report amounts to.
-    pub(super) fn of(
-        report: &Report,
-        metric: &str,
-        parameters: Vec<String>,
-        whose: Whose,
-        made: u64,
-    ) -> Self {
+    pub(super) fn of(report: &Report, metric: &str, made: u64) -> Self {
         Self {
             schema: SCHEMA,
             app: report.app.clone(),
             version: report.version.clone(),
             identity: report.identity,
-            parameters,
+            parameters: report.parameters.clone(),
             metric: metric.to_owned(),
-            whose,
+            whose: report.whose,
+            committed: report.committed,
             data: report.data.root,
             samples: report.samples,
             failed: report.failed,
             counts: counts(&report.counts),
             answers: report.answers,
             device: report.device.clone(),
-            sdk: tilemark_bundle::sdk_version().to_string(),
+            sdk: report.sdk.clone(),
             made,
         }
     }
@@ -159,7 +157,7 @@ fn words(counts: &[Count]) -> String {
     counts.iter().map(|count| format!("{} {}", count.name, count.value)).collect::<Vec<_>>().join(", ")
 }
 
-fn counts(counts: &Counts) -> Vec<Count> {
+pub(super) fn counts(counts: &Counts) -> Vec<Count> {
     let count = |name: &str, value| Count { name: name.to_owned(), value };
     match counts {
         Counts::Hits { hits, of } => vec![count("hits", *hits), count("of", *of)],
@@ -199,6 +197,7 @@ mod tests {
             parameters: vec!["k=2".into()],
             metric: "accuracy".into(),
             whose: Whose::Buyer,
+            committed: None,
             data: sha256(b"data"),
             samples: 10,
             failed: 0,

@@ -61,7 +61,7 @@ impl Item {
                 let edits = Edits::between(&text.lines().collect::<Vec<_>>().join(" "), &lines.join(" "));
                 Ok(edits.map_or_else(|| Self::Failed("a text too long to compare".into()), Self::Edits))
             }
-            (Truth::Things(things), _) => {
+            (Truth::Things(things, _), _) => {
                 let found = outcome.detections.as_ref().ok_or("it finds no boxes")?;
                 let finds: Vec<Find> = found.iter().map(|detection| find(detection, classes)).collect();
                 Ok(Self::Things(Matches::of(things, &finds)))
@@ -191,7 +191,7 @@ pub(super) fn edits<'i>(items: impl Iterator<Item = &'i Item>) -> Edits {
 fn find(detection: &tilemark_pipeline::Detection, classes: &Classes) -> Find {
     let [left, top, right, bottom] = detection.frame.map(f64::from);
     Find {
-        class: classes.find(&detection.label).unwrap_or(u32::MAX),
+        class: classes.find_name(&detection.label).unwrap_or(u32::MAX),
         score: f64::from(detection.score),
         frame: [left, top, right - left, bottom - top],
     }
@@ -256,7 +256,7 @@ mod tests {
             Detection { label: "Dog".into(), score: 0.9, frame: [1.0, 2.0, 11.0, 12.0], points: vec![] };
         let found = Outcome { detections: Some(vec![detection]), ..Outcome::default() };
         let thing = Thing { class: 1, frame: [1.0, 2.0, 10.0, 10.0], crowd: false };
-        let item = of(Metric::Map, Truth::Things(vec![thing]), &found).unwrap();
+        let item = of(Metric::Map, Truth::Things(vec![thing], sha256(b"said")), &found).unwrap();
         assert!((value(Metric::Map, [&item].into_iter()) - 1.0).abs() < 1e-12);
     }
 

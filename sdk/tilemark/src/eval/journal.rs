@@ -5,10 +5,11 @@ use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tilemark_bundle::Digest;
+use tilemark_bundle::{Digest, sha256};
 
 use super::item::Item;
 use crate::error::Error;
+use crate::statistics::Histogram;
 
 /// Longest line: an image with thousands of finds.
 const MAX_LINE_BYTES: u64 = 16 << 20;
@@ -37,6 +38,18 @@ pub(super) struct Entry {
     /// How long the app took, in milliseconds.
     pub(super) ms: f64,
     pub(super) item: Item,
+    /// A digest of the app's whole result; nothing where there is none.
+    pub(super) result: Option<Digest>,
+    /// What the first model got, counted, where a vendor counted too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) counted: Option<Histogram>,
+}
+
+impl Entry {
+    /// What is the same on every device that gives the same bits.
+    pub(super) fn bits(&self) -> Digest {
+        self.result.unwrap_or_else(|| sha256(b"failed"))
+    }
 }
 
 /// A journal that is open for more.
@@ -129,7 +142,6 @@ fn check(found: &Heading, expected: &Heading) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use tilemark_bundle::sha256;
 
     use super::*;
 
@@ -147,7 +159,14 @@ mod tests {
 
     fn entry(at: usize) -> Entry {
         let item = Item::Class { truth: 1, found: vec![2, 1] };
-        Entry { at, leaf: Some(sha256(b"leaf")), ms: 0.1 + 0.2, item }
+        Entry {
+            at,
+            leaf: Some(sha256(b"leaf")),
+            ms: 0.1 + 0.2,
+            item,
+            result: Some(sha256(b"result")),
+            counted: None,
+        }
     }
 
     #[test]

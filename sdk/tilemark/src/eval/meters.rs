@@ -31,6 +31,42 @@ impl Latency {
     }
 }
 
+/// How many samples took how long.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Bin {
+    /// At least so many milliseconds.
+    pub from: f64,
+    /// And less than so many; the last bin's end is in it.
+    pub to: f64,
+    /// So many samples.
+    pub count: u64,
+}
+
+/// Bins of a histogram.
+const BINS: usize = 24;
+
+impl Bin {
+    /// As many bins of one width, from the least time to the 99th percentile: the few that took longer would leave no room for the others.
+    #[must_use]
+    pub fn of(times: &[f64]) -> Vec<Self> {
+        let to = Latency::of(times.to_vec()).p99;
+        let from = times.iter().copied().fold(to, f64::min);
+        let width = (to - from) / BINS as f64;
+        if times.is_empty() || width <= 0.0 {
+            let count = times.iter().filter(|time| **time <= to).count() as u64;
+            return if times.is_empty() { Vec::new() } else { vec![Self { from, to, count }] };
+        }
+        let edge = |at: usize| if at == BINS { to } else { from + width * at as f64 };
+        let mut bins: Vec<Self> =
+            (0..BINS).map(|at| Self { from: edge(at), to: edge(at + 1), count: 0 }).collect();
+        for time in times.iter().filter(|time| **time <= to) {
+            let at = ((time - from) / width) as usize;
+            bins[at.min(BINS - 1)].count += 1;
+        }
+        bins
+    }
+}
+
 /// The most memory that this process had resident, in bytes; `None` where the system does not tell.
 #[must_use]
 pub fn peak_memory() -> Option<u64> {
@@ -107,6 +143,20 @@ mod tests {
         assert_eq!(latency, Latency { median: 100.0, p90: 180.0, p99: 198.0, max: 200.0 });
         assert_eq!(Latency::of(vec![3.0]), Latency { median: 3.0, p90: 3.0, p99: 3.0, max: 3.0 });
         assert_eq!(Latency::of(vec![]), Latency::default());
+    }
+
+    #[test]
+    fn a_histogram_has_every_time_up_to_the_99th_percentile_once() {
+        let mut times: Vec<f64> = (0..1000).map(|at| 2.0 + f64::from(at % 97) / 10.0).collect();
+        times[7] = 500.0;
+        let bins = Bin::of(&times);
+        let p99 = Latency::of(times.clone()).p99;
+        let within = times.iter().filter(|time| **time <= p99).count() as u64;
+        assert_eq!((bins.len(), bins.iter().map(|bin| bin.count).sum::<u64>()), (BINS, within));
+        assert_eq!((bins[0].from, bins[BINS - 1].to), (2.0, p99));
+        assert!(bins.windows(2).all(|pair| pair[0].to == pair[1].from));
+        assert_eq!(Bin::of(&[3.0, 3.0]), [Bin { from: 3.0, to: 3.0, count: 2 }]);
+        assert_eq!(Bin::of(&[]), []);
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! What an evaluation found.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use tilemark_bundle::Digest;
+use tilemark_engine::Device;
 
-use super::data::Classes;
+use super::claim::Whose;
+use super::data::{Classes, Dataset};
+use super::drift::Drift;
 use super::item::{self, Item};
 use super::journal::Entry;
-use super::meters::Latency;
+use super::meters::{Bin, Latency};
 use super::metric::Metric;
 use super::stats::{self, Bootstrap, Interval};
 use super::{Evaluation, StopWhen};
@@ -23,8 +28,21 @@ pub struct Report {
     pub version: String,
     /// The bundle's identity.
     pub identity: Digest,
+    /// Its length.
+    pub bundle_bytes: u64,
+    /// What the app's parameters were set to, `name=value`.
+    pub parameters: Vec<String>,
+    /// The SDK that it ran with.
+    pub sdk: String,
     /// Where it ran.
     pub device: String,
+    /// What that is.
+    pub device_facts: DeviceFacts,
+    /// Who chose the data.
+    pub whose: Whose,
+    /// The root of the commitment that the data was checked against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub committed: Option<Digest>,
     /// Samples that were looked at.
     pub samples: u64,
     /// Those of them that could not be evaluated.
@@ -43,12 +61,17 @@ pub struct Report {
     /// These parts.
     #[serde(skip)]
     pub(super) items: Vec<Item>,
+    /// A digest of the whole result for each of them, to compare devices by.
     #[serde(skip)]
-    pub(super) class_names: Classes,
+    pub(super) results: Vec<Digest>,
+    #[serde(skip)]
+    pub(super) dataset: Arc<Dataset>,
     /// Whether it was enough before all samples were looked at.
     pub stopped: bool,
     /// How long the app took for a sample, in milliseconds.
     pub latency_ms: Latency,
+    /// How many took how long: from the fastest to the 99th percentile.
+    pub latency_bins: Vec<Bin>,
     /// Samples a second, of the app's time alone.
     pub samples_per_second: f64,
     /// The most memory that the process had, in bytes.
@@ -57,12 +80,50 @@ pub struct Report {
     /// What the CPU's packages used meanwhile, in joules; the whole machine, not the app alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub joules: Option<f64>,
+    /// How far the samples are from what the vendor counted, where a vendor did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
     /// Some of those that failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<Named>,
     /// The worst answers, worst first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub worst: Vec<Named>,
+}
+
+/// The device in words.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DeviceFacts {
+    /// The hardware's own name.
+    pub name: String,
+    /// Who provides it.
+    pub platform: String,
+    /// What drives it, with version; on the host the level of its instructions.
+    pub driver: String,
+    /// Threads of the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
+}
+
+impl DeviceFacts {
+    pub(super) fn of(device: &Device) -> Self {
+        let threads = device.facts().is_none().then(|| device.threads());
+        Self { name: device.name(), platform: device.platform(), driver: device.driver(), threads }
+    }
+}
+
+impl Report {
+    /// The same without a word of any sample: for who passes it on.
+    #[must_use]
+    pub fn without_names(self) -> Self {
+        Self { failures: Vec::new(), worst: Vec::new(), ..self }
+    }
+
+    /// Samples that could be evaluated.
+    #[must_use]
+    pub fn good(&self) -> u64 {
+        self.samples - self.failed.min(self.samples)
+    }
 }
 
 /// A number with its interval.
@@ -80,6 +141,18 @@ pub struct Measured {
     pub confidence: f64,
     /// How it was made: `wilson`, `clopper-pearson`, `bootstrap`, `anytime`.
     pub method: &'static str,
+}
+
+impl Measured {
+    /// A value of this metric as people write it: shares in percent.
+    #[must_use]
+    pub fn written(&self, value: f64) -> String {
+        match self.name {
+            "psnr" => format!("{value:.2} dB"),
+            "mae" => format!("{value:.3}"),
+            _ => format!("{:.2} %", 100.0 * value),
+        }
+    }
 }
 
 /// Integers that a metric follows from.

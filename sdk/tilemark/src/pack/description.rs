@@ -40,6 +40,9 @@ pub struct Description {
     /// `[golden]`: inputs to record.
     #[serde(default)]
     pub golden: GoldenSection,
+    /// `[statistics]`: inputs to count, so that a buyer sees whether theirs look alike.
+    #[serde(default)]
+    pub statistics: StatisticsSection,
     /// `[targets]`: FPGAs that the app ships bitstreams for.
     #[serde(default)]
     pub targets: TargetsSection,
@@ -81,6 +84,15 @@ pub struct GoldenSection {
     /// say may be anything.
     #[serde(default)]
     pub results: Vec<String>,
+}
+
+/// `[statistics]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StatisticsSection {
+    /// Pictures or sounds, and folders of them, such as those that the model was calibrated with. Only counts of them are in the bundle.
+    #[serde(default)]
+    pub inputs: Vec<String>,
 }
 
 impl Description {

@@ -12,6 +12,7 @@ use crate::contents;
 use crate::error::Error;
 use crate::golden;
 use crate::input::Input;
+use crate::statistics::MAX_INPUTS;
 use crate::targets::{self, Packed};
 
 /// The largest model or resource read while packing: what a bundle can hold is smaller still.
@@ -28,6 +29,8 @@ pub(super) struct Draft {
     pub(super) resources: Vec<(String, Vec<u8>)>,
     pub(super) golden: Vec<Sample>,
     pub(super) targets: Packed,
+    /// Inputs to count.
+    pub(super) counted: Vec<PathBuf>,
 }
 
 /// A golden input.
@@ -51,6 +54,7 @@ impl Draft {
         draft.identity = draft.note(description.app.identity());
         draft.read_models(&description, &files, path);
         draft.read_golden(&description, &files, path);
+        draft.counted = draft.note(files.counted(&description.statistics.inputs)).unwrap_or_default();
         let targets = targets::pack(&description.targets, |name| files.read(name));
         draft.targets = draft.note(targets).unwrap_or_default();
         Ok(draft)
@@ -169,6 +173,30 @@ impl Files {
         let (input, file) =
             name.split_once('=').ok_or_else(|| Error::Description { path: path(), reason })?;
         Input::tensors().npy(input, self.folder.join(file))
+    }
+
+    /// Files, and those in folders by name.
+    fn counted(&self, names: &[String]) -> Result<Vec<PathBuf>, Error> {
+        let mut found = Vec::new();
+        for name in names {
+            let path = self.folder.join(name);
+            let io = |source| Error::Io { path: path.clone(), source };
+            if !std::fs::metadata(&path).map_err(io)?.is_dir() {
+                found.push(path);
+                continue;
+            }
+            let files = crate::eval::data::files_below(&path)?;
+            if files.is_empty() {
+                let reason = "no picture or sound is there to count".to_owned();
+                return Err(Error::Description { path, reason });
+            }
+            found.extend(files.into_iter().map(|file| path.join(file)));
+        }
+        if found.len() > MAX_INPUTS {
+            let reason = format!("{} inputs to count, the limit is {MAX_INPUTS}", found.len());
+            return Err(Error::Description { path: self.folder.clone(), reason });
+        }
+        Ok(found)
     }
 
     /// A declared result: JSON.

@@ -7,7 +7,7 @@ mod draft;
 mod lint;
 mod result;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tilemark_bundle::{
@@ -22,10 +22,11 @@ use crate::contents::{self, AppModel, GRAPH, PIPELINE, RESOURCES, WEIGHTS};
 use crate::error::Error;
 use crate::golden;
 use crate::input::Input;
+use crate::statistics::{STATISTICS, Statistics};
 
 use self::draft::{Draft, Sample};
 
-pub use description::{AppSection, Description, GoldenSection, ModelSection};
+pub use description::{AppSection, Description, GoldenSection, ModelSection, StatisticsSection};
 pub use lint::{Finding, Severity, check};
 
 /// An app ready to be signed: everything was read, imported, checked, and its golden vectors recorded.
@@ -67,7 +68,8 @@ impl Package {
     /// # Errors
     /// Everything that is wrong, at least one thing.
     fn build(draft: Draft) -> Result<Self, Vec<Error>> {
-        let Draft { errors, identity: Some(identity), models, spec, resources, golden, targets } = draft
+        let Draft { errors, identity: Some(identity), models, spec, resources, golden, targets, counted } =
+            draft
         else {
             return Err(draft.errors);
         };
@@ -86,6 +88,7 @@ impl Package {
         let interfaces = contents::interfaces(&graphs).map_err(one)?;
         let pipeline = Pipeline::new(spec, interfaces, &files).map_err(|error| vec![error.into()])?;
         blobs.extend(resources.into_iter().map(|(name, bytes)| (format!("{RESOURCES}{name}"), bytes)));
+        blobs.extend(statistics(&pipeline, &counted).map_err(one)?);
         let synthetic_golden = golden.is_empty();
         let golden = match synthetic_golden {
             true => vec![synthetic_sample(&graphs[0].graph, &pipeline).map_err(one)?],
@@ -177,6 +180,15 @@ fn record(
         }
     }
     if errors.is_empty() { Ok(blobs) } else { Err(errors) }
+}
+
+/// The blob of the inputs that the vendor counts; none where there are none.
+fn statistics(pipeline: &Pipeline, files: &[PathBuf]) -> Result<Option<(String, Vec<u8>)>, Error> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let counted = Statistics::of(pipeline, files.iter().map(Input::file))?;
+    Ok(Some((STATISTICS.to_owned(), counted.to_json()?)))
 }
 
 /// What the models need for one run of each: their exact work, and an amount of memory that any plan keeps within.

@@ -41,7 +41,7 @@ type Frames = Box<dyn Iterator<Item = std::result::Result<Input, tilemark::Error
 /// Runs the app on each frame, and prints each result as soon as it is there.
 pub(super) fn run(args: &Run, source: &Path) -> Result<()> {
     let (names, frames) = frames(source)?;
-    let (app, device) = commands::open(&args.on)?;
+    let (app, device) = commands::open(&args.on.bundle, &args.on.at)?;
     let mut session = app.session(device.clone())?;
     let pressure = if args.drop { Pressure::Drop } else { Pressure::Wait };
     let flow = Flow { pressure, waiting: args.waiting as usize };

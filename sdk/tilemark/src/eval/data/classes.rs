@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 pub struct Classes {
     names: Vec<String>,
     known: BTreeMap<String, Option<u32>>,
+    /// What data calls them besides, and then means by it, whatever they are called themselves.
+    aliases: BTreeMap<String, u32>,
+    /// Every name is one, of no number that means anything.
+    any: bool,
 }
 
 impl Classes {
@@ -18,17 +22,47 @@ impl Classes {
             // What two classes are called names neither.
             known.entry(plain(name)).and_modify(|number| *number = None).or_insert(Some(number));
         }
-        Self { names, known }
+        Self { names, known, aliases: BTreeMap::new(), any: false }
+    }
+
+    /// Those of no app: whatever data calls a class is one.
+    #[must_use]
+    pub fn any() -> Self {
+        Self { any: true, ..Self::default() }
     }
 
     /// The class that data calls so: its name whatever case and separators are, or its number.
     #[must_use]
     pub fn find(&self, called: &str) -> Option<u32> {
-        if let Some(found) = self.known.get(&plain(called)) {
-            return *found;
+        if self.any {
+            return Some(0);
+        }
+        let found = self.aliases.get(&plain(called)).copied().map(Some);
+        if let Some(found) = found.or_else(|| self.known.get(&plain(called)).copied()) {
+            return found;
         }
         let number: u32 = called.trim().parse().ok()?;
         (self.names.is_empty() || (number as usize) < self.names.len()).then_some(number)
+    }
+
+    /// The class of this name alone, as the app itself calls it.
+    #[must_use]
+    pub fn find_name(&self, name: &str) -> Option<u32> {
+        self.known.get(&plain(name)).copied().flatten()
+    }
+
+    /// The same classes, which data calls by other names too: names of the data, and those of the app.
+    #[must_use]
+    pub fn also_called(self, names: &BTreeMap<String, String>) -> Self {
+        let alias = |(called, own): (&String, &String)| Some((plain(called), self.find(own)?));
+        let aliases = names.iter().filter_map(alias).collect();
+        Self { aliases, ..self }
+    }
+
+    /// All names, by number.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// What class `number` is called; its number where it has no name.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use tilemark_bundle::sha256;
 
-use super::{Classes, Kind, Sample, Truth, check_name, read_manifest, wrong};
+use super::{Classes, Kind, Sample, Truth, check_name, merkle, read_manifest, wrong};
 use crate::error::Error;
 use crate::eval::metric::detect::Thing;
 
@@ -54,20 +55,20 @@ pub(super) fn read(path: &Path, kind: Kind, classes: &Classes) -> Result<(Vec<Sa
         let number = classes.find(&category.name).ok_or_else(|| {
             wrong(path, format!("the app finds no `{}`, only {}", category.name, classes.some()))
         })?;
-        if numbers.insert(category.id, number).is_some() {
+        if numbers.insert(category.id, (number, category.name.as_str())).is_some() {
             return Err(wrong(path, format!("category {} is there twice", category.id)));
         }
     }
-    let mut images: BTreeMap<u64, Sample> = BTreeMap::new();
+    let mut images: BTreeMap<u64, Labelled> = BTreeMap::new();
     for image in file.images {
-        let sample = Sample { name: check_name(path, &image.file_name)?, truth: Truth::Things(Vec::new()) };
-        if images.insert(image.id, sample).is_some() {
+        let name = check_name(path, &image.file_name)?;
+        if images.insert(image.id, Labelled { name, things: Vec::new(), said: Vec::new() }).is_some() {
             return Err(wrong(path, format!("image {} is there twice", image.id)));
         }
     }
     for (at, annotation) in file.annotations.iter().enumerate() {
         let lacks = |what: &str, id: u64| wrong(path, format!("annotation {at}: there is no {what} {id}"));
-        let class =
+        let (class, name) =
             *numbers.get(&annotation.category_id).ok_or_else(|| lacks("category", annotation.category_id))?;
         let image = images.get_mut(&annotation.image_id);
         let image = image.ok_or_else(|| lacks("image", annotation.image_id))?;
@@ -78,11 +79,30 @@ pub(super) fn read(path: &Path, kind: Kind, classes: &Classes) -> Result<(Vec<Sa
                 format!("annotation {at}: {frame:?} is no box [left, top, width, height]"),
             ));
         }
-        if let Truth::Things(things) = &mut image.truth {
-            things.push(Thing { class, frame, crowd: annotation.iscrowd != 0 });
-        }
+        image.add(Thing { class, frame, crowd: annotation.iscrowd != 0 }, name);
     }
-    Ok((images.into_values().collect(), classes))
+    Ok((images.into_values().map(Labelled::sample).collect(), classes))
+}
+
+/// An image and what is on it.
+struct Labelled {
+    name: String,
+    things: Vec<Thing>,
+    /// The same by the file's names, which are the same for every app.
+    said: Vec<u8>,
+}
+
+impl Labelled {
+    fn add(&mut self, thing: Thing, category: &str) {
+        merkle::field(&mut self.said, category.as_bytes());
+        self.said.extend(thing.frame.iter().flat_map(|side| side.to_le_bytes()));
+        self.said.push(thing.crowd.into());
+        self.things.push(thing);
+    }
+
+    fn sample(self) -> Sample {
+        Sample { name: self.name, truth: Truth::Things(self.things, sha256(&self.said)) }
+    }
 }
 
 #[cfg(test)]
@@ -103,9 +123,21 @@ mod tests {
             "annotations": [{"id": 1, "image_id": 9, "category_id": 7, "bbox": [1, 2, 3.5, 4], "area": 14, "iscrowd": 1}],
             "categories": [{"id": 7, "name": "Dog"}]}"#;
         let samples = read_text(text).unwrap();
-        assert_eq!(samples[0], Sample { name: "a.png".into(), truth: Truth::Things(vec![]) });
+        assert_eq!(samples[0], Sample { name: "a.png".into(), truth: Truth::Things(vec![], sha256(b"")) });
         let thing = Thing { class: 1, frame: [1.0, 2.0, 3.5, 4.0], crowd: true };
-        assert_eq!(samples[1], Sample { name: "b.png".into(), truth: Truth::Things(vec![thing]) });
+        let Truth::Things(things, _) = &samples[1].truth else { panic!("boxes") };
+        assert_eq!((samples[1].name.as_str(), things.as_slice()), ("b.png", &[thing][..]));
+        // The same labels for an app with its classes in another order.
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("coco.json"), text).unwrap();
+        let other = Classes::new(vec!["dog".into(), "cat".into()]);
+        let (other, _) = read(&folder.path().join("coco.json"), Kind::Things, &other).unwrap();
+        let said = |sample: &Sample| match &sample.truth {
+            Truth::Things(_, said) => *said,
+            other => panic!("boxes, not {other:?}"),
+        };
+        assert_ne!(other[1].truth, samples[1].truth);
+        assert_eq!(said(&other[1]), said(&samples[1]));
     }
 
     #[test]

@@ -45,6 +45,17 @@ pub(super) fn read(path: &Path, kind: Kind, classes: &Classes) -> Result<Vec<Sam
     Ok(samples)
 }
 
+/// All lines of a file that holds something else than samples.
+pub(super) fn table(path: &Path) -> Result<Vec<(usize, Vec<String>)>, Error> {
+    let text = String::from_utf8(read_manifest(path)?).map_err(|_| wrong(path, "it is not UTF-8 text"))?;
+    let records = Records { rest: text.strip_prefix('\u{feff}').unwrap_or(&text), line: 1 };
+    let line = |(line, fields): (usize, Result<Vec<String>, String>)| match fields {
+        Ok(fields) => Ok((line, fields)),
+        Err(reason) => Err(wrong(path, format!("line {line}: {reason}"))),
+    };
+    records.map(line).collect()
+}
+
 /// Lines of a file as fields, each with its number; blank lines are left out.
 struct Records<'t> {
     rest: &'t str,

@@ -81,6 +81,11 @@ fn with_ending(name: &str, ending: &str) -> String {
     format!("{stem}.{ending}")
 }
 
+/// Files that may be inputs, below a folder, by name.
+pub(super) fn files_below(folder: &Path) -> Result<Vec<String>, Error> {
+    inputs(folder, "", 0)
+}
+
 /// Files that may be inputs, below a folder, by name; each name begins with `prefix`.
 fn inputs(folder: &Path, prefix: &str, depth: usize) -> Result<Vec<String>, Error> {
     if depth > MAX_DEPTH {

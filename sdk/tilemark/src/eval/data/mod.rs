@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::input::read_file;
 
 pub use classes::Classes;
+pub(super) use merkle::file_digest;
 pub use merkle::{Merkle, leaf_of};
 
 /// Most samples of a set: their names are in memory, their contents are not.
@@ -26,7 +27,7 @@ const MAX_MANIFEST_BYTES: u64 = 1 << 30;
 
 /// Labelled samples: a folder with one folder a class, pictures with text files or masks beside them, a `manifest.csv`, or
 /// a COCO file. Only names and labels are in memory.
-#[derive(Debug)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Dataset {
     root: PathBuf,
     samples: Vec<Sample>,
@@ -51,8 +52,8 @@ pub enum Truth {
     Text(String),
     /// What this file says is written on it.
     TextFile(String),
-    /// These things are on it.
-    Things(Vec<Thing>),
+    /// These things are on it; and the digest of what the data says of them, by its own names.
+    Things(Vec<Thing>, Digest),
     /// It is to become this picture, or its pixels are of the classes that this mask has.
     Picture(String),
 }
@@ -169,7 +170,7 @@ impl Dataset {
                 Content::Text(text.map_err(|_| wrong(&path, "it is not UTF-8 text"))?)
             }
             Truth::Picture(file) => Content::Picture(read_file(&self.root.join(file))?),
-            Truth::Class(..) | Truth::Text(_) | Truth::Things(_) => Content::None,
+            Truth::Class(..) | Truth::Text(_) | Truth::Things(..) => Content::None,
         };
         let leaf = leaf_of(&sample.name, &bytes, &sample.truth.bytes(&content));
         Ok(Loaded { bytes, content, leaf })
@@ -188,15 +189,7 @@ impl Truth {
                 [&b"picture "[..], sha256(bytes).as_bytes()].concat()
             }
             (Self::TextFile(file) | Self::Picture(file), _) => [b"file ", file.as_bytes()].concat(),
-            (Self::Things(things), _) => {
-                let mut bytes = b"things ".to_vec();
-                for thing in things {
-                    bytes.extend(thing.class.to_le_bytes());
-                    bytes.extend(thing.frame.iter().flat_map(|side| side.to_le_bytes()));
-                    bytes.push(thing.crowd.into());
-                }
-                bytes
-            }
+            (Self::Things(_, said), _) => [&b"things "[..], said.as_bytes()].concat(),
         }
     }
 }
@@ -210,6 +203,16 @@ fn parent(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
+}
+
+/// Files below a folder that may be inputs of apps, by name.
+pub(crate) fn files_below(folder: &Path) -> Result<Vec<String>, Error> {
+    folder::files_below(folder)
+}
+
+/// The lines of a CSV file, each with its number.
+pub(super) fn read_table(path: &Path) -> Result<Vec<(usize, Vec<String>)>, Error> {
+    csv::table(path)
 }
 
 /// The whole of a manifest.

@@ -1,0 +1,39 @@
+//! `tilemark eval commit`, and what opens it.
+
+use tilemark::eval::{Commitment, Opened, Opening};
+use tilemark::{PublicKey, SigningKey};
+
+use crate::args::eval::{Commit, Eval};
+use crate::failure::{Failure, Result};
+use crate::{files, text};
+
+/// Writes a commitment and what opens it.
+pub(super) fn run(args: &Commit) -> Result<()> {
+    let key = args.key.as_ref().map(SigningKey::from_file).transpose().map_err(tilemark::Error::from)?;
+    // Known before the data is read: what exists is not overwritten.
+    if args.out.exists() {
+        return Err(Failure::Exists { path: args.out.clone() });
+    }
+    let now = tilemark::license::Clock::system().now();
+    let (commitment, opening) = Commitment::make(&args.data, args.metric.kind(), now)?;
+    files::create_new(&args.salt, &opening.to_json()?, true)?;
+    files::write(&args.out, &commitment.to_json(key.as_ref())?)?;
+    if args.json {
+        return text::json(&commitment);
+    }
+    text::line(format_args!("{} samples, root {}", commitment.samples, commitment.root))?;
+    text::line(format_args!(
+        "publish {}: it shows nothing of the data but how many samples there are",
+        args.out.display()
+    ))?;
+    text::line(format_args!("keep {} secret until the data is shown, and back it up", args.salt.display()))
+}
+
+/// What the data has to be, if that was committed to.
+pub(super) fn opened(args: &Eval) -> Result<Option<Opened>> {
+    let (Some(commitment), Some(salt)) = (&args.committed, &args.salt) else { return Ok(None) };
+    let key =
+        args.committed_by.as_ref().map(PublicKey::from_file).transpose().map_err(tilemark::Error::from)?;
+    let commitment = Commitment::read(&files::read(commitment)?, key.as_ref())?;
+    Ok(Some(commitment.open(Opening::read(&files::read(salt)?)?)?))
+}
