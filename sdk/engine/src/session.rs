@@ -1,5 +1,6 @@
 //! Sessions: a compiled graph with buffers and threads, ready to run.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -104,9 +105,13 @@ impl Session {
     }
 
     fn run_all<'a>(&mut self, inputs: impl Views<'a>, outputs: &mut Vec<Tensor>) -> Result<(), Error> {
-        let plan = self.load(inputs)?;
-        self.steps(&plan)?;
-        self.finish(&plan, outputs, |_, _| ())
+        let plan = self.plan_for(inputs.clone())?;
+        for pass in 0..plan.passes() {
+            self.load(&plan, pass, inputs.clone())?;
+            self.steps(&plan)?;
+            self.finish(&plan, pass, outputs, |_, _| ())?;
+        }
+        Ok(())
     }
 
     /// Runs one inference after another, as [`Session::run`] does. While a device with memory of its own computes one, the inputs
@@ -144,21 +149,24 @@ impl Session {
         inputs: &[Tensor],
         mut observe: impl FnMut(ValueId, &Tensor),
     ) -> Result<Vec<Tensor>, Error> {
-        let plan = self.load(inputs.iter().map(Tensor::view))?;
+        let plan = self.plan_for(inputs.iter().map(Tensor::view))?;
         let graph = Arc::clone(self.compiled.graph());
-        for port in &graph.inputs {
-            observe(port.value, &self.read(&plan, port.value)?);
-        }
-        self.each_step(&plan, false, |session, i, _| {
-            let step = &plan.all_steps()[i];
-            if let (Some(remote), false) = (&session.remote, !step.is_on_device()) {
-                remote.download(&mut session.memory, step.value, &step.output)?;
-            }
-            observe(step.value, &session.read(&plan, step.value)?);
-            Ok(())
-        })?;
         let mut outputs = Vec::new();
-        self.finish(&plan, &mut outputs, observe)?;
+        let mut seen = Seen::default();
+        for pass in 0..plan.passes() {
+            self.load(&plan, pass, inputs.iter().map(Tensor::view))?;
+            for port in &graph.inputs {
+                seen.see(self, &plan, pass, port.value, &mut observe)?;
+            }
+            self.each_step(&plan, false, |session, i, _| {
+                let step = &plan.all_steps()[i];
+                if let (Some(remote), false) = (&session.remote, !step.is_on_device()) {
+                    remote.download(&mut session.memory, step.value, &step.output)?;
+                }
+                seen.see(session, &plan, pass, step.value, &mut observe)
+            })?;
+            self.finish(&plan, pass, &mut outputs, &mut observe)?;
+        }
         Ok(outputs)
     }
 
@@ -168,19 +176,22 @@ impl Session {
     /// # Errors
     /// Those of [`Session::run`].
     pub fn run_timed(&mut self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Vec<Duration>), Error> {
-        let plan = self.load(inputs.iter().map(Tensor::view))?;
-        let mut times = Vec::with_capacity(plan.all_steps().len());
-        let copying = self.each_step(&plan, true, |_, _, time| {
-            times.push(time);
-            Ok(())
-        })?;
-        times.last_mut().into_iter().for_each(|last| *last += copying);
-        let mut start = Instant::now();
+        let plan = self.plan_for(inputs.iter().map(Tensor::view))?;
+        let mut times: Vec<Duration> = vec![Duration::ZERO; plan.all_steps().len()];
         let mut outputs = Vec::new();
-        self.finish(&plan, &mut outputs, |_, _| {
-            times.push(start.elapsed());
-            start = Instant::now();
-        })?;
+        for pass in 0..plan.passes() {
+            self.load(&plan, pass, inputs.iter().map(Tensor::view))?;
+            let copying = self.each_step(&plan, true, |_, i, time| {
+                times[i] += time;
+                Ok(())
+            })?;
+            times.last_mut().into_iter().for_each(|last| *last += copying);
+            let mut start = Instant::now();
+            self.finish(&plan, pass, &mut outputs, |_, _| {
+                times.push(start.elapsed());
+                start = Instant::now();
+            })?;
+        }
         Ok((outputs, times))
     }
 
@@ -234,7 +245,7 @@ impl Session {
             }
             remote.finish()?; // an answer may need no copy
             let mut outputs = Vec::new();
-            self.finish(plan, &mut outputs, |_, _| ())?;
+            self.finish(plan, 0, &mut outputs, |_, _| ())?;
             answers.push(outputs);
         }
         Ok(answers)
@@ -352,17 +363,20 @@ impl Session {
         }
     }
 
-    /// Makes the plan and memory for the inputs' shapes current, and stores the inputs.
-    fn load<'a>(&mut self, inputs: impl Views<'a>) -> Result<Arc<Plan>, Error> {
-        let plan = self.plan_for(inputs.clone())?;
+    /// Stores a pass's part of the inputs: all of them, or one image of each.
+    fn load<'a>(&mut self, plan: &Plan, pass: usize, inputs: impl Views<'a>) -> Result<(), Error> {
         let graph = self.compiled.graph();
         let vectorizer = Vectorizer::new(self.compiled.level());
         for (port, tensor) in graph.inputs.iter().zip(inputs) {
             let missing = || Error::internal(&port.name, "has no place in memory");
             let slot = plan.slot(port.value).ok_or_else(missing)?;
-            ports::store(graph, port, tensor, slot, self.memory.slice_mut(slot.range()), vectorizer)?;
+            let part = match plan.passes() {
+                1 => tensor,
+                _ => tensor.part(pass, &slot.layout.shape).ok_or_else(missing)?,
+            };
+            ports::store(graph, port, part, slot, self.memory.slice_mut(slot.range()), vectorizer)?;
         }
-        Ok(plan)
+        Ok(())
     }
 
     fn adopt(&mut self, plan: &Arc<Plan>) -> Result<(), Error> {
@@ -375,10 +389,11 @@ impl Session {
         Ok(())
     }
 
-    /// Runs the host tail, shows `observe` what it writes, and collects the outputs.
+    /// Runs the host tail, shows `observe` what it writes, and collects the outputs behind those of earlier passes.
     fn finish(
         &mut self,
         plan: &Plan,
+        pass: usize,
         outputs: &mut Vec<Tensor>,
         observe: impl FnMut(ValueId, &Tensor),
     ) -> Result<(), Error> {
@@ -388,7 +403,7 @@ impl Session {
         for (i, port) in graph.outputs.iter().enumerate() {
             match (outputs.get_mut(i), late.get(&port.value)) {
                 (Some(output), None) => {
-                    output.rebuild(|shape, spare| self.read_into(plan, port.value, shape, spare))?;
+                    output.rebuild(|shape, spare| self.read_after(plan, pass, port.value, shape, spare))?;
                 }
                 (Some(output), Some(tensor)) => output.clone_from(tensor),
                 (None, None) => outputs.push(self.read(plan, port.value)?),
@@ -399,13 +414,14 @@ impl Session {
     }
 
     fn read(&mut self, plan: &Plan, value: ValueId) -> Result<Tensor, Error> {
-        self.read_into(plan, value, Vec::new(), Data::U8(Vec::new()))
+        self.read_after(plan, 0, value, Vec::new(), Data::U8(Vec::new()))
     }
 
-    /// Reads a value into the memory of another tensor's shape and elements.
-    fn read_into(
+    /// Reads a value into the memory of another tensor's shape and elements, behind what earlier passes left there.
+    fn read_after(
         &mut self,
         plan: &Plan,
+        pass: usize,
         value: ValueId,
         shape: Vec<usize>,
         spare: Data,
@@ -413,9 +429,39 @@ impl Session {
         let graph = self.compiled.graph();
         let missing = || Error::internal(&graph.value(value).name, "was never computed");
         match plan.slot(value) {
-            Some(slot) => slot.layout.load_into(self.memory.slice_mut(slot.range()), shape, spare),
+            Some(slot) => slot.layout.load_after(self.memory.slice_mut(slot.range()), pass, shape, spare),
             None => plan.shapes().known(value).cloned().or_else(|| graph.constant(value)).ok_or_else(missing),
         }
+    }
+}
+
+/// Values of passes that are not all yet.
+#[derive(Default)]
+struct Seen(HashMap<ValueId, Tensor>);
+
+impl Seen {
+    /// Reads what this pass computed of a value; shows it to `observe` when it is whole.
+    fn see(
+        &mut self,
+        session: &mut Session,
+        plan: &Plan,
+        pass: usize,
+        value: ValueId,
+        observe: &mut impl FnMut(ValueId, &Tensor),
+    ) -> Result<(), Error> {
+        let mut tensor = match self.0.remove(&value) {
+            Some(tensor) => tensor,
+            None => session.read(plan, value)?,
+        };
+        if pass > 0 {
+            tensor.rebuild(|shape, spare| session.read_after(plan, pass, value, shape, spare))?;
+        }
+        if pass + 1 == plan.passes() {
+            observe(value, &tensor);
+        } else {
+            self.0.insert(value, tensor);
+        }
+        Ok(())
     }
 }
 

@@ -40,12 +40,12 @@ impl TuningStore for Shelf {
     }
 }
 
-/// Two convolutions of one geometry and a third that differs in the halo of its output, `[batch, 24, 20, 20]`.
+/// Two convolutions of one geometry and a third that differs in the halo of its output, `[1, 24, rows, 20]`.
 fn network() -> Arc<Graph> {
     let mut draft = Draft::default();
     let quant = Some(Quant { scale: 0.5, zero_point: 3 });
     let mut value = draft.activation("x", DType::U8, quant);
-    let dims = vec![Dim::Dynamic("n".into()), Dim::Fixed(CHANNELS), Dim::Fixed(20), Dim::Fixed(20)];
+    let dims = vec![Dim::Fixed(1), Dim::Fixed(CHANNELS), Dim::Dynamic("rows".into()), Dim::Fixed(20)];
     draft.inputs.push(Port { name: "x".into(), value, dtype: DType::U8, shape: dims });
     for (i, side) in [3; 3].into_iter().enumerate() {
         let weights =
@@ -65,9 +65,9 @@ fn network() -> Arc<Graph> {
     Arc::new(draft.freeze().unwrap())
 }
 
-fn photo(batch: usize) -> Tensor {
-    let bytes = (0..batch * CHANNELS * 400).map(|i| (i * 73 % 251) as u8).collect();
-    Tensor::u8([batch, CHANNELS, 20, 20], bytes).unwrap()
+fn photo(rows: usize) -> Tensor {
+    let bytes = (0..CHANNELS * rows * 20).map(|i| (i * 73 % 251) as u8).collect();
+    Tensor::u8([1, CHANNELS, rows, 20], bytes).unwrap()
 }
 
 /// Enough on any machine, however busy.
@@ -77,8 +77,8 @@ fn device() -> Device {
     Device::host().with_level(CpuLevel::detected()).with_threads(1).unwrap().with_tuning(PATIENT)
 }
 
-fn bases(compiled: &Compiled, batch: usize) -> Vec<Basis> {
-    let plan = compiled.plan(&[photo(batch).shape().to_vec()]).unwrap();
+fn bases(compiled: &Compiled, rows: usize) -> Vec<Basis> {
+    let plan = compiled.plan(&[photo(rows).shape().to_vec()]).unwrap();
     plan.steps().filter_map(|step| step.basis).collect()
 }
 
@@ -96,13 +96,13 @@ fn has_variants() -> bool {
 #[test]
 fn layers_are_timed_once_and_results_stay() {
     let (graph, shelf) = (network(), Arc::new(Shelf::default()));
-    let expected = reference::run(&graph, vec![photo(2)]).unwrap();
+    let expected = reference::run(&graph, vec![photo(40)]).unwrap();
     for round in 0..3 {
         let compiled = Compiled::tuned(Arc::clone(&graph), &device(), shelf.clone()).unwrap();
-        let outputs = compiled.session().unwrap().run(&[photo(2)]).unwrap();
+        let outputs = compiled.session().unwrap().run(&[photo(40)]).unwrap();
         assert_eq!(outputs, expected, "round {round}");
         if has_variants() {
-            assert_eq!(bases(&compiled, 2), [Basis::Measured; 3], "round {round}");
+            assert_eq!(bases(&compiled, 40), [Basis::Measured; 3], "round {round}");
             assert_eq!((shelf.adds.load(Ordering::Relaxed), shelf.record.lock().unwrap().len()), (1, 2));
         }
     }
@@ -113,8 +113,8 @@ fn layers_are_timed_once_and_results_stay() {
 fn new_shapes_are_timed_beside_what_is_known() {
     let shelf = Arc::new(Shelf::default());
     let compiled = Compiled::tuned(network(), &device(), shelf.clone()).unwrap();
-    for (batch, layers) in [(1, 2), (3, 4), (1, 4)] {
-        let bases = bases(&compiled, batch);
+    for (rows, layers) in [(20, 2), (60, 4), (20, 4)] {
+        let bases = bases(&compiled, rows);
         if has_variants() {
             assert_eq!(bases, [Basis::Measured; 3]);
             assert_eq!(shelf.record.lock().unwrap().len(), layers);
@@ -127,7 +127,7 @@ fn nothing_is_timed_where_it_is_off_or_cannot_be_kept() {
     let shelf = Arc::new(Shelf::default());
     let is_untimed = |device: &Device| {
         let compiled = Compiled::tuned(network(), device, shelf.clone()).unwrap();
-        let bases = bases(&compiled, 1);
+        let bases = bases(&compiled, 20);
         bases.iter().all(|&basis| basis != Basis::Measured) && shelf.adds.load(Ordering::Relaxed) == 0
     };
     assert!(is_untimed(&device().with_tuning(Tuning::Within(Duration::ZERO))), "no time");
@@ -148,7 +148,7 @@ fn a_forced_variant_is_taken_whatever_was_measured() {
     {
         let device = device().with_variant(kernel.variant);
         let compiled = Compiled::tuned(network(), &device, shelf.clone()).unwrap();
-        let plan = compiled.plan(&[photo(1).shape().to_vec()]).unwrap();
+        let plan = compiled.plan(&[photo(20).shape().to_vec()]).unwrap();
         for step in plan.steps() {
             assert_eq!((step.basis, step.variant.as_str()), (Some(Basis::Forced), kernel.variant));
             assert!(step.predicted_ms.is_some_and(|ms| ms > 0.0) && step.measured_ms.is_none());

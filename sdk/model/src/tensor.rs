@@ -179,6 +179,30 @@ impl Coded {
 }
 
 impl Data {
+    /// No elements of a type.
+    pub fn empty(dtype: DType) -> Self {
+        match dtype {
+            DType::U8 => Data::U8(Vec::new()),
+            DType::I8 => Data::I8(Vec::new()),
+            DType::I32 => Data::I32(Vec::new()),
+            DType::I64 => Data::I64(Vec::new()),
+            DType::F32 => Data::F32(Vec::new()),
+            dtype => Data::Coded(Coded { dtype, bytes: Vec::new() }),
+        }
+    }
+
+    /// Drops all elements and keeps their memory.
+    pub fn clear(&mut self) {
+        match self {
+            Data::U8(v) => v.clear(),
+            Data::I8(v) => v.clear(),
+            Data::I32(v) => v.clear(),
+            Data::I64(v) => v.clear(),
+            Data::F32(v) => v.clear(),
+            Data::Coded(coded) => coded.bytes.clear(),
+        }
+    }
+
     /// The element type.
     pub fn dtype(&self) -> DType {
         match self {

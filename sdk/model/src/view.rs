@@ -92,6 +92,28 @@ impl<'a> TensorView<'a> {
         }
     }
 
+    /// Part `index` of as many as there are of `shape` one after another: an image of a batch. `None` beyond the last one, and for a
+    /// type without arithmetic.
+    pub fn part<'s>(&self, index: usize, shape: &'s [usize]) -> Option<TensorView<'s>>
+    where
+        'a: 's,
+    {
+        fn cut<T>(elements: &[T], index: usize, count: usize) -> Option<&[T]> {
+            let start = index.checked_mul(count)?;
+            elements.get(start..start.checked_add(count)?)
+        }
+        let count = element_count(shape).ok()?;
+        let data = match self.data {
+            DataView::U8(v) => DataView::U8(cut(v, index, count)?),
+            DataView::I8(v) => DataView::I8(cut(v, index, count)?),
+            DataView::I32(v) => DataView::I32(cut(v, index, count)?),
+            DataView::I64(v) => DataView::I64(cut(v, index, count)?),
+            DataView::F32(v) => DataView::F32(cut(v, index, count)?),
+            DataView::Owned(_) => return None,
+        };
+        Some(TensorView { shape, data })
+    }
+
     /// A copy that owns its elements.
     ///
     /// # Errors

@@ -63,6 +63,18 @@ pub struct StepInfo {
 }
 
 impl StepInfo {
+    /// Tells of so many passes together.
+    pub(super) fn repeat(&mut self, passes: usize) {
+        self.shape.first_mut().into_iter().for_each(|first| *first *= passes);
+        self.tiles *= passes;
+        for count in [&mut self.macs, &mut self.bytes] {
+            *count = count.saturating_mul(passes as u64);
+        }
+        for milliseconds in [&mut self.predicted_ms, &mut self.measured_ms].into_iter().flatten() {
+            *milliseconds *= passes as f64;
+        }
+    }
+
     /// Tells of the kernel that the device runs.
     pub(super) fn with_device(mut self, device: &DevicePart) -> Self {
         if let Some(kernel) = device.kernel {

@@ -266,35 +266,39 @@ impl Layout {
     /// # Errors
     /// None for a layout made from inferred shapes.
     pub(crate) fn load(&self, bytes: &[u8]) -> Result<Tensor, Error> {
-        self.load_into(bytes, Vec::new(), Data::U8(Vec::new()))
+        self.load_after(bytes, 0, Vec::new(), Data::empty(self.dtype))
     }
 
     /// [`Layout::load`] into the memory of another tensor's shape and elements, which spares allocations if it had
-    /// this type and as many elements.
+    /// this type and as many elements, behind the `before` tensors of this shape that it holds already.
     ///
     /// # Errors
     /// Those of [`Layout::load`].
-    pub(crate) fn load_into(
+    pub(crate) fn load_after(
         &self,
         bytes: &[u8],
+        before: usize,
         mut shape: Vec<usize>,
         spare: Data,
     ) -> Result<Tensor, Error> {
-        let data = match (self.dtype, spare) {
-            (DType::U8, Data::U8(spare)) => Data::U8(self.gather(bytes, spare)),
-            (DType::U8, _) => Data::U8(self.gather(bytes, Vec::new())),
-            (DType::I8, Data::I8(spare)) => Data::I8(self.gather_signed(bytes, spare)),
-            (DType::I8, _) => Data::I8(self.gather_signed(bytes, Vec::new())),
-            (DType::I32, Data::I32(spare)) => Data::I32(self.gather(bytemuck::cast_slice(bytes), spare)),
-            (DType::I32, _) => Data::I32(self.gather(bytemuck::cast_slice(bytes), Vec::new())),
-            (DType::I64, Data::I64(spare)) => Data::I64(self.gather(bytemuck::cast_slice(bytes), spare)),
-            (DType::I64, _) => Data::I64(self.gather(bytemuck::cast_slice(bytes), Vec::new())),
-            (DType::F32, Data::F32(spare)) => Data::F32(self.gather(bytemuck::cast_slice(bytes), spare)),
-            (DType::F32, _) => Data::F32(self.gather(bytemuck::cast_slice(bytes), Vec::new())),
-            (other, _) => Data::Coded(Coded::new(other, self.gather_coded(bytes))?),
-        };
+        let mut data = if spare.dtype() == self.dtype { spare } else { Data::empty(self.dtype) };
+        if before == 0 {
+            data.clear();
+        }
+        match &mut data {
+            Data::U8(all) => self.gather(bytes, all),
+            Data::I8(all) => self.gather_signed(bytes, all),
+            Data::I32(all) => self.gather(bytemuck::cast_slice(bytes), all),
+            Data::I64(all) => self.gather(bytemuck::cast_slice(bytes), all),
+            Data::F32(all) => self.gather(bytemuck::cast_slice(bytes), all),
+            Data::Coded(coded) => {
+                let all = [coded.bytes(), &self.gather_coded(bytes)].concat();
+                *coded = Coded::new(self.dtype, all)?;
+            }
+        }
         shape.clear();
         shape.extend_from_slice(&self.shape);
+        shape.first_mut().into_iter().for_each(|first| *first *= before + 1);
         Ok(Tensor::new(shape, data)?)
     }
 
@@ -330,16 +334,16 @@ impl Layout {
         });
     }
 
-    /// The elements in row-major order, in the memory of `spare`.
-    fn gather<T: Copy + Default>(&self, buffer: &[T], spare: Vec<T>) -> Vec<T> {
+    /// Adds the elements in row-major order to `all`.
+    fn gather<T: Copy + Default>(&self, buffer: &[T], all: &mut Vec<T>) {
         let Grid { images, rows, columns, channels } = self.grid;
-        let (count, mut elements) = (images * rows * columns * channels, spare);
-        elements.clear();
+        let count = images * rows * columns * channels;
         if self.is_plain() || count == 0 {
-            elements.extend_from_slice(&buffer[..count]);
-            return elements;
+            return all.extend_from_slice(&buffer[..count]);
         }
-        elements.resize(count, T::default());
+        let before = all.len();
+        all.resize(before + count, T::default());
+        let elements = &mut all[before..];
         self.rows(|image, row, at| {
             if self.is_in_order() {
                 let (line, [run, step]) = (columns * channels, self.run());
@@ -353,13 +357,12 @@ impl Layout {
                 line.iter_mut().zip(pixels).for_each(|(element, pixel)| *element = pixel[channel]);
             }
         });
-        elements
     }
 
-    fn gather_signed(&self, bytes: &[u8], spare: Vec<i8>) -> Vec<i8> {
-        let mut elements: Vec<i8> = self.gather(bytemuck::cast_slice(bytes), spare);
-        elements.iter_mut().for_each(|element| *element ^= i8::MIN);
-        elements
+    fn gather_signed(&self, bytes: &[u8], all: &mut Vec<i8>) {
+        let before = all.len();
+        self.gather(bytemuck::cast_slice(bytes), all);
+        all[before..].iter_mut().for_each(|element| *element ^= i8::MIN);
     }
 
     /// Elements of a type without a variant of its own, as words of its size.
@@ -380,10 +383,12 @@ impl Layout {
         where
             [u8; N]: Default,
         {
-            layout.gather::<[u8; N]>(buffer.as_chunks().0, Vec::new()).into_flattened()
+            let mut all: Vec<[u8; N]> = Vec::new();
+            layout.gather(buffer.as_chunks().0, &mut all);
+            all.into_flattened()
         }
         match self.dtype.size() {
-            1 => self.gather(buffer, Vec::new()),
+            1 => words::<1>(self, buffer),
             2 => words::<2>(self, buffer),
             4 => words::<4>(self, buffer),
             _ => words::<8>(self, buffer),

@@ -14,6 +14,7 @@ use super::fusion::{Epilogues, Fusion};
 use super::joins::Places;
 use super::layout::{Halo, Layout, Order};
 use super::overwrite;
+use super::passes;
 use super::pick::Pick;
 use super::route::Route;
 use super::source::{Beside, Source};
@@ -136,8 +137,9 @@ impl Plan {
     /// # Errors
     /// Those of shape inference, and [`Error::TooLarge`] beyond the limits on memory.
     pub(crate) fn new(source: Source<'_>, input_shapes: Vec<Vec<usize>>) -> Result<Self, Error> {
-        let shapes = Arc::new(shape::infer(source.graph, &input_shapes)?);
-        let lower = Lower::new(source, shapes)?;
+        let (shapes, passes) =
+            passes::split(source, shape::infer(source.graph, &input_shapes)?, &input_shapes);
+        let lower = Lower::new(source, Arc::new(shapes))?;
         let engine = lower.engine_program()?;
         let (slots, arena_bytes) = lower.slots()?;
         let mut steps = Vec::with_capacity(lower.order.len());
@@ -156,7 +158,19 @@ impl Plan {
         let tail = Tail::new(source.graph, &lower.shapes);
         let route = if source.opened.is_some() { lower.route(&mut steps, &slots) } else { Route::default() };
         let shapes = lower.shapes;
-        Ok(Self { shapes, input_shapes, steps, tail, slots, route, engine, arena_bytes, scratch_bytes })
+        steps.iter_mut().for_each(|step| step.info.repeat(passes));
+        Ok(Self {
+            shapes,
+            input_shapes,
+            passes,
+            steps,
+            tail,
+            slots,
+            route,
+            engine,
+            arena_bytes,
+            scratch_bytes,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each stage has a file: `choose` (an operation's kernels for every node), `fusion` (what vanishes into another step),
 //! `layout` (where elements lie), `joins` (which operands lie inside the result of a Concat), `arena` (where buffers lie), `pick` (one of the kernels), `tiling` (what threads claim),
-//! `tail` (what waits for values), `explain` (what it all came to). `tune` times kernels for `pick`.
+//! `tail` (what waits for values), `passes` (batches image by image), `explain` (what it all came to). `tune` times kernels for `pick`.
 
 mod arena;
 mod axis_order;
@@ -16,6 +16,7 @@ mod joins;
 mod layout;
 mod lower;
 mod overwrite;
+mod passes;
 mod pick;
 mod route;
 mod source;
@@ -51,8 +52,11 @@ pub(crate) use tune::tune;
 
 /// A graph compiled for one device and one set of input shapes.
 pub struct Plan {
+    /// Of every value in one pass.
     shapes: Arc<Shapes>,
     input_shapes: Vec<Vec<usize>>,
+    /// How often a run goes through the steps: once, or once for each image of a batch.
+    passes: usize,
     steps: Vec<Step>,
     /// Nodes that run after the steps, since their shapes depend on values.
     tail: Tail,
@@ -141,7 +145,13 @@ impl Plan {
         &self.input_shapes
     }
 
-    /// The shape of every value.
+    /// How often a run goes through the steps: once for each image of a batch whose images do not meet, if that is faster, and else
+    /// once. [`Plan::steps`] tells of all passes together.
+    pub fn passes(&self) -> usize {
+        self.passes
+    }
+
+    /// The shape of every value in one pass.
     pub fn shapes(&self) -> &Shapes {
         &self.shapes
     }

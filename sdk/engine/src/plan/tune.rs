@@ -165,6 +165,7 @@ impl Plan {
         Self {
             shapes: Arc::clone(&self.shapes),
             input_shapes: self.input_shapes.clone(),
+            passes: 1,
             scratch_bytes: scratch_bytes(&steps),
             steps,
             tail: Tail::default(),

@@ -34,6 +34,17 @@ pub(crate) struct Case {
     pub(crate) inputs: Vec<Tensor>,
 }
 
+impl Case {
+    /// The same, declared for batches of this size alone: there is no plan of one image.
+    pub(crate) fn declared(&self) -> Self {
+        let mut graph = self.graph.clone();
+        for (port, tensor) in graph.inputs.iter_mut().zip(&self.inputs) {
+            port.shape = tensor.shape().iter().map(|&n| Dim::Fixed(n)).collect();
+        }
+        Self { name: format!("{}, declared", self.name), graph, inputs: self.inputs.clone() }
+    }
+}
+
 /// What the elements of a tensor are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Fill {

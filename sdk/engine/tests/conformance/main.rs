@@ -13,6 +13,7 @@ mod faults;
 mod float;
 #[cfg(target_arch = "x86_64")]
 mod fpga;
+mod images;
 mod joins;
 mod lines;
 mod mixed;
@@ -51,7 +52,13 @@ fn check(case: &Case, device: &Device) -> BTreeSet<(String, String)> {
         compare(&observed[i], output, || format!("{at}: output {i}, observed"));
         compare(&again[i], output, || format!("{at}: output {i}"));
     }
-    session.plan().unwrap().steps().map(|step| (step.kernel.clone(), step.variant.clone())).collect()
+    let plan = session.plan().unwrap();
+    let mut used: BTreeSet<_> =
+        plan.steps().map(|step| (step.kernel.clone(), step.variant.clone())).collect();
+    if plan.passes() > 1 {
+        used.extend(check(&case.declared(), device)); // the whole batch at once
+    }
+    used
 }
 
 /// The bytes of a tensor, with one NaN for all: which one it is depends on the order of operands that a compiler chose.

@@ -2,6 +2,7 @@
 
 mod cost;
 mod general;
+mod images;
 mod known;
 mod late;
 mod moves;
@@ -18,6 +19,7 @@ use crate::tensor::{Tensor, element_count};
 
 pub use cost::{macs, work};
 pub(crate) use general::{gates, shape_range};
+pub use images::is_per_image;
 pub(crate) use resize::{ResizedAxis, coordinate};
 pub(crate) use spatial::{NdAxis, transposed_axes, window_axes};
 pub use window::{Extent, output_extent};
