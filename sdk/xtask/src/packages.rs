@@ -18,7 +18,9 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
 
 fn apt(arguments: &[&str]) -> Result<()> {
     let mut command = root("apt-get")?;
-    shell(command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(arguments))
+    // What is installed need not stay packed as well.
+    let options = ["-qq", "-o", "APT::Keep-Downloaded-Packages=false"];
+    shell(command.env("DEBIAN_FRONTEND", "noninteractive").args(options).args(arguments))
 }
 
 /// A command that runs as root.

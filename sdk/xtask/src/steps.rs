@@ -1,5 +1,7 @@
 //! Steps of a task: what ran, what failed, what was skipped and why.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -27,8 +29,7 @@ impl Steps {
     /// Runs a step that prepares something from outside, such as the network. Without it the step is skipped, which in CI is a
     /// failure: what CI does not run nobody runs.
     pub(crate) fn prepare(&mut self, name: &str, step: impl FnOnce() -> Result<()>) -> bool {
-        let ci = std::env::var_os("CI").is_some_and(|value| value == "true" || value == "1");
-        self.end(name, step, if ci { End::Failed } else { End::Skipped });
+        self.end(name, step, if is_ci() { End::Failed } else { End::Skipped });
         matches!(self.done.last(), Some((_, End::Passed, _)))
     }
 
@@ -38,8 +39,17 @@ impl Steps {
         self.done.push((name.to_owned(), End::Skipped(reason.to_owned()), 0.0));
     }
 
+    /// In CI, deletes folders of `target/` that no later step reads: its disks are small.
+    pub(crate) fn done_with(&self, folders: &[&str]) {
+        for folder in folders.iter().filter(|_| is_ci()) {
+            let _ = fs::remove_dir_all(crate::target().join(folder)); // what stays only takes room
+        }
+    }
+
     fn end(&mut self, name: &str, step: impl FnOnce() -> Result<()>, otherwise: fn(String) -> End) {
-        println!("== {name}");
+        let free = free_gigabytes(&crate::root())
+            .map_or(String::new(), |free| format!(" ({free:.1} GB of disk free)"));
+        println!("== {name}{free}");
         let start = Instant::now();
         let end = step().map_or_else(|error| otherwise(format!("{error:#}")), |()| End::Passed);
         if let End::Failed(reason) | End::Skipped(reason) = &end {
@@ -68,6 +78,18 @@ impl Steps {
         println!("{passed} passed, {failed} failed, {skipped} skipped");
         failed == 0
     }
+}
+
+fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true" || value == "1")
+}
+
+/// What the disk of a folder has left, as `df` says.
+fn free_gigabytes(folder: &Path) -> Option<f64> {
+    let output = Command::new("df").args(["-P", "-k"]).arg(folder).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let kilobytes: f64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+    Some(kilobytes / 1e6)
 }
 
 /// Runs a command in the repository's root; its output is shown as it comes.

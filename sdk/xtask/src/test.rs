@@ -131,6 +131,7 @@ pub(crate) fn run() -> Result<bool> {
     lacking_levels(&mut steps);
     keepers(&mut steps);
     aarch64::test(&mut steps);
+    steps.done_with(&["doc", "aarch64"]);
     steps.run("doc tests", || {
         shell(cargo().args(["test", "--workspace", "--locked", "--doc", "--no-fail-fast"]))
     });
@@ -142,6 +143,7 @@ pub(crate) fn run() -> Result<bool> {
     if fetched {
         steps.run("ONNX's node cases", || onnx_tests::check(&cases));
     }
+    steps.done_with(&["onnx-node-tests"]);
     let mut python = PathBuf::new();
     let fetched = steps.prepare("fetch PyPI's tools for signatures", || {
         python = interop::fetch()?;
@@ -154,8 +156,11 @@ pub(crate) fn run() -> Result<bool> {
     if has_networks {
         steps.run("real networks", || models::check(&[]));
     }
+    steps.done_with(&["python"]);
     opencl::test(&mut steps, has_networks);
+    steps.done_with(&["opencl/intel"]);
     fpga::test(&mut steps);
+    steps.done_with(&["fpga"]);
     simfpga::test(&mut steps);
     simfpga::test_emulated(&mut steps);
     oclgrind::test(&mut steps); // which the step before may have installed
