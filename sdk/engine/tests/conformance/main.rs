@@ -23,6 +23,7 @@ mod overwriting;
 mod ranking;
 mod residual;
 mod sums;
+mod support;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use crate::opencl::launch::ProgramKey;
 use crate::plan::{Layout, stored_zero_point};
 
 pub(super) const KERNELS: &[Kernel] =
-    &[Kernel { name: "reduce/opencl", needs: Needs::Nothing, suits: Suits::Any, build }];
+    &[Kernel { name: "global_average_pool/opencl", needs: Needs::Nothing, suits: Suits::Any, build }];
 
 /// Elements of a result that an item takes at least.
 const LEAST_ELEMENTS: usize = 4;

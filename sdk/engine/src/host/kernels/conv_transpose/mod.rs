@@ -36,6 +36,13 @@ pub(crate) const KERNELS: &[Kernel] = &[
         level: CpuLevel::Avx512Vnni,
         build: |step| direct::build(step, &direct::AVX512),
     },
+    #[cfg(target_arch = "aarch64")]
+    Kernel {
+        name: "conv_transpose/neon",
+        operation: "conv_transpose",
+        level: CpuLevel::Neon,
+        build: |step| portable::build(step, Vectorizer::new(CpuLevel::Neon)),
+    },
 ];
 
 /// Outputs of one row that the same columns of the kernel reach, in neighbouring columns of the input.
