@@ -7,7 +7,7 @@ use tilemark::npy;
 use tilemark_testkit::console;
 use tilemark_testkit::onnx::float_net::{classifier, pictures};
 use tilemark_testkit::tagger::root;
-use tilemark_testkit::temp::TempFolder;
+use tilemark_testkit::temp::{TempFolder, copy_folder};
 
 /// Pages that must have examples; a page that lost them would otherwise pass unnoticed.
 const WITH_EXAMPLES: [&str; 2] = ["cli.md", "quickstart.md"];
@@ -61,7 +61,7 @@ fn pages() -> Vec<PathBuf> {
 
 fn failures(page: &Path) -> Vec<String> {
     let folder = TempFolder::new();
-    copy(&root().join("examples/apps/tagger"), &folder.path().join("tagger"));
+    copy_folder(&root().join("examples/apps/tagger"), &folder.path().join("tagger"));
     float_model(&folder);
     let binary = Path::new(env!("CARGO_BIN_EXE_tilemark"));
     let mut path = vec![binary.parent().expect("the binary is in a folder").to_owned()];
@@ -93,19 +93,5 @@ fn float_model(folder: &TempFolder) {
     std::fs::create_dir(folder.path().join("calibration")).expect("a folder can be made");
     for (i, picture) in pictures(16, 1).iter().enumerate() {
         folder.file(&format!("calibration/{i:02}.npy"), npy::write(picture));
-    }
-}
-
-/// Copies a folder with what is in it.
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder can be made");
-    for entry in std::fs::read_dir(from).expect("the folder exists") {
-        let path = entry.expect("a listed file").path();
-        let target = to.join(path.file_name().expect("a name"));
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).expect("a file can be copied");
-        }
     }
 }

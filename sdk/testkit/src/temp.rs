@@ -33,3 +33,20 @@ impl TempFolder {
         path
     }
 }
+
+/// Copies a folder with all that is in it, into what is there already.
+///
+/// # Panics
+/// If a file cannot be read or written.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder can be made");
+    for entry in std::fs::read_dir(from).expect("the folder exists") {
+        let path = entry.expect("a listed file").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy_folder(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).expect("a file can be copied");
+        }
+    }
+}

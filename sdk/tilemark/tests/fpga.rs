@@ -14,6 +14,7 @@ use tilemark_bitstreams::{Config, Container, Header};
 use tilemark_testkit::emulation::simulated as header;
 use tilemark_testkit::onnx::{Builder, Quantization};
 use tilemark_testkit::random::SplitMix64;
+use tilemark_testkit::temp::copy_folder;
 use tilemark_testkit::{emulation, tagger};
 
 /// A device of this kind; it must be there if the variable `wanted` is set.
@@ -35,7 +36,7 @@ fn fpga() -> Option<Device> {
 fn app(containers: &[Vec<u8>], host_layers: bool) -> Result<App, Error> {
     let folder = tempfile::tempdir().unwrap();
     let source = tagger::root().join("examples/apps/tagger");
-    copy(&source, folder.path());
+    copy_folder(&source, folder.path());
     let names: Vec<String> = (0..containers.len()).map(|i| format!("fpga-{i}.tmfpga")).collect();
     for (name, bytes) in names.iter().zip(containers) {
         std::fs::write(folder.path().join(name), bytes).unwrap();
@@ -55,19 +56,6 @@ fn signed(description: &Path) -> Result<App, Error> {
     let trust = Trust::builder().key(key.public().clone()).any_publisher(&[id], 1).build().unwrap();
     let bundle = Untrusted::from_bytes(bytes).unwrap().verify(&trust).unwrap();
     App::from_bundle(bundle)
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let there = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            std::fs::create_dir(&there).unwrap();
-            copy(&path, &there);
-        } else {
-            std::fs::copy(&path, there).unwrap();
-        }
-    }
 }
 
 /// Whoever has it has the engine alone: a command's clocks are those from its begin to its end, whatever else ran meanwhile.

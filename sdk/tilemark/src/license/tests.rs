@@ -1,7 +1,7 @@
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tilemark_bundle::{Algorithm, AppIdentity, BundleWriter, Offer, SigningKey, Untrusted, Vault};
+use tilemark_testkit::temp::copy_folder;
 
 use super::*;
 
@@ -91,18 +91,6 @@ fn trial(inferences: u64) -> Offer {
 
 fn until(class: GrantClass, end: u64) -> Offer {
     Offer { not_after: Some(end), ..Offer::new(class) }
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 /// How many inferences a license gives before it refuses.
@@ -228,11 +216,11 @@ fn both_put_back_at_once_is_found_by_the_vendor() {
     let device = shop.device("a");
     let grant = shop.grant(&device, &trial(10));
     shop.entitle(&device).unwrap().take(1).unwrap();
-    copy_dir(&shop.path("a"), &shop.path("backup"));
+    copy_folder(&shop.path("a"), &shop.path("backup"));
     (0..3).for_each(|_| shop.entitle(&device).unwrap().take(1).unwrap());
     let before = shop.audit(&device, &grant);
     std::fs::remove_dir_all(shop.path("a")).unwrap();
-    copy_dir(&shop.path("backup"), &shop.path("a"));
+    copy_folder(&shop.path("backup"), &shop.path("a"));
     // Software alone cannot see this; docs/trust.md says so.
     shop.set_clock(START + 60);
     (0..5).for_each(|_| shop.entitle(&device).unwrap().take(1).unwrap());
