@@ -1,8 +1,10 @@
 //! Steps of a task: what ran, what failed, what was skipped and why.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -14,10 +16,21 @@ enum End {
     Skipped(String),
 }
 
+/// Tests that the programs of the step at hand say have passed.
+static PASSED: AtomicUsize = AtomicUsize::new(0);
+
+/// A step that ended.
+struct Done {
+    name: String,
+    end: End,
+    seconds: f32,
+    tests: usize,
+}
+
 /// The steps so far; each is announced, run, and listed again at the end.
 #[derive(Default)]
 pub(crate) struct Steps {
-    done: Vec<(String, End, f32)>,
+    done: Vec<Done>,
 }
 
 impl Steps {
@@ -30,13 +43,14 @@ impl Steps {
     /// failure: what CI does not run nobody runs.
     pub(crate) fn prepare(&mut self, name: &str, step: impl FnOnce() -> Result<()>) -> bool {
         self.end(name, step, if is_ci() { End::Failed } else { End::Skipped });
-        matches!(self.done.last(), Some((_, End::Passed, _)))
+        matches!(self.done.last(), Some(Done { end: End::Passed, .. }))
     }
 
     /// Names a step that this machine's hardware cannot run.
     pub(crate) fn absent(&mut self, name: &str, reason: &str) {
         println!("== {name}\nabsent: {reason}");
-        self.done.push((name.to_owned(), End::Skipped(reason.to_owned()), 0.0));
+        let end = End::Skipped(reason.to_owned());
+        self.done.push(Done { name: name.to_owned(), end, seconds: 0.0, tests: 0 });
     }
 
     /// In CI, deletes folders of `target/` that no later step reads: its disks are small.
@@ -50,25 +64,29 @@ impl Steps {
         let free = free_gigabytes(&crate::root())
             .map_or(String::new(), |free| format!(" ({free:.1} GB of disk free)"));
         println!("== {name}{free}");
+        PASSED.store(0, Ordering::Relaxed);
         let start = Instant::now();
         let end = step().map_or_else(|error| otherwise(format!("{error:#}")), |()| End::Passed);
         if let End::Failed(reason) | End::Skipped(reason) = &end {
             println!("{reason}");
         }
-        self.done.push((name.to_owned(), end, start.elapsed().as_secs_f32()));
+        let (seconds, tests) = (start.elapsed().as_secs_f32(), PASSED.load(Ordering::Relaxed));
+        self.done.push(Done { name: name.to_owned(), end, seconds, tests });
     }
 
     /// Prints every step and the sums; whether none failed.
     pub(crate) fn summary(&self) -> bool {
         println!("\n== summary");
+        println!("{:<8}{:>8}{:>7}  step", "", "seconds", "tests");
         let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-        for (name, end, seconds) in &self.done {
+        for Done { name, end, seconds, tests } in &self.done {
             let (word, reason) = match end {
                 End::Passed => ("passed", String::new()),
                 End::Failed(reason) => ("FAILED", format!(": {reason}")),
                 End::Skipped(reason) => ("SKIPPED", format!(": {reason}")),
             };
-            println!("{word:<8}{name} ({seconds:.1} s){reason}");
+            let tests = if *tests > 0 { tests.to_string() } else { String::new() };
+            println!("{word:<8}{seconds:>8.1}{tests:>7}  {name}{reason}");
             match end {
                 End::Passed => passed += 1,
                 End::Failed(_) => failed += 1,
@@ -92,15 +110,42 @@ fn free_gigabytes(folder: &Path) -> Option<f64> {
     Some(kilobytes / 1e6)
 }
 
-/// Runs a command in the repository's root; its output is shown as it comes.
+/// Runs a command in the repository's root; its output is shown as it comes, and the tests that it says have passed are counted.
 pub(crate) fn shell(command: &mut Command) -> Result<()> {
     let shown = format!("{command:?}");
-    let status =
-        command.current_dir(crate::root()).status().with_context(|| format!("cannot start {shown}"))?;
+    command.current_dir(crate::root()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot start {shown}"))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        if let Some(from) = stderr {
+            scope.spawn(|| pass_on(from, std::io::stderr()));
+        }
+        if let Some(from) = stdout {
+            pass_on(from, std::io::stdout());
+        }
+    });
+    let status = child.wait().with_context(|| format!("cannot wait for {shown}"))?;
     if !status.success() {
         bail!("{shown} ended with {status}");
     }
     Ok(())
+}
+
+/// Shows lines as they come. What cannot be shown or read is no reason to end the command.
+fn pass_on(from: impl Read, mut to: impl Write) {
+    for mut line in BufReader::new(from).split(b'\n').map_while(Result::ok) {
+        PASSED.fetch_add(passed(&String::from_utf8_lossy(&line)), Ordering::Relaxed);
+        line.push(b'\n');
+        let _ = to.write_all(&line).and_then(|()| to.flush());
+    }
+}
+
+/// How many tests a line says have passed: cargo's own harness, or nextest's summary.
+fn passed(line: &str) -> usize {
+    let counts = line.split_once("test result: ok. ").or_else(|| line.split_once(" tests run: "));
+    let count =
+        counts.and_then(|(_, counts)| counts.split_once(" passed")).map(|(count, _)| count.trim().parse());
+    count.and_then(Result::ok).unwrap_or(0)
 }
 
 /// `cargo test` of these test programs, and what is added. Of the whole workspace, so that nothing is compiled again with other
@@ -118,4 +163,20 @@ pub(crate) fn programs(tests: &[&str]) -> Command {
 /// The cargo that runs this task.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passed;
+
+    #[test]
+    fn tests_are_counted_as_both_harnesses_say() {
+        assert_eq!(passed("test result: ok. 62 passed; 0 failed; 2 ignored; 0 measured"), 62);
+        assert_eq!(passed("     Summary [ 306.1s] 1046 tests run: 1039 passed (3 slow), 7 failed"), 1039);
+        for other in
+            ["test passed ... ok", "test result: FAILED. 1 passed; 1 failed", "", "tests run: x passed"]
+        {
+            assert_eq!(passed(other), 0, "{other}");
+        }
+    }
 }
