@@ -1,6 +1,7 @@
 //! What an evaluation costs: time, memory, and energy where the machine tells.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -79,7 +80,11 @@ pub fn peak_memory() -> Option<u64> {
 #[derive(Debug)]
 pub struct Energy {
     packages: Vec<Package>,
+    read: Instant,
 }
+
+/// How often counters are read: they go round in a minute at the least.
+const EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Package {
@@ -109,11 +114,18 @@ impl Energy {
                 packages.push(Package { counter, range, last, used: 0 });
             }
         }
-        (!packages.is_empty()).then_some(Self { packages })
+        (!packages.is_empty()).then(|| Self { packages, read: Instant::now() })
     }
 
-    /// Reads the counters; often enough that none goes round twice in between, which takes a minute at least.
+    /// Reads the counters if they were not read for a second; to be called so often that none goes round in between.
     pub fn update(&mut self) {
+        if self.read.elapsed() >= EVERY {
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
+        self.read = Instant::now();
         for package in &mut self.packages {
             let Some(now) = number(&package.counter) else { continue };
             let round = if now < package.last { package.range } else { 0 };
@@ -124,7 +136,8 @@ impl Energy {
 
     /// Joules since the beginning: of the whole machine, not of the app alone.
     #[must_use]
-    pub fn joules(&self) -> f64 {
+    pub fn joules(mut self) -> f64 {
+        self.read();
         self.packages.iter().map(|package| package.used as f64).sum::<f64>() / 1e6
     }
 }
@@ -176,7 +189,8 @@ mod tests {
         write("intel-rapl:0", "energy_uj", 400); // a billion microjoules, less 500
         write("intel-rapl:1", "energy_uj", 7_000_000);
         energy.update();
-        assert!((energy.joules() - 1001.9995).abs() < 1e-9, "{}", energy.joules());
+        let joules = energy.joules();
+        assert!((joules - 1001.9995).abs() < 1e-9, "{joules}");
         assert!(Energy::at(&folder.path().join("none")).is_none());
         std::fs::remove_dir_all(folder.path()).unwrap();
     }

@@ -10,7 +10,6 @@ use super::claim::Whose;
 use super::data::{Classes, Dataset};
 use super::drift::Drift;
 use super::item::{self, Item};
-use super::journal::Entry;
 use super::meters::{Bin, Latency};
 use super::metric::Metric;
 use super::stats::{self, Bootstrap, Interval};
@@ -58,14 +57,9 @@ pub struct Report {
     pub data: Data,
     /// A digest of every sample's part of the metric, in order.
     pub answers: Digest,
-    /// These parts.
+    /// These parts, which nobody else sees.
     #[serde(skip)]
-    pub(super) items: Vec<Item>,
-    /// A digest of the whole result for each of them, to compare devices by.
-    #[serde(skip)]
-    pub(super) results: Vec<Digest>,
-    #[serde(skip)]
-    pub(super) dataset: Arc<Dataset>,
+    pub(super) kept: Arc<Kept>,
     /// Whether it was enough before all samples were looked at.
     pub stopped: bool,
     /// How long the app took for a sample, in milliseconds.
@@ -89,6 +83,15 @@ pub struct Report {
     /// The worst answers, worst first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub worst: Vec<Named>,
+}
+
+/// What is kept of each sample, to compare apps and devices by.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Kept {
+    pub(super) items: Vec<Item>,
+    /// A digest of the whole result of each.
+    pub(super) results: Vec<Digest>,
+    pub(super) dataset: Arc<Dataset>,
 }
 
 /// The device in words.
@@ -139,7 +142,7 @@ pub struct Measured {
     pub high: f64,
     /// How often such intervals contain the truth.
     pub confidence: f64,
-    /// How it was made: `wilson`, `clopper-pearson`, `bootstrap`, `anytime`.
+    /// How it was made: `wilson`, `clopper-pearson`, `widened bootstrap`, `anytime`.
     pub method: &'static str,
 }
 
@@ -159,12 +162,21 @@ impl Measured {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Counts {
-    /// Of shares and classes.
+    /// Of shares.
     Hits {
         /// Samples that are right.
         hits: u64,
         /// Of how many.
         of: u64,
+    },
+    /// Of classes.
+    Classes {
+        /// Samples that are right.
+        hits: u64,
+        /// Of how many.
+        of: u64,
+        /// Class, how often it is right, and how often it is there or was found, taken together.
+        classes: Vec<(String, u64, u64)>,
     },
     /// Of text.
     Edits(super::metric::text::Edits),
@@ -174,11 +186,21 @@ pub enum Counts {
         classes: Vec<(u8, u64, u64)>,
     },
     /// Of pictures.
-    Differences(super::metric::pixels::Differences),
-    /// Of boxes: how many images there are.
+    Differences {
+        /// Sums over all of them.
+        #[serde(flatten)]
+        sums: super::metric::pixels::Differences,
+        /// Evaluated.
+        pictures: u64,
+        /// The metric in millionths: a mean over pictures does not follow from the sums.
+        millionths: u64,
+    },
+    /// Of boxes.
     Images {
         /// Evaluated.
         images: u64,
+        /// The metric in billionths: it follows from the order of all finds.
+        billionths: u64,
     },
 }
 
@@ -234,20 +256,17 @@ pub(super) fn measure(evaluation: &Evaluation, items: &[&Item]) -> Vec<Measured>
             measured(metric.name(), value, stats::clopper_pearson(hits, of, confidence), "clopper-pearson"),
         ];
     }
-    let draws = Bootstrap {
-        resamples: evaluation.resamples,
-        seed: evaluation.seed,
-        confidence: evaluation.confidence,
-    };
+    let draws = evaluation.bootstrap();
+    let extremes = item::extremes(metric, items);
     let over = |of: &(dyn Fn(&mut dyn Iterator<Item = &Item>) -> f64 + Sync)| {
-        draws.interval_of(items.len(), |picks| of(&mut picks.iter().map(|at| items[*at])))
+        draws.widened(items.len(), &extremes, |picks| of(&mut picks.iter().map(|at| items[*at])))
     };
     let whole =
-        draws.interval_of(items.len(), |picks| item::value(metric, picks.iter().map(|at| items[*at])));
-    let mut all = vec![measured(metric.name(), value, whole, "bootstrap")];
+        draws.widened(items.len(), &extremes, |picks| item::value(metric, picks.iter().map(|at| items[*at])));
+    let mut all = vec![measured(metric.name(), value, whole, Bootstrap::METHOD)];
     if metric == Metric::Map {
         let at_half = item::map(items.iter().copied()).1;
-        all.push(measured("map-50", at_half, over(&|items| item::map(items).1), "bootstrap"));
+        all.push(measured("map-50", at_half, over(&|items| item::map(items).1), Bootstrap::METHOD));
     }
     all
 }
@@ -258,12 +277,19 @@ pub(super) fn hits(metric: Metric, items: &[&Item]) -> (u64, u64) {
     judged.fold((0, 0), |(hits, of), hit| (hits + u64::from(hit), of + 1))
 }
 
-pub(super) fn counts(metric: Metric, items: &[&Item]) -> Counts {
+pub(super) fn counts(metric: Metric, items: &[&Item], measured: &[Measured], classes: &Classes) -> Counts {
+    let parts = |times: f64| measured.first().map_or(0, |found| libm::round(times * found.value) as u64);
+    let count = items.len() as u64;
     match metric {
-        Metric::Accuracy | Metric::Top5 | Metric::F1 => {
-            let metric = if metric == Metric::Top5 { metric } else { Metric::Accuracy };
+        Metric::Accuracy | Metric::Top5 => {
             let (hits, of) = hits(metric, items);
             Counts::Hits { hits, of }
+        }
+        Metric::F1 => {
+            let confusion = item::confusion(items.iter().copied());
+            let class = |(class, hits, all)| (named(class, classes), hits, all);
+            let (hits, of) = (confusion.hits(), confusion.samples());
+            Counts::Classes { hits, of, classes: confusion.classes().map(class).collect() }
         }
         Metric::Cer | Metric::Wer => Counts::Edits(item::edits(items.iter().copied())),
         Metric::Iou => {
@@ -284,46 +310,51 @@ pub(super) fn counts(metric: Metric, items: &[&Item]) -> Counts {
                     sums.samples += apart.samples;
                 }
             }
-            Counts::Differences(sums)
+            Counts::Differences { sums, pictures: count, millionths: parts(1e6) }
         }
-        Metric::Map => Counts::Images { images: items.len() as u64 },
+        Metric::Map => Counts::Images { images: count, billionths: parts(1e9) },
     }
 }
 
+/// What a class is called, of which one is what got no label.
+fn named(class: u32, classes: &Classes) -> String {
+    if class == u32::MAX { NOTHING.to_owned() } else { classes.told(class) }
+}
+
 pub(super) fn confusion(items: &[&Item], classes: &Classes) -> Vec<Confused> {
-    let name = |class| if class == u32::MAX { NOTHING.to_owned() } else { classes.name(class) };
     let confusion = item::confusion(items.iter().copied());
     confusion
         .pairs()
-        .map(|(truth, found, count)| Confused { truth: name(truth), found: name(found), count })
+        .map(|(truth, found, count)| Confused {
+            truth: named(truth, classes),
+            found: named(found, classes),
+            count,
+        })
         .collect()
 }
 
 /// The worst answers that are wrong at all; of equally bad ones the first.
-pub(super) fn worst<'e>(
-    entries: &'e [Entry],
+pub(super) fn worst<'i>(
+    items: impl Iterator<Item = (usize, &'i Item)>,
     most: usize,
     name: impl Fn(usize) -> String,
     classes: &Classes,
 ) -> Vec<Named> {
-    let mut bad: Vec<(f64, &'e Entry)> = entries
-        .iter()
-        .filter(|entry| !matches!(entry.item, Item::Failed(_)))
-        .map(|entry| (entry.item.badness(), entry))
-        .filter(|(badness, _)| *badness > 0.0)
+    let mut bad: Vec<(f64, usize, &Item)> = items
+        .filter(|(_, item)| !matches!(item, Item::Failed(_)))
+        .map(|(at, item)| (item.badness(), at, item))
+        .filter(|(badness, ..)| *badness > 0.0)
         .collect();
     bad.sort_by(|a, b| b.0.total_cmp(&a.0));
     bad.truncate(most);
-    bad.into_iter()
-        .map(|(_, entry)| Named { name: name(entry.at), what: describe(&entry.item, classes) })
-        .collect()
+    bad.into_iter().map(|(_, at, item)| Named { name: name(at), what: describe(item, classes) }).collect()
 }
 
 fn describe(item: &Item, classes: &Classes) -> String {
     match item {
-        Item::Class { truth, found } => {
-            let found = found.first().map_or(NOTHING.to_owned(), |class| classes.name(*class));
-            format!("{} taken for {found}", classes.name(*truth))
+        Item::Class { truth, .. } => {
+            let found = named(item.best().unwrap_or(u32::MAX), classes);
+            format!("{} taken for {found}", classes.told(*truth))
         }
         Item::Things(_) => format!("average precision {:.3}", 1.0 - item.badness()),
         Item::Edits(edits) => format!(
