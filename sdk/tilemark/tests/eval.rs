@@ -145,8 +145,14 @@ fn an_evaluation_that_was_interrupted_goes_on_to_the_same_report() {
         });
         assert_eq!((timeless(&report.unwrap()), first), (timeless(&whole), Some(done)), "{cut}");
     }
-    // A changed sample is another set.
-    std::fs::rename(data.path().join("cat/000000.png"), data.path().join("bird/000000.png")).unwrap();
+    // A changed picture is another set, and so is a swapped label.
+    let (picture, other) = (data.path().join("cat/000000.png"), data.path().join("cat/000002.png"));
+    let bytes = std::fs::read(&picture).unwrap();
+    std::fs::copy(&other, &picture).unwrap();
+    let error = with("cut").run(&app, &device, data.path(), &mut |_, _| {}).unwrap_err();
+    assert!(error.code() == "TM0563" && error.to_string().ends_with("evaluated: cat/000000.png"), "{error}");
+    std::fs::write(&picture, bytes).unwrap();
+    std::fs::rename(&picture, data.path().join("bird/000000.png")).unwrap();
     let error = with("cut").run(&app, &device, data.path(), &mut |_, _| {}).unwrap_err();
     assert!(error.code() == "TM0563" && error.to_string().contains("another data"), "{error}");
 }
