@@ -130,11 +130,44 @@ fn an_evaluation_that_was_killed_goes_on_to_the_same_report() {
     assert_eq!(timeless(workshop.tilemark(line).ok().json()), whole);
 }
 
+/// What is kept of a sample, name and label included: more than this is too much. 184 bytes were measured.
+const MAX_BYTES_A_SAMPLE: u64 = 250;
+
+/// `cargo test --release -p tilemark-cli --test cli -- --ignored --nocapture a_hundred_thousand`: a minute, and 400 MB of small files.
+#[test]
+#[ignore = "a minute, and 400 MB of small files"]
+fn a_hundred_thousand_pictures_take_little_memory_and_a_kill_changes_nothing() {
+    let few = with_data(10_000);
+    let peak = |report: &Value| report["peak_memory_bytes"].as_u64().unwrap();
+    let least = peak(&eval(&few, "--json").ok().json());
+    drop(few);
+    let workshop = with_data(100_000);
+    let whole = eval(&workshop, "--json").ok().json();
+    let line = "eval tiny.tmk --trust vendor.pub --device host --data data --json --journal journal";
+    let mut kills = 0;
+    for lines in [30_000, 70_000] {
+        let mut child = workshop.command(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        kills += u32::from(kill_after(&mut child, &workshop, lines));
+    }
+    assert_eq!(kills, 2, "it was done before it was killed");
+    let resumed = workshop.tilemark(line).ok().json();
+    let a_sample = |report: &Value| peak(report).saturating_sub(least) / 90_000;
+    println!(
+        "{least} bytes with 10,000 pictures; of each more {} bytes, resumed {}",
+        a_sample(&whole),
+        a_sample(&resumed)
+    );
+    for report in [&whole, &resumed] {
+        assert!(a_sample(report) <= MAX_BYTES_A_SAMPLE, "{report}");
+    }
+    assert_eq!(timeless(resumed), timeless(whole));
+}
+
 /// Kills it when its journal has so many lines; false if it was done before.
 fn kill_after(child: &mut Child, workshop: &Workshop, lines: usize) -> bool {
     loop {
         let journal = std::fs::read(workshop.path("journal")).unwrap_or_default();
-        if journal.iter().filter(|byte| **byte == b'\n').count() >= lines {
+        if journal.iter().filter(|byte| **byte == b'\n').count() > lines {
             let running = child.try_wait().unwrap().is_none();
             child.kill().unwrap();
             child.wait().unwrap();
