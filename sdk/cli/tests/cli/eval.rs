@@ -75,6 +75,53 @@ fn accuracy_is_the_share_that_run_gets_right() {
     eval(&workshop, "--metric f1").ok().prints("f1 ").prints("(widened bootstrap)").prints("data ");
 }
 
+/// A cell of a table of the page.
+fn cells(page: &str) -> Vec<String> {
+    let cell = |part: &str| {
+        let text = part.split_once('>')?.1.split_once("</td>")?.0;
+        Some(text.replace("&gt;", ">").replace("&lt;", "<").replace("&#39;", "'").replace("&amp;", "&"))
+    };
+    page.split("<td").filter_map(cell).collect()
+}
+
+#[test]
+fn the_page_has_the_numbers_of_the_json() {
+    let workshop = with_data(40);
+    for metric in ["accuracy", "f1"] {
+        let line = format!("--json --html page.html --worst 3 --seller-data --metric {metric}");
+        let report = eval(&workshop, &line).ok().json();
+        let page = String::from_utf8(workshop.read("page.html")).unwrap();
+        let cells = cells(&page);
+        let has = |text: &str| assert!(cells.iter().any(|cell| cell == text), "{text}: {cells:?}");
+        for measured in report["metrics"].as_array().unwrap() {
+            for key in ["value", "low", "high"] {
+                has(&format!("{:.2} %", 100.0 * measured[key].as_f64().unwrap()));
+            }
+            has(measured["method"].as_str().unwrap());
+        }
+        let counts = &report["counts"];
+        ["hits", "of"].iter().for_each(|key| has(&counts[key].to_string()));
+        for class in counts["classes"].as_array().into_iter().flatten() {
+            [&class[1], &class[2]].iter().for_each(|count| has(&count.to_string()));
+        }
+        for key in ["identity", "answers", "sdk"] {
+            has(report[key].as_str().unwrap());
+        }
+        has(report["data"]["root"].as_str().unwrap());
+        for worst in report["worst"].as_array().unwrap() {
+            ["name", "what"].iter().for_each(|key| has(worst[key].as_str().unwrap()));
+        }
+        // Every pair of the confusion is a row: what it is, what it was taken for, how often.
+        for pair in report["confusion"].as_array().unwrap() {
+            let row = [&pair["truth"], &pair["found"]].map(|name| name.as_str().unwrap().to_owned());
+            let row = [&row[..], &[pair["count"].to_string()]].concat();
+            assert!(cells.windows(3).any(|cells| cells == row), "{row:?}");
+        }
+        let latency = format!("at most {:.3} ms", report["latency_ms"]["p99"].as_f64().unwrap());
+        has(&latency);
+    }
+}
+
 #[test]
 fn data_that_does_not_fit_is_refused() {
     let workshop = with_data(10);

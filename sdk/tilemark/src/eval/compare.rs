@@ -97,13 +97,13 @@ impl Comparison {
     pub fn of(evaluation: &Evaluation, first: &[Report], second: &[Report]) -> Result<Self, Error> {
         let points = points(evaluation.metric, first.iter().chain(second));
         let [first, second] = [same_bits(evaluation, first)?, same_bits(evaluation, second)?];
-        if first.data != second.data || first.kept.items.len() != second.kept.items.len() {
+        if first.data != second.data || first.kept.done.len() != second.kept.done.len() {
             let [claimed, found] = [&first, &second].map(|report| report.data.root.to_string());
             return Err(Error::NotReproduced { what: "data", claimed, found });
         }
         let failed = |item: &Item| matches!(item, Item::Failed(_));
         let kept = [Arc::clone(&first.kept), Arc::clone(&second.kept)];
-        let pairs = kept[0].items.iter().zip(&kept[1].items);
+        let pairs = kept[0].items().zip(kept[1].items());
         let pairs: Vec<(&Item, &Item)> =
             pairs.filter(|(first, second)| !failed(first) && !failed(second)).collect();
         let difference = difference(evaluation, &pairs);
@@ -137,9 +137,10 @@ fn same_bits(evaluation: &Evaluation, reports: &[Report]) -> Result<Report, Erro
     let reason = || "no device to compare on".to_owned();
     let none = || Error::Metric { metric: evaluation.metric.name().to_owned(), reason: reason() };
     let first = reports.first().ok_or_else(none)?;
+    let result = |report: &Report, at: usize| report.kept.done.get(at).map(|done| done.result);
     for other in reports {
-        let length = first.kept.results.len().max(other.kept.results.len());
-        let differs = (0..length).find(|at| first.kept.results.get(*at) != other.kept.results.get(*at));
+        let length = first.kept.done.len().max(other.kept.done.len());
+        let differs = (0..length).find(|at| result(first, *at) != result(other, *at));
         if let Some(at) = differs {
             let sample = first.kept.dataset.samples().get(at).map(|sample| sample.name.to_string());
             return Err(Error::DevicesDiffer {

@@ -13,6 +13,7 @@ use super::item::{self, Item};
 use super::meters::{Bin, Latency};
 use super::metric::Metric;
 use super::stats::{self, Bootstrap, Interval};
+use super::tally::Done;
 use super::{Evaluation, StopWhen};
 
 /// Classes of a confusion that people are shown by name and number; a nameless one is what got no label.
@@ -88,10 +89,14 @@ pub struct Report {
 /// What is kept of each sample, to compare apps and devices by.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Kept {
-    pub(super) items: Vec<Item>,
-    /// A digest of the whole result of each.
-    pub(super) results: Vec<Digest>,
+    pub(super) done: Vec<Done>,
     pub(super) dataset: Arc<Dataset>,
+}
+
+impl Kept {
+    pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
+        self.done.iter().map(|done| &done.item)
+    }
 }
 
 /// The device in words.
@@ -153,9 +158,19 @@ impl Measured {
         match self.name {
             "psnr" => format!("{value:.2} dB"),
             "mae" => format!("{value:.3}"),
-            _ => format!("{:.2} %", 100.0 * value),
+            _ => written(value),
         }
     }
+}
+
+/// A share in percent with two digits; with more where these would make all of nearly all, or nothing of a little.
+pub(super) fn written(share: f64) -> String {
+    let digits = |digits: usize| format!("{:.digits$} %", 100.0 * share);
+    let rounded = |text: &String| {
+        let number = text.trim_end_matches(" %").parse::<f64>().unwrap_or_default();
+        (number == 0.0 && share != 0.0) || (number.abs() == 100.0 && share.abs() != 1.0)
+    };
+    (2..=6).map(digits).find(|text| !rounded(text)).unwrap_or_else(|| digits(6))
 }
 
 /// Integers that a metric follows from.
@@ -372,4 +387,25 @@ fn describe(item: &Item, classes: &Classes) -> String {
 /// Whether a rule says that it is enough.
 pub(super) fn is_enough(rule: Option<&StopWhen>, hits: u64, of: u64) -> bool {
     rule.is_some_and(|rule| of > 0 && rule.is_met(&rule.interval(hits, of)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearly_all_is_not_all_and_a_little_is_not_nothing() {
+        let cases = [
+            (1.0, "100.00 %"),
+            (0.99999, "99.999 %"),
+            (0.999_999_9, "99.99999 %"),
+            (0.905, "90.50 %"),
+            (0.000_01, "0.001 %"),
+            (-0.000_01, "-0.001 %"),
+            (0.0, "0.00 %"),
+        ];
+        for (share, text) in cases {
+            assert_eq!(written(share), text);
+        }
+    }
 }

@@ -22,15 +22,15 @@ use crate::statistics::{Histogram, Statistics};
 const NAMED_FAILURES: usize = 20;
 
 /// One sample of it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Done {
     /// Its leaf in the tree over the set.
     pub(super) leaf: Digest,
     /// How long the app took, in milliseconds.
-    ms: f64,
+    pub(super) ms: f64,
     pub(super) item: Item,
     /// A digest of the app's whole result.
-    result: Digest,
+    pub(super) result: Digest,
 }
 
 /// What was found so far.
@@ -133,8 +133,7 @@ impl<'e> Tally<'e> {
         let worst = report::worst(items, evaluation.worst, |at| self.name(at), classes);
         let good: Vec<&Done> =
             self.done.iter().filter(|done| !matches!(done.item, Item::Failed(_))).collect();
-        let times: Vec<f64> = good.iter().map(|done| done.ms).collect();
-        let seconds = times.iter().sum::<f64>() / 1e3;
+        let seconds = good.iter().map(|done| done.ms).sum::<f64>() / 1e3;
         let samples_per_second = if seconds > 0.0 { good.len() as f64 / seconds } else { 0.0 };
         let items: Vec<&Item> = good.iter().map(|done| &done.item).collect();
         let metrics = report::measure(evaluation, &items);
@@ -144,11 +143,12 @@ impl<'e> Tally<'e> {
         }
         let counts = report::counts(evaluation.metric, &items, &metrics, classes);
         let confusion = report::confusion(&items, classes);
-        drop((good, items));
+        drop(items);
+        let mut times: Vec<f64> = good.iter().map(|done| done.ms).collect();
+        times.sort_by(f64::total_cmp);
+        drop(good);
         let (samples, dataset) = (self.done.len() as u64, Arc::clone(self.data));
         let stopped = self.enough && self.done.len() < self.data.samples().len();
-        let (items, results): (Vec<Item>, Vec<Digest>) =
-            self.done.into_iter().map(|done| (done.item, done.result)).unzip();
         Ok(Report {
             app: app.manifest().app.name.as_str().to_owned(),
             version: app.manifest().app.version.to_string(),
@@ -166,11 +166,11 @@ impl<'e> Tally<'e> {
             counts,
             confusion,
             data: Data { root: tree.root(), samples: self.data.samples().len() as u64 },
-            answers: item::digest(items.iter()),
-            kept: Arc::new(Kept { items, results, dataset }),
+            answers: item::digest(self.done.iter().map(|done| &done.item)),
+            kept: Arc::new(Kept { done: self.done, dataset }),
             stopped,
             latency_bins: Bin::of(&times),
-            latency_ms: Latency::of(times),
+            latency_ms: Latency::of(&times),
             samples_per_second,
             peak_memory_bytes: meters::peak_memory(),
             joules: None,

@@ -1,16 +1,22 @@
 use std::slice::from_ref;
 use std::sync::Arc;
 
-use tilemark_bundle::sha256;
+use tilemark_bundle::{Digest, sha256};
 
 use super::*;
 use crate::eval::Classes;
 use crate::eval::data::{Dataset, Kind};
 use crate::eval::html::tests::report;
 use crate::eval::report::Kept;
+use crate::eval::tally::Done;
 
 fn evaluation() -> Evaluation {
     Evaluation::new(Metric::Accuracy)
+}
+
+fn kept(items: &[Item], results: impl IntoIterator<Item = Digest>, dataset: Arc<Dataset>) -> Arc<Kept> {
+    let done = |(item, result): (&Item, Digest)| Done { leaf: result, ms: 1.0, item: item.clone(), result };
+    Arc::new(Kept { done: items.iter().zip(results).map(done).collect(), dataset })
 }
 
 /// A report of three samples with these results.
@@ -22,8 +28,8 @@ fn of(device: &str, results: [&str; 3]) -> Report {
     }
     let classes = Classes::new(vec!["cat".into()]);
     let dataset = Arc::new(Dataset::open(folder.path(), Kind::Class, &classes).unwrap());
-    let results = results.map(|result| sha256(result.as_bytes())).to_vec();
-    let kept = Arc::new(Kept { items: vec![Item::class(0, [0]); 3], results, dataset });
+    let results = results.map(|result| sha256(result.as_bytes()));
+    let kept = kept(&vec![Item::class(0, [0]); 3], results, dataset);
     Report { device: device.into(), samples: 3, failed: 0, kept, ..report() }
 }
 
@@ -58,8 +64,8 @@ fn what_is_beaten_in_all_is_not_on_the_front() {
 /// Two apps' reports of these answers to samples of class 0.
 fn answers(first: &[Item], second: &[Item]) -> [Report; 2] {
     let one = |app: &str, items: &[Item]| {
-        let results = items.iter().map(|item| sha256(&serde_json::to_vec(item).unwrap())).collect();
-        let kept = Arc::new(Kept { items: items.to_vec(), results, ..Kept::default() });
+        let results = items.iter().map(|item| sha256(&serde_json::to_vec(item).unwrap()));
+        let kept = kept(items, results, Arc::default());
         let (samples, failed) = (items.len() as u64, 0);
         Report { app: app.into(), identity: sha256(app.as_bytes()), samples, failed, kept, ..report() }
     };

@@ -6,7 +6,7 @@ use super::page::{Page, Table};
 use super::plots::{self, Axis, Mark};
 use crate::eval::claim::{self, Whose};
 use crate::eval::drift::ChannelDrift;
-use crate::eval::report::{Measured, Named, Report};
+use crate::eval::report::{Measured, Named, Report, written};
 use crate::eval::stats;
 
 /// Classes in a heat map, and in a plot of shares: those with the most mistakes.
@@ -159,8 +159,7 @@ fn classes(page: &mut Page, report: &Report) {
     };
     let marks: Vec<Mark> = shares.iter().map(share).collect();
     let rows = shares.iter().zip(&marks).map(|((_, name, hits, of), mark)| {
-        let [value, low, high] =
-            [mark.value, mark.low, mark.high].map(|value| format!("{:.2} %", 100.0 * value));
+        let [value, low, high] = [mark.value, mark.low, mark.high].map(written);
         vec![(*name).clone(), hits.to_string(), of.to_string(), value, low, high]
     });
     let left_out =
