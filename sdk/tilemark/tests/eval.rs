@@ -166,7 +166,7 @@ fn what_an_app_does_not_answer_cannot_be_measured() {
         evaluation.run(&app, &Device::host(), folder.path(), &mut |_, _| {}).unwrap_err().to_string()
     };
     let error = run(Evaluation::new(Metric::Iou));
-    assert_eq!(error, "the metric iou cannot be measured: it makes no picture");
+    assert_eq!(error, "the metric iou cannot be measured: it makes no mask: no picture of one channel");
     let rule = StopWhen::parse("within 3 % at 95 %").ok();
     let error = run(Evaluation { stop_when: rule, ..Evaluation::new(Metric::Iou) });
     assert!(error.contains("can be stopped early"), "{error}");

@@ -124,8 +124,19 @@ impl Item {
                 Ok(Self::Things(Matches::of(&things.0, &finds)))
             }
             (Truth::Picture(_), Content::Picture(bytes)) => {
-                let made = outcome.pictures.values().next().ok_or("it makes no picture")?;
-                Ok(picture(metric, bytes, made))
+                let fits = |made: &&Picture| metric != Metric::Iou || made.channels == 1;
+                let made: Vec<&Picture> = outcome.pictures.values().filter(fits).collect();
+                match made.as_slice() {
+                    [made] => Ok(picture(metric, bytes, made)),
+                    [] if metric == Metric::Iou => {
+                        Err("it makes no mask: no picture of one channel".to_owned())
+                    }
+                    [] => Err("it makes no picture".to_owned()),
+                    several => Err(format!(
+                        "it makes {} pictures, and which is meant nobody can tell",
+                        several.len()
+                    )),
+                }
             }
             (Truth::TextFile(_) | Truth::Picture(_), _) => Ok(Self::Failed("its label was not read".into())),
         }
@@ -395,5 +406,25 @@ mod tests {
         let colours = Picture { width: 1, height: 1, channels: 3, samples: vec![128, 0, 0] }.png().unwrap();
         let Item::Failed(reason) = picture(Metric::Iou, &colours, &made(1, &[0])) else { panic!("colours") };
         assert!(reason.contains("has colours"), "{reason}");
+        // Of several pictures the mask is the one of one channel.
+        let classes = Classes::new(vec![]);
+        let with = |made: &[(&str, u32)]| {
+            let made = made.iter().map(|(name, channels)| {
+                let samples = vec![0; 2 * *channels as usize];
+                ((*name).to_owned(), Picture { width: 2, height: 1, channels: *channels as _, samples })
+            });
+            Outcome { pictures: made.collect(), ..Outcome::default() }
+        };
+        let of = |metric, outcome: &Outcome| {
+            let (truth, content) = (Truth::Picture("a.png".into()), Content::Picture(target.clone()));
+            Item::of(metric, &truth, &content, outcome, &classes)
+        };
+        assert!(matches!(of(Metric::Iou, &with(&[("cut", 3), ("mask", 1)])), Ok(Item::Overlaps(_))));
+        assert_eq!(
+            of(Metric::Iou, &with(&[("cut", 3)])),
+            Err("it makes no mask: no picture of one channel".into())
+        );
+        let error = of(Metric::Mae, &with(&[("a", 1), ("b", 1)])).unwrap_err();
+        assert!(error.starts_with("it makes 2 pictures"), "{error}");
     }
 }

@@ -253,7 +253,8 @@ mod tests {
         let path = folder.path().join("journal");
         open(&path, &heading()).unwrap().0.add(&entry(0)).unwrap();
         let whole = std::fs::read(&path).unwrap();
-        let others: [(fn(&mut Heading), &str); 7] = [
+        type Change = fn(&mut Heading);
+        let others: [(Change, &str); 7] = [
             (|other| other.outline = sha256(b"other"), "of another data"),
             (|other| other.app = sha256(b"other"), "of another app"),
             (|other| other.parameters = vec!["k=3".into()], "of another parameters"),

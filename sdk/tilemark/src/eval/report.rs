@@ -87,10 +87,17 @@ pub struct Report {
 }
 
 /// What is kept of each sample, to compare apps and devices by.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Default, PartialEq)]
 pub(super) struct Kept {
     pub(super) done: Vec<Done>,
     pub(super) dataset: Arc<Dataset>,
+}
+
+/// Nobody wants to read ten thousand of them.
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kept({} samples)", self.done.len())
+    }
 }
 
 impl Kept {

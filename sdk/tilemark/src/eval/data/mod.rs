@@ -158,15 +158,17 @@ impl Dataset {
         &self.classes
     }
 
-    /// A digest of names and labels: what a journal goes on with.
+    /// A digest of names and labels in their order: what a journal goes on with.
     #[must_use]
     pub fn outline(&self) -> Digest {
-        let mut bytes = Vec::new();
+        let mut tree = Merkle::default();
         for sample in &self.samples {
+            let mut bytes = Vec::new();
             merkle::field(&mut bytes, sample.name.as_bytes());
             merkle::field(&mut bytes, &sample.truth.bytes(&Content::None));
+            tree.add(sha256(&bytes));
         }
-        sha256(&bytes)
+        tree.root()
     }
 
     /// Reads a sample's files.
