@@ -108,7 +108,7 @@ impl Failure {
                 "check the path, its permissions and the space left".into()
             }
             Self::Exists { .. } => {
-                "choose another name, or remove it: what somebody else made is not written over".into()
+                "choose another name: what is there is not overwritten".into()
             }
             Self::Findings { .. } => "mend what is marked `error` and check again".into(),
             Self::NothingToMeasure => "ask the vendor to pack it with golden inputs".into(),
