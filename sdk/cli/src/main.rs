@@ -9,6 +9,7 @@ mod drivers;
 mod errors_page;
 mod failure;
 mod files;
+mod outputs;
 mod targets;
 mod text;
 

@@ -318,8 +318,8 @@ impl Error {
                 "docs/evaluation.md says which metric is for which apps; `tilemark run --json` shows what this one answers".into()
             }
             Error::TooManyFailed { .. } => "mend or remove these samples, or allow more: --max-failed PERCENT".into(),
-            Error::Journal { .. } => "give another file, or remove this one to begin again".into(),
-            Error::NotReproduced { .. } => "evaluate the claimed bundle on the claimed data, with the same parameters".into(),
+            Error::Journal { .. } => "give another file; if this one is a journal and not needed, remove it to begin again".into(),
+            Error::NotReproduced { .. } => "evaluate the claimed bundle on the claimed data, with the same parameters; with --committed and --salt samples that differ are named".into(),
             Error::NotCommitted { .. } => {
                 "get the data, the commitment and the salt file that belong together; --committed-by names the key of a signed one".into()
             }

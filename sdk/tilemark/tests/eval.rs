@@ -10,50 +10,10 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
+use common::garments;
 use tilemark::eval::{Counts, Evaluation, Metric, Report, StopWhen};
-use tilemark::pack::Package;
-use tilemark::{App, CpuLevel, Data, Device, Picture};
+use tilemark::{App, CpuLevel, Device, Picture};
 use tilemark_testkit::temp::TempFolder;
-
-const LABELS: &str = include_str!("../../../examples/apps/garment/labels.txt");
-
-fn garment() -> App {
-    let description = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/apps/garment/app.toml");
-    common::load(&Package::from_description(description).unwrap())
-}
-
-/// The test images as PNG files, one folder a class; nothing where they were not made.
-fn images() -> Option<TempFolder> {
-    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/models/garment");
-    let array = |name: &str| -> Option<Vec<u8>> {
-        let Ok(bytes) = std::fs::read(made.join(name)) else {
-            println!(
-                "skipped: {} is not there; `cargo xtask models garment` makes it",
-                made.join(name).display()
-            );
-            return None;
-        };
-        match tilemark::npy::read(&bytes).unwrap().into_data() {
-            Data::U8(bytes) => Some(bytes),
-            Data::I64(numbers) => {
-                Some(numbers.into_iter().map(|number| u8::try_from(number).unwrap()).collect())
-            }
-            other => panic!("bytes are expected, found {other:?}"),
-        }
-    };
-    let (pixels, classes) = (array("test-images.npy")?, array("test-labels.npy")?);
-    let folder = TempFolder::new();
-    for name in LABELS.lines() {
-        std::fs::create_dir(folder.path().join(name)).unwrap();
-    }
-    for (at, (image, class)) in pixels.chunks_exact(28 * 28).zip(&classes).enumerate() {
-        let picture = Picture { width: 28, height: 28, channels: 1, samples: image.to_vec() };
-        let name = LABELS.lines().nth(usize::from(*class)).unwrap();
-        std::fs::write(folder.path().join(name).join(format!("{at:05}.png")), picture.png().unwrap())
-            .unwrap();
-    }
-    Some(folder)
-}
 
 fn evaluate(evaluation: &Evaluation, app: &App, device: &Device, data: &Path) -> Report {
     evaluation.run(app, device, data, &mut |_, _| {}).unwrap()
@@ -71,8 +31,8 @@ fn timeless(report: &Report) -> Report {
 
 #[test]
 fn ten_thousand_garments_are_the_same_at_every_level() {
-    let Some(images) = images() else { return };
-    let app = garment();
+    let Some(images) = garments::images() else { return };
+    let app = garments::app();
     let accuracy = Evaluation::new(Metric::Accuracy);
     let whole = evaluate(&accuracy, &app, &Device::host(), images.path());
     // `sdk/testkit/data/garment.txt`: what ONNX Runtime gets right with the same network.
@@ -91,6 +51,11 @@ fn ten_thousand_garments_are_the_same_at_every_level() {
             continue;
         }
         let report = evaluate(&accuracy, &app, &device, images.path());
+        assert_eq!(
+            (report.counts.clone(), report.answers),
+            (whole.counts.clone(), whole.answers),
+            "{level:?}"
+        );
         assert_eq!(timeless(&report), timeless(&whole), "{level:?}");
         ran.push(level);
     }
@@ -145,8 +110,14 @@ fn an_evaluation_that_was_interrupted_goes_on_to_the_same_report() {
         });
         assert_eq!((timeless(&report.unwrap()), first), (timeless(&whole), Some(done)), "{cut}");
     }
-    // A changed sample is another set.
-    std::fs::rename(data.path().join("cat/000000.png"), data.path().join("bird/000000.png")).unwrap();
+    // A changed picture is another set, and so is a swapped label.
+    let (picture, other) = (data.path().join("cat/000000.png"), data.path().join("cat/000002.png"));
+    let bytes = std::fs::read(&picture).unwrap();
+    std::fs::copy(&other, &picture).unwrap();
+    let error = with("cut").run(&app, &device, data.path(), &mut |_, _| {}).unwrap_err();
+    assert!(error.code() == "TM0563" && error.to_string().ends_with("evaluated: cat/000000.png"), "{error}");
+    std::fs::write(&picture, bytes).unwrap();
+    std::fs::rename(&picture, data.path().join("bird/000000.png")).unwrap();
     let error = with("cut").run(&app, &device, data.path(), &mut |_, _| {}).unwrap_err();
     assert!(error.code() == "TM0563" && error.to_string().contains("another data"), "{error}");
 }
@@ -195,7 +166,7 @@ fn what_an_app_does_not_answer_cannot_be_measured() {
         evaluation.run(&app, &Device::host(), folder.path(), &mut |_, _| {}).unwrap_err().to_string()
     };
     let error = run(Evaluation::new(Metric::Iou));
-    assert_eq!(error, "the metric iou cannot be measured: it makes no picture");
+    assert_eq!(error, "the metric iou cannot be measured: it makes no mask: no picture of one channel");
     let rule = StopWhen::parse("within 3 % at 95 %").ok();
     let error = run(Evaluation { stop_when: rule, ..Evaluation::new(Metric::Iou) });
     assert!(error.contains("can be stopped early"), "{error}");

@@ -5,7 +5,8 @@
 mod common;
 
 use common::examples::{folder, without_golden as app};
-use tilemark::eval::{Comparison, Evaluation, Metric, Report};
+use common::garments;
+use tilemark::eval::{Comparison, Counts, Evaluation, Metric, Report};
 use tilemark::{
     App, CpuLevel, DType, Data, Device, Digest, Error, Image, Input, Picture, Sound, Tensor, sha256, survey,
 };
@@ -141,6 +142,28 @@ fn opencl_devices_evaluate_garments_alike() {
     let compared = Comparison::of(&evaluation, &reports, &[host]).unwrap();
     assert_eq!(compared.points.len(), devices.len() + 2);
     println!("{} samples, the same on {} devices", compared.samples, reports.len());
+}
+
+/// The 10,000 test images of Fashion-MNIST: the same accuracy to the image, and the same answers.
+#[test]
+fn opencl_devices_evaluate_ten_thousand_garments_alike() {
+    let devices = opencl_devices();
+    let Some(images) = garments::images().filter(|_| !devices.is_empty()) else { return };
+    let (app, evaluation) = (garments::app(), Evaluation::new(Metric::Accuracy));
+    let on = |device: &Device| evaluation.run(&app, device, images.path(), &mut |_, _| {}).unwrap();
+    let host = on(&Device::host());
+    assert_eq!(host.counts, Counts::Hits { hits: 9050, of: 10_000 });
+    for device in &devices {
+        let report = on(device);
+        assert_eq!(
+            (&report.counts, report.answers),
+            (&host.counts, host.answers),
+            "{}",
+            device.description()
+        );
+        println!("{}: {:?}, answers {}", device.description(), report.counts, report.answers);
+        Comparison::of(&evaluation, &[host.clone(), report], std::slice::from_ref(&host)).unwrap();
+    }
 }
 
 fn flat(width: u32, height: u32, value: u8) -> Input {

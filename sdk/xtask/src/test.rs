@@ -86,6 +86,17 @@ fn tracer(steps: &mut Steps) {
     }
 }
 
+/// The labelled pictures that the garment app is evaluated on. Without them the tests say that they were skipped.
+fn garments(steps: &mut Steps) -> bool {
+    let ready = || PathBuf::from("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz").exists();
+    ready()
+        || steps.prepare("install dataset-fashion-mnist, to evaluate on", || {
+            packages::install(&["dataset-fashion-mnist"])?;
+            ensure!(ready(), "dataset-fashion-mnist was installed and has no test images");
+            Ok(())
+        })
+}
+
 /// What reports are looked at in. Without it the tests say that they were skipped; where it is there they fail if they are.
 fn browser(steps: &mut Steps) -> bool {
     let ready = || {
@@ -101,12 +112,15 @@ fn browser(steps: &mut Steps) -> bool {
 }
 
 /// Every test of the workspace, on the host alone.
-fn workspace(steps: &mut Steps, browser: bool) {
+fn workspace(steps: &mut Steps, browser: bool, garments: bool) {
     let run = |arguments: &[&str]| {
         let mut command = cargo();
         command.args(arguments);
         if browser {
             command.env("TILEMARK_TEST_BROWSER", "1");
+        }
+        if garments {
+            command.env("TILEMARK_TEST_GARMENTS", "1");
         }
         shell(opencl::without(&mut command))
     };
@@ -127,7 +141,8 @@ pub(crate) fn run() -> Result<bool> {
     let mut steps = Steps::default();
     tracer(&mut steps);
     let browser = browser(&mut steps);
-    workspace(&mut steps, browser);
+    let garments = garments(&mut steps);
+    workspace(&mut steps, browser, garments);
     lacking_levels(&mut steps);
     keepers(&mut steps);
     aarch64::test(&mut steps);

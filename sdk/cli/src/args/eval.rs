@@ -30,19 +30,19 @@ pub(crate) struct Eval {
     #[arg(long, value_name = "N")]
     pub(crate) worst: Option<usize>,
     /// Say how many samples it takes, and run nothing: "accuracy within 3 % at 95 %", "difference of 3 % with 10 % discordant at 95 %"
-    #[arg(long, value_name = "QUESTION", value_parser = Plan::parse, conflicts_with_all = ["data", "bundle"])]
+    #[arg(long, value_name = "QUESTION", value_parser = Plan::parse, conflicts_with_all = ["data", "bundle", "journal", "html", "worst", "stop_when", "check", "committed"])]
     pub(crate) plan: Option<Plan>,
-    /// Write a signed claim of what was found there
-    #[arg(long, value_name = "FILE", requires = "key", conflicts_with_all = ["stop_when", "plan"])]
+    /// Write a signed claim of what was found there; with --buyer-data or --seller-data
+    #[arg(long, value_name = "FILE", requires_all = ["key", "whose"], conflicts_with_all = ["stop_when", "plan"])]
     pub(crate) report: Option<PathBuf>,
     /// The key that signs it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "report")]
     pub(crate) key: Option<PathBuf>,
     /// Evaluate what such a claim says, and compare
-    #[arg(long, value_name = "FILE", requires = "signer", conflicts_with_all = ["stop_when", "plan", "report", "metric"])]
+    #[arg(long, value_name = "FILE", requires = "signer", conflicts_with_all = ["stop_when", "plan", "report", "metric", "whose"])]
     pub(crate) check: Option<PathBuf>,
     /// The public key of whoever signed it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "check")]
     pub(crate) signer: Option<PathBuf>,
     /// Check first that the data is what was committed to there, by `eval commit`
     #[arg(long, value_name = "FILE", requires = "salt", conflicts_with_all = ["stop_when", "plan"])]
@@ -69,7 +69,7 @@ pub(crate) enum EvalCommand {
 pub(crate) struct Commit {
     /// The labelled data
     pub(crate) data: PathBuf,
-    /// What it is for, which tells what its labels are: accuracy, top-5, f1, map, iou, cer, wer, psnr or mae
+    /// What is to be measured, which tells what its labels are: accuracy, top-5, f1, map, iou, cer, wer, psnr or mae
     #[arg(long, default_value = "accuracy", value_name = "NAME")]
     pub(crate) metric: Metric,
     /// The commitment: to be published
@@ -121,8 +121,11 @@ pub(crate) struct How {
     /// The share of samples that may fail, in percent
     #[arg(long, default_value_t = 1.0, value_name = "PERCENT", value_parser = percent_or_all)]
     pub(crate) max_failed: f64,
+    /// Say that the buyer chose the data
+    #[arg(long, group = "whose")]
+    pub(crate) buyer_data: bool,
     /// Say that the seller chose the data
-    #[arg(long)]
+    #[arg(long, group = "whose")]
     pub(crate) seller_data: bool,
 }
 
@@ -153,7 +156,11 @@ impl How {
         Evaluation {
             confidence: self.confidence / 100.0,
             max_failed: self.max_failed / 100.0,
-            whose: if self.seller_data { Whose::Seller } else { Whose::Buyer },
+            whose: match (self.buyer_data, self.seller_data) {
+                (true, _) => Whose::Buyer,
+                (_, true) => Whose::Seller,
+                _ => Whose::Unsaid,
+            },
             ..Evaluation::new(metric)
         }
     }

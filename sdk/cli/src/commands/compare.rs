@@ -1,10 +1,12 @@
-use tilemark::eval::{Comparison, Evaluation, Mapping, Point, Report};
+use tilemark::eval::stats::percent;
+use tilemark::eval::{Comparison, Evaluation, Mapping, Point, Report, is_page};
 use tilemark::{App, Device};
 
 use super::eval::with_progress;
 use crate::args::Where;
 use crate::args::eval::Compare;
 use crate::failure::Result;
+use crate::outputs::Outputs;
 use crate::{files, text};
 
 /// Classes that people are shown: those with the largest difference.
@@ -12,13 +14,29 @@ const CLASSES: usize = 10;
 
 /// Evaluates two apps on the same samples and says which is better, as far as these tell.
 pub(crate) fn run(args: &Compare) -> Result<()> {
+    Outputs::default()
+        .reads(&[
+            ("the first bundle", Some(&args.first)),
+            ("the second bundle", Some(&args.second)),
+            ("--data", Some(&args.data)),
+            ("--mapping", args.mapping.as_ref()),
+            ("--trust", args.at.trust.as_ref()),
+        ])
+        .writes("--html", args.output.html.as_ref(), is_page)?;
     let evaluation = args.how.evaluation(args.how.metric);
     let (first, second) = (open(&args.first, args)?, open(&args.second, args)?);
     let mapping = match (&args.mapping, first.first(), second.first()) {
         (Some(path), Some((first, _)), Some((second, _))) => Some(Mapping::read(path, first, second)?),
+        (None, Some((first, _)), Some((second, _))) => Mapping::by_name(first, second),
         _ => None,
     };
     let mapped = Evaluation { mapping, ..evaluation.clone() };
+    // A class that one of them has not is told before hours of work.
+    for (evaluation, opened) in [(&evaluation, &first), (&mapped, &second)] {
+        if let Some((app, _)) = opened.first() {
+            evaluation.check(app, &args.data)?;
+        }
+    }
     let evaluate = |evaluation: &Evaluation, opened: &[(App, Device)]| -> Result<Vec<Report>> {
         let one = |(app, device): &(App, Device)| {
             with_progress(|progress| evaluation.run(app, device, &args.data, progress))
@@ -64,7 +82,7 @@ fn print(comparison: &Comparison) -> Result<()> {
         difference.written(difference.value),
         difference.written(difference.low),
         difference.written(difference.high),
-        100.0 * difference.confidence
+        percent(difference.confidence)
     ))?;
     let mut apart: Vec<_> = classes.iter().filter(|class| class.first != class.second).collect();
     if !apart.is_empty() {
@@ -78,7 +96,7 @@ fn print(comparison: &Comparison) -> Result<()> {
                 class.second.to_string(),
             ]
         }));
-        text::line("")?;
+        text::line("\nright of each class, of few samples: a hint, no test")?;
         text::table(&rows, &[1, 2, 3])?;
     }
     text::line(format_args!("\n{conclusion}"))

@@ -1,11 +1,13 @@
 mod commit;
 
 use serde::Serialize;
-use tilemark::eval::{Claim, Evaluation, Measured, Plan, Report, Whose};
+use tilemark::eval::stats::percent;
+use tilemark::eval::{Claim, Evaluation, Measured, Plan, Report, Whose, is_page};
 use tilemark::{PublicKey, SigningKey};
 
 use crate::args::eval::{Eval, EvalCommand};
 use crate::failure::{Failure, Result};
+use crate::outputs::Outputs;
 use crate::{files, text};
 
 /// Rows of a confusion matrix that people are shown: the most frequent mistakes.
@@ -27,6 +29,7 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
     let (Some(bundle), Some(data)) = (&args.bundle, &args.data) else {
         return args.plan.map_or(Ok(()), |plan| print_plan(args.output.json, &plan));
     };
+    outputs(args)?;
     let (app, device) = super::open(bundle, &args.at)?;
     let claimed = claimed(args)?;
     let metric = match &claimed {
@@ -35,13 +38,17 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
         }
         None => args.how.metric,
     };
+    let key = args.key.as_ref().map(SigningKey::from_file).transpose().map_err(tilemark::Error::from)?;
     let opened = commit::opened(args)?;
+    claimed.iter().try_for_each(|claim| claim.check(&app, opened.as_ref()))?;
     let evaluation = args.how.evaluation(metric);
     let evaluation = Evaluation {
         worst: args.worst.unwrap_or(WORST),
         stop_when: args.stop_when,
         journal: args.journal.clone(),
         whose: claimed.as_ref().map_or(evaluation.whose, |claim| claim.whose),
+        // One more that fails than is claimed is another result, and no reason to stop.
+        max_failed: claimed.as_ref().map_or(evaluation.max_failed, |_| 1.0),
         committed: opened,
         ..evaluation
     };
@@ -51,9 +58,8 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
         claim.compare(&evaluation.claim(&report, now)?)?;
         text::note("reproduced: every integer of the claim");
     }
-    if let (Some(path), Some(key)) = (&args.report, &args.key) {
-        let key = SigningKey::from_file(key).map_err(tilemark::Error::from)?;
-        files::write(path, &evaluation.claim(&report, now)?.sign(&key)?)?;
+    if let (Some(path), Some(key)) = (&args.report, &key) {
+        files::write(path, &evaluation.claim(&report, now)?.sign(key)?)?;
     }
     // What may be passed on names no sample unless that was asked for.
     let passed_on = || if args.worst.is_some() { report.clone() } else { report.clone().without_names() };
@@ -61,6 +67,27 @@ pub(crate) fn run(args: &Eval) -> Result<()> {
         files::write(path, passed_on().to_html().as_bytes())?;
     }
     if args.output.json { text::json(&passed_on()) } else { print(&report, &device.description()) }
+}
+
+/// What is written is nothing that is read, or that somebody else made: told before hours of work.
+fn outputs(args: &Eval) -> Result<()> {
+    Outputs::default()
+        .reads(&[
+            ("the bundle", args.bundle.as_ref()),
+            ("--data", args.data.as_ref()),
+            ("--trust", args.at.trust.as_ref()),
+            ("--key", args.key.as_ref()),
+            ("--check", args.check.as_ref()),
+            ("--signer", args.signer.as_ref()),
+            ("--committed", args.committed.as_ref()),
+            ("--salt", args.salt.as_ref()),
+            ("--committed-by", args.committed_by.as_ref()),
+        ])
+        // A journal looks at itself.
+        .writes("--journal", args.journal.as_ref(), |_| true)?
+        .writes("--html", args.output.html.as_ref(), is_page)?
+        .writes("--report", args.report.as_ref(), Claim::is_one)?;
+    Ok(())
 }
 
 /// Runs something that tells how far it is.
@@ -90,32 +117,20 @@ fn print_plan(json: bool, plan: &Plan) -> Result<()> {
     }
     text::line(match plan {
         Plan::Margin { metric, margin, confidence, expected } => format!(
-            "{samples} samples: then the {:.4} % interval of {metric} is at most {:.4} % to each side, if it is about {:.4} %",
-            Percent(*confidence),
-            Percent(*margin),
-            Percent(*expected)
+            "{samples} samples: then the {} % interval of {metric} is at most {} % to each side, if it is about {} %",
+            percent(*confidence),
+            percent(*margin),
+            percent(*expected)
         ),
         Plan::Difference { difference, discordant, confidence, power } => format!(
-            "{samples} samples: then a difference of {:.4} % is seen with a probability of {:.4} %, at a level of {:.4} %, if the apps disagree \
-             about {:.4} % of them",
-            Percent(*difference),
-            Percent(*power),
-            Percent(1.0 - *confidence),
-            Percent(*discordant)
+            "{samples} samples: then a difference of {} % is seen with a probability of {} %, at a level of {} %, if the apps disagree \
+             about {} % of them",
+            percent(*difference),
+            percent(*power),
+            percent(1.0 - *confidence),
+            percent(*discordant)
         ),
     })
-}
-
-/// A share in percent, with as many digits as it needs.
-struct Percent(f64);
-
-impl std::fmt::Display for Percent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let digits = f.precision().unwrap_or(2);
-        let text = format!("{:.digits$}", 100.0 * self.0);
-        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-        f.write_str(text)
-    }
 }
 
 fn print(report: &Report, device: &str) -> Result<()> {
@@ -152,8 +167,9 @@ fn print(report: &Report, device: &str) -> Result<()> {
         text::table(&rows, &[])?;
     }
     let whose = match report.whose {
-        Whose::Buyer => "",
+        Whose::Buyer => ", the buyer's",
         Whose::Seller => ", chosen by the seller",
+        Whose::Unsaid => "",
     };
     text::line(format_args!("\ndata {}{whose}", report.data.root))?;
     report.committed.map_or(Ok(()), |root| text::line(format_args!("committed {root}: the data is that")))
@@ -163,7 +179,7 @@ fn print(report: &Report, device: &str) -> Result<()> {
 fn sentence(measured: &Measured) -> String {
     let [value, low, high] =
         [measured.value, measured.low, measured.high].map(|value| measured.written(value));
-    let (name, method, confidence) = (measured.name, measured.method, Percent(measured.confidence));
+    let (name, method, confidence) = (measured.name, measured.method, percent(measured.confidence));
     format!("{name} {value}, {low} to {high} with {confidence} % confidence ({method})")
 }
 

@@ -44,10 +44,39 @@ fn data_that_was_committed_to_is_evaluated_and_the_claim_says_so() {
     assert!(page.contains(&root) && page.contains("the seller&#39;s data"), "{page}");
     let lab = PublicKey::from_file(workshop.path("lab.pub")).unwrap();
     let claim = Claim::verify(&workshop.read("claim.json"), &lab).unwrap();
-    assert_eq!((claim.committed.map(|root| root.to_string()), claim.whose), (Some(root), Whose::Seller));
+    assert_eq!(
+        (claim.committed.map(|root| root.to_string()), claim.whose),
+        (Some(root.clone()), Whose::Seller)
+    );
     let buyers =
         workshop.tilemark("eval tiny.tmk --trust vendor.pub --device host --data data --json").ok().json();
-    assert_eq!((buyers["whose"].as_str(), buyers.get("committed")), (Some("buyer"), None));
+    assert_eq!((buyers["whose"].as_str(), buyers.get("committed")), (Some("unsaid"), None));
+    // Who checks the claim shows the same commitment to be kept.
+    let check = "--committed-by lab.pub --check claim.json --signer lab.pub";
+    committed(&workshop, check).ok().says("reproduced");
+    let without =
+        "eval tiny.tmk --trust vendor.pub --device host --data data --check claim.json --signer lab.pub";
+    let refused = workshop.tilemark(without).fails(1, "TM0564");
+    refused
+        .says("the commitment that the data was checked against")
+        .says(&format!("root {root} claimed, none found"));
+    workshop.tilemark("eval commit data --out other.json --salt other").ok();
+    let other = format!("{without} --committed other.json --salt other");
+    workshop.tilemark(&other).fails(1, "TM0564").says(&format!("root {root} claimed, root"));
+    // A sample that was changed since is named, since the salt file lists them.
+    std::fs::copy(workshop.path("data/red/00000.png"), workshop.path("data/red/00005.png")).unwrap();
+    committed(&workshop, check).fails(1, "TM0566").says("red/00005.png was changed");
+}
+
+#[test]
+fn what_is_measured_is_committed_to() {
+    let (workshop, _) = laboratory();
+    let other = committed(&workshop, "--committed-by lab.pub --metric f1").fails(1, "TM0566");
+    other.says("it is for accuracy, and f1 was asked for");
+    let salt = String::from_utf8(workshop.read("salt")).unwrap();
+    assert!(salt.contains("\"metric\":\"accuracy\""), "{salt}");
+    workshop.write("salt", salt.replace("\"metric\":\"accuracy\"", "\"metric\":\"f1\""));
+    committed(&workshop, "--committed-by lab.pub --metric f1").fails(1, "TM0566").says("was changed");
 }
 
 #[test]

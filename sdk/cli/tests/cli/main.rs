@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod browser;
+mod careless;
 mod commit;
 mod compare;
 mod drift;

@@ -91,3 +91,72 @@ fn pictures_are_judged_by_how_far_their_bytes_are_apart() {
     assert_eq!((counts["squares"].as_u64(), counts["absolute"].as_u64()), (Some(192 * 20), Some(192 * 6)));
     assert_eq!(eval("mae")["metrics"][0]["value"], 3.0);
 }
+
+/// A picture of which the network reads this: columns of scores for a blank, a, b and a space.
+fn written(text: &str) -> Vec<u8> {
+    let mut best = Vec::new();
+    for letter in text.chars() {
+        best.extend([["_", "a", "b", " "].iter().position(|symbol| symbol.starts_with(letter)).unwrap(), 0]);
+    }
+    best.resize(48, 0);
+    let planes: Vec<u8> =
+        best.iter().flat_map(|best| (0..4).map(move |class| if class == *best { 32 } else { 0 })).collect();
+    let samples = (0..64).flat_map(|at| [planes[at], planes[64 + at], planes[128 + at]]).collect();
+    Picture { width: 8, height: 8, channels: 3, samples }.png().unwrap()
+}
+
+#[test]
+fn texts_are_judged_by_their_wrong_letters_and_words() {
+    let workshop = Workshop::new();
+    let stages = "[[pre]]\nnormalize = { mean = [0, 0, 0], std = [32, 32, 32] }\n\n\
+                  [[post]]\nctc = { symbols = \"symbols.txt\", space = true }\n";
+    workshop.write("symbols.txt", "a\nb\n");
+    pack(&workshop, identity(NUMBERS, &[1, 48, 4]), stages);
+    // Read rightly; one letter of three wrong; nothing read where something is written.
+    let texts = [("1.png", "ab ba", "ab ba\n"), ("2.png", "aab", "\u{feff}abb"), ("3.png", "", "ab")];
+    for (name, shown, label) in texts {
+        workshop.write(&format!("data/{name}"), written(shown));
+        workshop.write(&format!("data/{}", name.replace("png", "txt")), label);
+    }
+    let eval = |metric: &str, data: &str| {
+        let line = format!(
+            "eval known.tmk --trust vendor.pub --device host --data {data} --metric {metric} --json --html page.html --worst 2"
+        );
+        workshop.tilemark(&line).ok().json()
+    };
+    let value = |report: &serde_json::Value| report["metrics"][0]["value"].as_f64().unwrap();
+    for data in ["data", "data/texts.csv"] {
+        workshop.write("data/texts.csv", "file,text\n1.png,ab ba\n2.png,abb\n3.png,ab\n");
+        let report = eval("cer", data);
+        // One of three letters and both of two are wrong, of ten.
+        assert_eq!((value(&report), report["failed"].as_u64()), (0.3, Some(0)), "{report}");
+        assert_eq!(
+            report["counts"],
+            serde_json::json!({ "characters": 3, "of_characters": 10, "words": 2, "of_words": 4 })
+        );
+        let method = report["metrics"][0]["method"].as_str();
+        assert_eq!(method, Some("widened bootstrap"));
+        let [low, high] = ["low", "high"].map(|key| report["metrics"][0][key].as_f64().unwrap());
+        assert!(low < 0.05 && high > 0.6, "three texts say little: {low} to {high}");
+        assert_eq!(report["worst"][0]["name"], "3.png");
+        assert_eq!(report["worst"][0]["what"], "2 errors in 2 characters, 1 in 1 words");
+        assert_eq!(value(&eval("wer", data)), 0.5);
+        assert!(String::from_utf8(workshop.read("page.html")).unwrap().contains("50.00 %"));
+    }
+    let line = "eval known.tmk --trust vendor.pub --device host --data data --metric cer";
+    workshop.tilemark(line).ok().prints("cer 30.00 %, ").prints("(widened bootstrap)").prints("3.png");
+}
+
+#[test]
+fn a_metric_without_a_value_is_an_error_and_no_number() {
+    let workshop = Workshop::new();
+    let stages = "[[pre]]\nnormalize = { mean = [0, 0, 0], std = [32, 32, 32] }\n\n\
+                  [[post]]\nctc = { symbols = \"symbols.txt\", space = true }\n";
+    workshop.write("symbols.txt", "a\nb\n");
+    pack(&workshop, identity(NUMBERS, &[1, 48, 4]), stages);
+    workshop.write("data/1.png", written("a"));
+    workshop.write("data/1.txt", "");
+    let line = "eval known.tmk --trust vendor.pub --device host --data data --metric cer --json";
+    let message = workshop.tilemark(line).fails_in_json(2, "TM0561");
+    assert!(message.contains("nothing is on them"), "{message}");
+}

@@ -6,7 +6,9 @@ use tilemark_bundle::{
     Digest, Envelope, Error as BundleError, PayloadType, PublicKey, SignatureCheck, SigningKey, json,
 };
 
+use super::commit::Opened;
 use super::report::{Counts, Report};
+use crate::app::App;
 use crate::error::Error;
 
 /// What was found, as it is signed.
@@ -55,6 +57,8 @@ pub enum Whose {
     Buyer,
     /// Who sells it, and may have chosen what it is good at.
     Seller,
+    /// Nobody said; no claim says so.
+    Unsaid,
 }
 
 /// A named integer.
@@ -66,9 +70,11 @@ pub struct Count {
     pub value: u64,
 }
 
-/// Larger documents are no claims: a count for each of 256 classes, three times over.
-const MAX_CLAIM_BYTES: usize = 1 << 20;
+/// Larger documents are no claims: two counts for each of some ten thousand classes have less.
+const MAX_CLAIM_BYTES: usize = 1 << 22;
 const SCHEMA: u64 = 1;
+/// Counts that an error names.
+const NAMED: usize = 10;
 
 impl Claim {
     /// The payload type of claims.
@@ -99,10 +105,14 @@ impl Claim {
     /// The JSON of the signed envelope.
     ///
     /// # Errors
-    /// [`Error::Bundle`] if it cannot be signed.
+    /// [`Error::Bundle`] if it cannot be signed, or has more classes than could be read again.
     pub fn sign(&self, key: &SigningKey) -> Result<Vec<u8>, Error> {
         let payload =
             serde_json::to_vec(self).map_err(|error| BundleError::Codec { reason: error.to_string() })?;
+        if payload.len() > MAX_CLAIM_BYTES {
+            let reason = format!("a claim of {} bytes, the limit is {MAX_CLAIM_BYTES}", payload.len());
+            return Err(BundleError::Codec { reason }.into());
+        }
         Ok(Envelope::seal(Self::PAYLOAD_TYPE, payload, &[key])?.to_json())
     }
 
@@ -131,19 +141,46 @@ impl Claim {
         Ok(claim)
     }
 
-    /// Whether another evaluation, of the same app on the same data, gave the same.
+    /// Whether these bytes are a claim of anybody's, unchecked: what may be written over is one.
+    #[must_use]
+    pub fn is_one(bytes: &[u8]) -> bool {
+        Envelope::parse(bytes.trim_ascii(), Self::PAYLOAD_TYPE).is_ok()
+    }
+
+    /// What can be checked before anything is run: whether this is the claimed bundle, set up as claimed, and data that was committed to if the
+    /// claimed data was.
     ///
     /// # Errors
     /// [`Error::NotReproduced`], which names what differs.
+    pub fn check(&self, app: &App, committed: Option<&Opened>) -> Result<(), Error> {
+        let again = Self {
+            identity: app.identity(),
+            parameters: super::parameters(app),
+            committed: committed.map(Opened::root),
+            ..self.clone()
+        };
+        self.compare(&again)
+    }
+
+    /// Whether another evaluation, of the same app on the same data, gave the same.
+    ///
+    /// # Errors
+    /// [`Error::NotReproduced`], which names what differs first; of counts it names those that do.
     pub fn compare(&self, again: &Self) -> Result<(), Error> {
+        let committed = |claim: &Self| match claim.committed {
+            Some(root) => format!("root {root}"),
+            None => "none".to_owned(),
+        };
+        let (counted, found) = different(&self.counts, &again.counts);
         let pairs = [
             ("bundle", self.identity.to_string(), again.identity.to_string()),
             ("parameters", self.parameters.join(", "), again.parameters.join(", ")),
             ("metric", self.metric.clone(), again.metric.clone()),
+            ("commitment that the data was checked against", committed(self), committed(again)),
             ("number of samples", self.samples.to_string(), again.samples.to_string()),
             ("data", self.data.to_string(), again.data.to_string()),
             ("number of samples that failed", self.failed.to_string(), again.failed.to_string()),
-            ("counts", words(&self.counts), words(&again.counts)),
+            ("counts", counted, found),
             ("answers", self.answers.to_string(), again.answers.to_string()),
         ];
         match pairs.into_iter().find(|(_, claimed, found)| claimed != found) {
@@ -153,8 +190,15 @@ impl Claim {
     }
 }
 
-fn words(counts: &[Count]) -> String {
-    counts.iter().map(|count| format!("{} {}", count.name, count.value)).collect::<Vec<_>>().join(", ")
+/// Those of two lists that differ, in words.
+fn different(claimed: &[Count], found: &[Count]) -> (String, String) {
+    let words = |counts: &[Count], others: &[Count]| {
+        let differ = counts.iter().filter(|count| !others.contains(count));
+        let words: Vec<String> =
+            differ.take(NAMED).map(|count| format!("{} {}", count.name, count.value)).collect();
+        if words.is_empty() { "nothing else".to_owned() } else { words.join(", ") }
+    };
+    (words(claimed, found), words(found, claimed))
 }
 
 pub(super) fn counts(counts: &Counts) -> Vec<Count> {
@@ -173,12 +217,28 @@ pub(super) fn counts(counts: &Counts) -> Vec<Count> {
                 [count(&format!("shared of {class}"), *shared), count(&format!("either of {class}"), *union)]
             })
             .collect(),
-        Counts::Differences(apart) => vec![
-            count("squares", apart.squares),
-            count("absolute", apart.absolute),
-            count("bytes", apart.samples),
+        Counts::Classes { hits, of, classes } => {
+            let class = |(class, right, either): &(String, u64, u64)| {
+                [
+                    count(&format!("right of {class}"), *right),
+                    count(&format!("is or found as {class}"), *either),
+                ]
+            };
+            [count("hits", *hits), count("of", *of)]
+                .into_iter()
+                .chain(classes.iter().flat_map(class))
+                .collect()
+        }
+        Counts::Differences { sums, pictures, millionths } => vec![
+            count("squares", sums.squares),
+            count("absolute", sums.absolute),
+            count("bytes", sums.samples),
+            count("pictures", *pictures),
+            count("metric in millionths", *millionths),
         ],
-        Counts::Images { images } => vec![count("images", *images)],
+        Counts::Images { images, billionths } => {
+            vec![count("images", *images), count("metric in billionths", *billionths)]
+        }
     }
 }
 
@@ -234,11 +294,21 @@ mod tests {
     fn what_differs_is_named() {
         let again = Claim { device: "opencl:0:0".into(), made: 5, whose: Whose::Seller, ..claim() };
         claim().compare(&again).unwrap();
+        let committed = Claim { committed: Some(sha256(b"salted")), ..claim() };
+        let other = Claim { committed: Some(sha256(b"other")), ..claim() };
+        for again in [other, claim()] {
+            let error = committed.compare(&again).unwrap_err().to_string();
+            assert!(error.contains(&format!("root {} claimed", sha256(b"salted"))), "{error}");
+        }
         let cases = [
             (Claim { identity: sha256(b"other"), ..claim() }, "the bundle"),
             (Claim { data: sha256(b"other"), ..claim() }, "the data"),
             (Claim { answers: sha256(b"other"), ..claim() }, "the answers"),
-            (Claim { counts: counts(&Counts::Hits { hits: 8, of: 10 }), ..claim() }, "hits 9, of 10"),
+            (
+                Claim { counts: counts(&Counts::Hits { hits: 8, of: 10 }), ..claim() },
+                ": hits 9 claimed, hits 8 found",
+            ),
+            (Claim { committed: Some(sha256(b"salted")), ..claim() }, "the commitment that the data"),
             (Claim { parameters: vec![], ..claim() }, "the parameters"),
         ];
         for (again, expected) in cases {

@@ -1,11 +1,13 @@
 //! Two apps on the same samples: which is better, as far as the samples tell.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::item::{self, Item};
 use super::metric::Metric;
 use super::report::{Measured, Report};
-use super::stats::{self, Bootstrap, McNemar};
+use super::stats::{self, Extremes, McNemar};
 use super::{Evaluation, Plan};
 use crate::error::Error;
 
@@ -95,23 +97,25 @@ impl Comparison {
     pub fn of(evaluation: &Evaluation, first: &[Report], second: &[Report]) -> Result<Self, Error> {
         let points = points(evaluation.metric, first.iter().chain(second));
         let [first, second] = [same_bits(evaluation, first)?, same_bits(evaluation, second)?];
-        if first.data != second.data || first.items.len() != second.items.len() {
+        if first.data != second.data || first.kept.done.len() != second.kept.done.len() {
             let [claimed, found] = [&first, &second].map(|report| report.data.root.to_string());
             return Err(Error::NotReproduced { what: "data", claimed, found });
         }
         let failed = |item: &Item| matches!(item, Item::Failed(_));
-        let pairs: Vec<(&Item, &Item)> = first
-            .items
-            .iter()
-            .zip(&second.items)
-            .filter(|(first, second)| !failed(first) && !failed(second))
-            .collect();
+        let kept = [Arc::clone(&first.kept), Arc::clone(&second.kept)];
+        let pairs = kept[0].items().zip(kept[1].items());
+        let pairs: Vec<(&Item, &Item)> =
+            pairs.filter(|(first, second)| !failed(first) && !failed(second)).collect();
         let difference = difference(evaluation, &pairs);
+        if !difference.value.is_finite() {
+            return Err(evaluation.wrong("no sample that both apps could evaluate has what it is of"));
+        }
         let mcnemar = evaluation.metric.is_share().then(|| paired(evaluation.metric, &pairs));
         let better = better(evaluation, &difference, mcnemar.as_ref());
         let classes = classes(&first, &pairs);
-        let conclusion = conclusion(evaluation, [&first, &second], &difference, mcnemar.as_ref(), better);
         let samples = pairs.len() as u64;
+        let found = Found { samples, difference: &difference, mcnemar: mcnemar.as_ref(), better };
+        let conclusion = conclusion(evaluation, [&first, &second], &found);
         let bundle_bytes = [first.bundle_bytes, second.bundle_bytes];
         Ok(Self {
             samples,
@@ -133,11 +137,12 @@ fn same_bits(evaluation: &Evaluation, reports: &[Report]) -> Result<Report, Erro
     let reason = || "no device to compare on".to_owned();
     let none = || Error::Metric { metric: evaluation.metric.name().to_owned(), reason: reason() };
     let first = reports.first().ok_or_else(none)?;
+    let result = |report: &Report, at: usize| report.kept.done.get(at).map(|done| done.result);
     for other in reports {
-        let length = first.results.len().max(other.results.len());
-        let differs = (0..length).find(|at| first.results.get(*at) != other.results.get(*at));
+        let length = first.kept.done.len().max(other.kept.done.len());
+        let differs = (0..length).find(|at| result(first, *at) != result(other, *at));
         if let Some(at) = differs {
-            let sample = first.dataset.samples().get(at).map(|sample| sample.name.clone());
+            let sample = first.kept.dataset.samples().get(at).map(|sample| sample.name.to_string());
             return Err(Error::DevicesDiffer {
                 app: first.app.clone(),
                 devices: [first.device.clone(), other.device.clone()],
@@ -188,17 +193,27 @@ fn difference(evaluation: &Evaluation, pairs: &[(&Item, &Item)]) -> Measured {
         let second = item::value(metric, picks.iter().map(|at| pairs[*at].1));
         second - first
     };
-    let (resamples, seed, confidence) = (evaluation.resamples, evaluation.seed, evaluation.confidence);
-    let interval = Bootstrap { resamples, seed, confidence }.interval_of(pairs.len(), over);
+    let interval = evaluation.bootstrap().widened(pairs.len(), &extremes(metric, pairs), over);
     let everything: Vec<usize> = (0..pairs.len()).collect();
     Measured {
         name: metric.name(),
         value: over(&everything),
         low: interval.low,
         high: interval.high,
-        confidence,
-        method: "paired bootstrap",
+        confidence: evaluation.confidence,
+        method: "widened paired bootstrap",
     }
+}
+
+/// On what was not seen one app may be all wrong and the other all right.
+fn extremes(metric: Metric, pairs: &[(&Item, &Item)]) -> Extremes {
+    let first: Vec<&Item> = pairs.iter().map(|pair| pair.0).collect();
+    let second: Vec<&Item> = pairs.iter().map(|pair| pair.1).collect();
+    let [first, second] = [first, second].map(|items| item::extremes(metric, &items));
+    let most = (first.high.max(second.high)) - first.low.min(second.low);
+    // Of a class that one app finds and the other does not, the fewer samples say less.
+    let fewer = if first.groups.iter().sum::<u64>() <= second.groups.iter().sum() { first } else { second };
+    Extremes { low: -most, high: most, groups: fewer.groups }
 }
 
 fn paired(metric: Metric, pairs: &[(&Item, &Item)]) -> McNemar {
@@ -217,7 +232,11 @@ fn better(evaluation: &Evaluation, difference: &Measured, mcnemar: Option<&McNem
         Some(test) => test.p_exact <= 1.0 - evaluation.confidence,
         None => difference.low > 0.0 || difference.high < 0.0,
     };
-    match (apart, (difference.value > 0.0) == evaluation.metric.more_is_better()) {
+    let more = match mcnemar {
+        Some(test) => test.only_second > test.only_first,
+        None => difference.low > 0.0,
+    };
+    match (apart, more == evaluation.metric.more_is_better()) {
         (false, _) => Better::Unknown,
         (true, true) => Better::Second,
         (true, false) => Better::First,
@@ -229,7 +248,7 @@ fn classes(report: &Report, pairs: &[(&Item, &Item)]) -> Vec<ClassDifference> {
     for (first, second) in pairs {
         let Item::Class { truth, .. } = first else { continue };
         let class = classes.entry(*truth).or_insert_with(|| {
-            let class = report.dataset.classes().name(*truth);
+            let class = report.kept.dataset.classes().told(*truth);
             ClassDifference { class, samples: 0, first: 0, second: 0 }
         });
         class.samples += 1;
@@ -239,47 +258,79 @@ fn classes(report: &Report, pairs: &[(&Item, &Item)]) -> Vec<ClassDifference> {
     classes.into_values().collect()
 }
 
-/// A sentence that holds: no difference that is not shown, and no equality either.
-fn conclusion(
-    evaluation: &Evaluation,
-    reports: [&Report; 2],
-    difference: &Measured,
-    mcnemar: Option<&McNemar>,
+/// What there is to conclude from.
+struct Found<'f> {
+    samples: u64,
+    difference: &'f Measured,
+    mcnemar: Option<&'f McNemar>,
     better: Better,
-) -> String {
-    let names = reports.map(|report| format!("{} {}", report.app, report.version));
-    let level = 100.0 * (1.0 - evaluation.confidence);
+}
+
+/// A sentence that holds: no difference that is not shown, and no equality either. One test is made, whatever the number of devices is: all of
+/// them give the same answers.
+fn conclusion(evaluation: &Evaluation, reports: [&Report; 2], found: &Found) -> String {
+    let Found { samples, difference, mcnemar, better } = *found;
+    let [one, other] = reports;
     let metric = evaluation.metric;
+    if one.identity == other.identity && one.parameters == other.parameters {
+        return format!("Both are {} {}: one app is as good as itself in {metric}.", one.app, one.version);
+    }
+    let names = told_apart(reports);
+    let level = stats::percent(1.0 - evaluation.confidence);
+    let failed = one.samples.saturating_sub(samples);
+    let over = match failed {
+        0 => format!("over {samples} samples"),
+        _ => format!("over the {samples} samples that both could evaluate, of {}", one.samples),
+    };
     let facts = match mcnemar {
         Some(test) => format!(
-            "{} alone is right on {} samples, {} alone on {}; McNemar's exact p = {:.3}",
-            names[0], test.only_first, names[1], test.only_second, test.p_exact
+            "{over} {} alone is right on {}, {} alone on {}; McNemar's exact test, {}",
+            names[0],
+            test.only_first,
+            names[1],
+            test.only_second,
+            test.written()
         ),
         None => format!(
-            "the difference in {metric} is {:.4}, {:.4} to {:.4}",
-            difference.value, difference.low, difference.high
+            "{over} {metric} of {} less that of {} is {}, {} to {} with {} % confidence",
+            names[1],
+            names[0],
+            difference.written(difference.value),
+            difference.written(difference.low),
+            difference.written(difference.high),
+            stats::percent(difference.confidence)
         ),
     };
     match better {
         Better::First | Better::Second => {
             let (winner, loser) = if better == Better::First { (0, 1) } else { (1, 0) };
             format!(
-                "{} is better than {} in {metric}, at a level of {level:.0} %: {facts}.",
+                "{} is better than {} in {metric} on data like this, at a level of {level} %: {facts}.",
                 names[winner], names[loser]
             )
         }
         Better::Unknown => {
-            let more = mcnemar.and_then(|test| needed(evaluation, test, reports[0].samples));
+            let more = mcnemar.and_then(|test| needed(evaluation, test, samples));
             let more = more.map(|samples| {
-                format!(" If they differ as they seem to, it takes about {samples} samples to tell.")
+                format!(" If they differ as they seem to, about {samples} samples tell, four times of five.")
             });
             format!(
-                "These samples do not tell which is better in {metric}, at a level of {level:.0} %: {facts}. That is no proof that they are equally \
+                "These samples do not tell which is better in {metric}, at a level of {level} %: {facts}. That is no proof that they are equally \
                  good.{}",
                 more.unwrap_or_default()
             )
         }
     }
+}
+
+/// Names and versions; where these are the same, by their places.
+fn told_apart(reports: [&Report; 2]) -> [String; 2] {
+    let names = reports.map(|report| format!("{} {}", report.app, report.version));
+    if names[0] != names[1] {
+        return names;
+    }
+    let [one, other] = names;
+    [format!("the first ({one})"), format!("the second ({other})")]
 }
 
 /// The samples to plan for, if the shares are what they seem to be.
@@ -288,68 +339,12 @@ fn needed(evaluation: &Evaluation, test: &McNemar, samples: u64) -> Option<u64> 
     let (difference, discordant) =
         (share(test.only_first.abs_diff(test.only_second)), share(test.only_first + test.only_second));
     (difference > 0.0).then(|| {
-        Plan::Difference { difference, discordant, confidence: evaluation.confidence, power: 0.8 }.samples()
+        let (confidence, power) = (evaluation.confidence, 0.8);
+        let planned = Plan::Difference { difference, discordant, confidence, power }.samples();
+        // So many did not tell.
+        planned.max(samples + 1)
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use std::slice::from_ref;
-    use std::sync::Arc;
-
-    use tilemark_bundle::sha256;
-
-    use super::super::data::{Dataset, Kind};
-    use super::super::html::tests::report;
-    use super::*;
-    use crate::eval::Classes;
-
-    fn evaluation() -> Evaluation {
-        Evaluation::new(Metric::Accuracy)
-    }
-
-    /// A report of three samples with these results.
-    fn of(device: &str, results: [&str; 3]) -> Report {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["a.png", "b.png", "c.png"] {
-            std::fs::create_dir_all(folder.path().join("cat")).unwrap();
-            std::fs::write(folder.path().join("cat").join(name), b"x").unwrap();
-        }
-        let classes = Classes::new(vec!["cat".into()]);
-        let dataset = Arc::new(Dataset::open(folder.path(), Kind::Class, &classes).unwrap());
-        let item = Item::Class { truth: 0, found: vec![0] };
-        let results = results.map(|result| sha256(result.as_bytes())).to_vec();
-        Report { device: device.into(), items: vec![item; 3], results, dataset, ..report() }
-    }
-
-    #[test]
-    fn a_device_that_gives_other_bits_is_an_error_that_names_the_first_sample() {
-        let (host, same) = (of("host", ["1", "2", "3"]), of("opencl:0:0", ["1", "2", "3"]));
-        let compared = Comparison::of(&evaluation(), &[host.clone(), same], from_ref(&host)).unwrap();
-        assert_eq!((compared.points.len(), compared.samples), (3, 3));
-        let other = of("opencl:0:0", ["1", "other", "another"]);
-        let error = Comparison::of(&evaluation(), from_ref(&host), &[host.clone(), other]).unwrap_err();
-        assert_eq!(error.code(), "TM0565");
-        assert!(
-            error.to_string().ends_with("on host and opencl:0:0: they differ first at cat/b.png"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn what_is_beaten_in_all_is_not_on_the_front() {
-        let with = |value: f64, ms: f64, bundle_bytes: u64| {
-            let mut report = Report { bundle_bytes, ..report() };
-            report.metrics[0].value = value;
-            report.latency_ms.median = ms;
-            report
-        };
-        let reports =
-            [with(0.9, 2.0, 5), with(0.8, 1.0, 5), with(0.8, 2.0, 5), with(0.7, 9.0, 4), with(0.9, 2.0, 5)];
-        let front =
-            |metric| points(metric, reports.iter()).iter().map(|point| point.on_front).collect::<Vec<_>>();
-        assert_eq!(front(Metric::Accuracy), [true, true, false, true, true]);
-        // Of errors fewer are better.
-        assert_eq!(front(Metric::Wer), [false, true, false, true, false]);
-    }
-}
+mod tests;

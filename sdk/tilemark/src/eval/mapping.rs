@@ -10,8 +10,8 @@ use crate::error::Error;
 /// What the second app calls the classes of the first, checked: every name is known, and no two classes of one are one of the other.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Mapping {
-    /// The first app's names and numbers, and the second's names.
-    called: BTreeMap<String, String>,
+    /// The first app's names and numbers, and the second's numbers.
+    called: BTreeMap<String, u32>,
 }
 
 impl Mapping {
@@ -23,6 +23,20 @@ impl Mapping {
     pub fn read(path: &Path, first: &App, second: &App) -> Result<Self, Error> {
         let [first, second] = [first, second].map(|app| Classes::new(app.pipeline().class_names()));
         Self::of(path, &first, &second)
+    }
+
+    /// The mapping of those who give none: a class is the one of the same name, whatever its number is. `None` where both apps have the same
+    /// classes, or one has no list of them.
+    #[must_use]
+    pub fn by_name(first: &App, second: &App) -> Option<Self> {
+        let [first, second] = [first, second].map(|app| Classes::new(app.pipeline().class_names()));
+        let told = first.count() > 0 && second.count() > 0 && first.names() != second.names();
+        told.then(|| {
+            Self::of_pairs(&first, |number, name| match first.find_name(name) {
+                Some(own) if own == number => second.find_name(name),
+                _ => None,
+            })
+        })
     }
 
     fn of(path: &Path, first: &Classes, second: &Classes) -> Result<Self, Error> {
@@ -60,9 +74,10 @@ impl Mapping {
         second: &Classes,
         pairs: &BTreeMap<u32, u32>,
     ) -> Result<Self, Error> {
-        let (mut called, mut taken) = (BTreeMap::new(), BTreeMap::new());
+        let to = |number: u32, name: &str| pairs.get(&number).copied().or_else(|| second.find_name(name));
+        let mut taken = BTreeMap::new();
         for (number, name) in (0u32..).zip(first.names()) {
-            let Some(to) = pairs.get(&number).copied().or_else(|| second.find_name(name)) else { continue };
+            let Some(to) = to(number, name) else { continue };
             if let Some(before) = taken.insert(to, name) {
                 let to = second.name(to);
                 return Err(wrong(
@@ -70,15 +85,27 @@ impl Mapping {
                     format!("`{before}` and `{name}` of the first app are both `{to}` of the second"),
                 ));
             }
-            called.insert(name.clone(), second.name(to));
-            called.insert(number.to_string(), second.name(to));
         }
-        Ok(Self { called })
+        Ok(Self::of_pairs(first, to))
+    }
+
+    /// Data has the first app's names, or its numbers; a name that looks like a number is a name.
+    fn of_pairs(first: &Classes, to: impl Fn(u32, &str) -> Option<u32>) -> Self {
+        let mut called = BTreeMap::new();
+        for (number, name) in (0u32..).zip(first.names()) {
+            let Some(to) = to(number, name) else { continue };
+            for spelt in [name.clone(), number.to_string()] {
+                if first.find(&spelt) == Some(number) {
+                    called.insert(spelt, to);
+                }
+            }
+        }
+        Self { called }
     }
 
     /// The second app's classes, as data calls them that is labelled for the first.
     pub(super) fn apply(&self, second: Classes) -> Classes {
-        second.also_called(&self.called)
+        second.called(&self.called)
     }
 
     /// In words, for a journal.
@@ -114,6 +141,17 @@ mod tests {
             assert_eq!(classes.find(called), Some(number), "{called}");
         }
         assert_eq!((classes.find("hat"), classes.find_name("boot")), (None, Some(3)));
+        // Number 3 of the first is a hat, which the second has not; the second's number 3 is something else.
+        assert_eq!((classes.find("3"), classes.find("Hemd")), (None, None));
+    }
+
+    #[test]
+    fn digits_are_names_before_they_are_numbers() {
+        let digits = |order: [&str; 3]| Classes::new(order.map(str::to_owned).to_vec());
+        let (first, second) = (digits(["1", "2", "0"]), digits(["0", "1", "2"]));
+        let map = Mapping::of_pairs(&first, |_, name| second.find_name(name));
+        let classes = map.apply(second);
+        assert_eq!(["0", "1", "2"].map(|name| classes.find(name)), [Some(0), Some(1), Some(2)]);
     }
 
     #[test]

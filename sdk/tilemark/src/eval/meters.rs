@@ -1,6 +1,7 @@
 //! What an evaluation costs: time, memory, and energy where the machine tells.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -18,10 +19,9 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// Of at least one time; zero of none.
+    /// Of times, ascending; zero of none.
     #[must_use]
-    pub fn of(mut times: Vec<f64>) -> Self {
-        times.sort_by(f64::total_cmp);
+    pub fn of(times: &[f64]) -> Self {
         // The nearest rank: a time that was measured, and as many as said are no longer.
         let at = |share: f64| {
             let rank = libm::ceil(share * times.len() as f64) as usize;
@@ -46,11 +46,12 @@ pub struct Bin {
 const BINS: usize = 24;
 
 impl Bin {
-    /// As many bins of one width, from the least time to the 99th percentile: the few that took longer would leave no room for the others.
+    /// Of times, ascending: as many bins of one width, from the least time to the 99th percentile. The few that took longer would leave no
+    /// room for the others.
     #[must_use]
     pub fn of(times: &[f64]) -> Vec<Self> {
-        let to = Latency::of(times.to_vec()).p99;
-        let from = times.iter().copied().fold(to, f64::min);
+        let to = Latency::of(times).p99;
+        let from = times.first().copied().unwrap_or(to);
         let width = (to - from) / BINS as f64;
         if times.is_empty() || width <= 0.0 {
             let count = times.iter().filter(|time| **time <= to).count() as u64;
@@ -79,7 +80,11 @@ pub fn peak_memory() -> Option<u64> {
 #[derive(Debug)]
 pub struct Energy {
     packages: Vec<Package>,
+    read: Instant,
 }
+
+/// How often counters are read: they go round in a minute at the least.
+const EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Package {
@@ -109,11 +114,18 @@ impl Energy {
                 packages.push(Package { counter, range, last, used: 0 });
             }
         }
-        (!packages.is_empty()).then_some(Self { packages })
+        (!packages.is_empty()).then(|| Self { packages, read: Instant::now() })
     }
 
-    /// Reads the counters; often enough that none goes round twice in between, which takes a minute at least.
+    /// Reads the counters if they were not read for a second; to be called so often that none goes round in between.
     pub fn update(&mut self) {
+        if self.read.elapsed() >= EVERY {
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
+        self.read = Instant::now();
         for package in &mut self.packages {
             let Some(now) = number(&package.counter) else { continue };
             let round = if now < package.last { package.range } else { 0 };
@@ -124,7 +136,8 @@ impl Energy {
 
     /// Joules since the beginning: of the whole machine, not of the app alone.
     #[must_use]
-    pub fn joules(&self) -> f64 {
+    pub fn joules(mut self) -> f64 {
+        self.read();
         self.packages.iter().map(|package| package.used as f64).sum::<f64>() / 1e6
     }
 }
@@ -139,18 +152,19 @@ mod tests {
 
     #[test]
     fn percentiles_are_times_that_were_measured() {
-        let latency = Latency::of((1..=200).rev().map(f64::from).collect());
+        let latency = Latency::of(&(1..=200).map(f64::from).collect::<Vec<_>>());
         assert_eq!(latency, Latency { median: 100.0, p90: 180.0, p99: 198.0, max: 200.0 });
-        assert_eq!(Latency::of(vec![3.0]), Latency { median: 3.0, p90: 3.0, p99: 3.0, max: 3.0 });
-        assert_eq!(Latency::of(vec![]), Latency::default());
+        assert_eq!(Latency::of(&[3.0]), Latency { median: 3.0, p90: 3.0, p99: 3.0, max: 3.0 });
+        assert_eq!(Latency::of(&[]), Latency::default());
     }
 
     #[test]
     fn a_histogram_has_every_time_up_to_the_99th_percentile_once() {
         let mut times: Vec<f64> = (0..1000).map(|at| 2.0 + f64::from(at % 97) / 10.0).collect();
         times[7] = 500.0;
+        times.sort_by(f64::total_cmp);
         let bins = Bin::of(&times);
-        let p99 = Latency::of(times.clone()).p99;
+        let p99 = Latency::of(&times).p99;
         let within = times.iter().filter(|time| **time <= p99).count() as u64;
         assert_eq!((bins.len(), bins.iter().map(|bin| bin.count).sum::<u64>()), (BINS, within));
         assert_eq!((bins[0].from, bins[BINS - 1].to), (2.0, p99));
@@ -176,7 +190,8 @@ mod tests {
         write("intel-rapl:0", "energy_uj", 400); // a billion microjoules, less 500
         write("intel-rapl:1", "energy_uj", 7_000_000);
         energy.update();
-        assert!((energy.joules() - 1001.9995).abs() < 1e-9, "{}", energy.joules());
+        let joules = energy.joules();
+        assert!((joules - 1001.9995).abs() < 1e-9, "{joules}");
         assert!(Energy::at(&folder.path().join("none")).is_none());
         std::fs::remove_dir_all(folder.path()).unwrap();
     }

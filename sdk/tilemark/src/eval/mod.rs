@@ -17,6 +17,7 @@ pub mod metric;
 mod question;
 mod report;
 pub mod stats;
+mod tally;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,23 +28,31 @@ use crate::golden;
 use crate::input::Input;
 use crate::session::Session;
 use crate::statistics::{self, Statistics};
-use data::{Classes, Dataset, Loaded, Merkle, Sample, leaf_of};
+use data::{Classes, Dataset, Loaded, Sample, leaf_of};
 use item::Item;
 use journal::{Entry, Heading, Journal};
-use meters::{Bin, Energy, Latency};
+use meters::Energy;
+use stats::Bootstrap;
+use tally::Tally;
+use tilemark_bundle::{Digest, sha256};
 use tilemark_engine::Device;
 
 pub use claim::{Claim, Count, Whose};
 pub use commit::{Commitment, Opened, Opening};
 pub use compare::{Better, ClassDifference, Comparison, Point};
 pub use drift::{ChannelDrift, Drift};
+pub use html::is_page;
 pub use mapping::Mapping;
 pub use metric::Metric;
 pub use question::{Plan, StopWhen};
 pub use report::{Confused, Counts, Data, DeviceFacts, Measured, Named, Report};
 
-/// Failures that a report names.
-const NAMED_FAILURES: usize = 20;
+/// Samples that an error names.
+const NAMED: usize = 10;
+/// Of a bootstrap's resamples so many are beyond each end of the interval at least: else the ends are mere chance.
+const LEAST_BEYOND: f64 = 10.0;
+/// So many resamples are drawn at most.
+const MAX_RESAMPLES: f64 = 20_000.0;
 
 /// How to evaluate.
 #[derive(Clone, Debug)]
@@ -86,7 +95,7 @@ impl Evaluation {
             worst,
             stop_when: None,
             journal: None,
-            whose: Whose::Buyer,
+            whose: Whose::Unsaid,
             mapping: None,
             committed: None,
         }
@@ -103,72 +112,118 @@ impl Evaluation {
         data: &Path,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<Report, Error> {
-        if self.stop_when.is_some() && !self.metric.is_share() {
-            let reason = "only a share of samples, accuracy or top-5, can be stopped early";
-            return Err(self.wrong(reason));
+        let data = Arc::new(self.open(app, data)?);
+        let total = data.samples().len() as u64;
+        let mut session = app.session(device.clone())?;
+        let mut energy = Energy::begin();
+        let vendor = Statistics::read(app.bundle())?;
+        let every = data.samples().len().div_ceil(drift::MOST).max(1);
+        let mut tally = Tally::new(self, &data);
+        let mut evaluate = |at: usize, sample: &Sample| {
+            self.evaluate(&mut session, &data, (at, sample), vendor.is_some() && at.is_multiple_of(every))
+        };
+        let mut journal = self.journal(app, device, &mut tally)?;
+        for at in self.changed(&tally, &data)? {
+            let Some(sample) = data.samples().get(at) else { break };
+            let entry = evaluate(at, sample)?;
+            journal.iter_mut().try_for_each(|journal| journal.add(&entry))?;
+            tally.take(entry);
         }
+        tally.count(0)?;
+        while let Some(sample) = data.samples().get(tally.done.len()).filter(|_| !tally.enough) {
+            let at = tally.done.len();
+            progress(at as u64, total);
+            let entry = evaluate(at, sample)?;
+            journal.iter_mut().try_for_each(|journal| journal.add(&entry))?;
+            tally.take(entry);
+            tally.count(at)?;
+            energy.iter_mut().for_each(Energy::update);
+        }
+        progress(tally.done.len() as u64, total);
+        // What another process used is not known.
+        let joules = energy.filter(|_| !tally.resumed).map(|energy| energy.joules());
+        let drift = vendor.as_ref().and_then(|vendor| tally.drift(vendor));
+        let report = Report { drift, joules, ..tally.report(app, device)? };
+        self.committed.iter().try_for_each(|committed| committed.check_root(report.data.root))?;
+        Ok(report)
+    }
+
+    /// How many samples there are at `data`, once their labels are found to be the app's and what was committed to; nothing is run.
+    ///
+    /// # Errors
+    /// [`Error::Dataset`], [`Error::Metric`], [`Error::NotCommitted`].
+    pub fn check(&self, app: &App, data: &Path) -> Result<u64, Error> {
+        Ok(self.open(app, data)?.samples().len() as u64)
+    }
+
+    fn open(&self, app: &App, data: &Path) -> Result<Dataset, Error> {
+        self.possible()?;
         let named = Classes::new(app.pipeline().class_names());
         let named = self.mapping.iter().fold(named, |named, mapping| mapping.apply(named));
         let mut data = Dataset::open(data, self.metric.kind(), &named)?;
         if self.stop_when.is_some() {
             data.shuffle(self.seed);
         }
-        if let Some(committed) = &self.committed {
-            committed.check(&data)?;
-        }
-        let data = Arc::new(data);
-        let total = data.samples().len() as u64;
-        let (mut journal, entries) = self.journal(app, device, &data)?;
-        let mut session = app.session(device.clone())?;
-        let mut energy = Energy::begin();
-        let vendor = Statistics::read(app.bundle())?;
-        let every = data.samples().len().div_ceil(drift::MOST).max(1);
-        let mut tally = Tally::new(self, &data, entries)?;
-        while let Some(sample) = data.samples().get(tally.entries.len()).filter(|_| !tally.enough) {
-            let at = tally.entries.len();
-            progress(at as u64, total);
-            let counts = vendor.is_some() && at % every == 0;
-            let entry = self.evaluate(&mut session, &data, (at, sample), counts)?;
-            if let Some(journal) = &mut journal {
-                journal.add(&entry)?;
-            }
-            tally.add(entry)?;
-            if at % 64 == 0 {
-                energy.iter_mut().for_each(Energy::update);
-            }
-        }
-        energy.iter_mut().for_each(Energy::update);
-        progress(tally.entries.len() as u64, total);
-        let report = tally.report(app, device);
-        if let (Some(committed), None) = (&self.committed, &self.stop_when) {
-            committed.check_root(report.data.root)?;
-        }
-        let drift = vendor.and_then(|vendor| tally.drift(&vendor));
-        Ok(Report { drift, joules: energy.map(|energy| energy.joules()), ..report })
+        self.committed.iter().try_for_each(|committed| committed.check(&data, self.metric))?;
+        Ok(data)
     }
 
-    fn journal(
-        &self,
-        app: &App,
-        device: &Device,
-        data: &Dataset,
-    ) -> Result<(Option<Journal>, Vec<Entry>), Error> {
-        let Some(path) = &self.journal else { return Ok((None, Vec::new())) };
-        let set = parameters(app).into_iter().chain(self.mapping.iter().map(Mapping::words));
-        let heading = Heading {
-            journal: 2,
-            app: app.identity(),
-            parameters: set.collect::<Vec<_>>().join(", "),
-            device: device.id(),
-            metric: self.metric.name().to_owned(),
-            outline: data.outline(),
-        };
-        let (journal, entries) = Journal::open(path, &heading)?;
-        if entries.len() > data.samples().len() {
-            let reason = format!("{} samples are in it, {} in the data", entries.len(), data.samples().len());
-            return Err(Error::Journal { path: path.clone(), reason });
+    /// What cannot be had is told before anything is run.
+    fn possible(&self) -> Result<(), Error> {
+        if self.stop_when.is_some() && !self.metric.is_share() {
+            return Err(self.wrong("only a share of samples, accuracy or top-5, can be stopped early"));
         }
-        Ok((Some(journal), entries))
+        if self.stop_when.is_some() && self.committed.is_some() {
+            return Err(self.wrong("who stops early does not look at all that was committed to"));
+        }
+        let most = 1.0 - 2.0 * LEAST_BEYOND / MAX_RESAMPLES;
+        if !self.metric.is_share() && self.confidence > most {
+            let most = stats::percent(most);
+            return Err(self.wrong(format!("a bootstrap's interval is for {most} % at most")));
+        }
+        Ok(())
+    }
+
+    /// How the bootstrap draws: more often for ends that are farther out.
+    fn bootstrap(&self) -> Bootstrap {
+        let needed = (2.0 * LEAST_BEYOND / (1.0 - self.confidence)).min(MAX_RESAMPLES);
+        let resamples = self.resamples.max(libm::ceil(needed - 1e-6) as usize);
+        Bootstrap { resamples, seed: self.seed, confidence: self.confidence }
+    }
+
+    fn journal(&self, app: &App, device: &Device, tally: &mut Tally) -> Result<Option<Journal>, Error> {
+        let Some(path) = &self.journal else { return Ok(None) };
+        let mut set = parameters(app);
+        set.extend(self.mapping.iter().map(Mapping::words));
+        let outline = tally.data().outline();
+        let heading = Heading::new(app.identity(), set, device.id(), self.metric.name(), outline);
+        let journal = Journal::open(path, &heading, |entry| tally.take(entry))?;
+        tally.resumed = !tally.done.is_empty();
+        Ok(Some(journal))
+    }
+
+    /// Samples of a journal that failed, and that somebody mended since: they are tried again.
+    ///
+    /// # Errors
+    /// [`Error::Journal`], which names samples that were evaluated and are others now.
+    fn changed(&self, tally: &Tally, data: &Dataset) -> Result<Vec<usize>, Error> {
+        let (mut mended, mut changed) = (Vec::new(), Vec::new());
+        for ((at, done), sample) in tally.done.iter().enumerate().zip(data.samples()) {
+            let leaf = data.load(sample).map_or_else(|_| unreadable(sample), |loaded| loaded.leaf);
+            match &done.item {
+                _ if leaf == done.leaf => {}
+                Item::Failed(_) => mended.push(at),
+                _ => changed.push(at),
+            }
+        }
+        let Some(path) = self.journal.as_ref().filter(|_| !changed.is_empty()) else { return Ok(mended) };
+        let named: Vec<String> = changed.iter().take(NAMED).map(|at| tally.name(*at)).collect();
+        let more = match changed.len() - named.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let reason = format!("changed since they were evaluated: {}{more}", named.join(", "));
+        Err(Error::Journal { path: path.clone(), reason })
     }
 
     /// Runs the app on one sample. What is wrong with the sample is its own; what is wrong with app, grant or device ends everything.
@@ -179,21 +234,17 @@ impl Evaluation {
         (at, sample): (usize, &Sample),
         counts: bool,
     ) -> Result<Entry, Error> {
-        let failed = |leaf, error: Error| Entry {
-            at,
-            leaf,
-            ms: 0.0,
-            item: Item::Failed(error.to_string()),
-            result: None,
-            counted: None,
+        let failed = |leaf, error: Error| {
+            let (item, result) = (Item::Failed(error.to_string()), sha256(b"failed"));
+            Entry { at, leaf, ms: 0.0, item, result, counted: None }
         };
-        let Loaded { bytes, content, leaf } = match data.load(sample) {
+        let Loaded { bytes, content, leaf, .. } = match data.load(sample) {
             Ok(loaded) => loaded,
-            Err(error) => return Ok(failed(None, error)),
+            Err(error) => return Ok(failed(unreadable(sample), error)),
         };
         let input = match Input::encoded(&bytes) {
             Ok(input) => input,
-            Err(error) => return Ok(failed(Some(leaf), error)),
+            Err(error) => return Ok(failed(leaf, error)),
         };
         let mut counted = None;
         let seen = |inputs: &[tilemark_model::Tensor]| {
@@ -201,23 +252,27 @@ impl Evaluation {
         };
         let output = match session.run_seen(&input, seen) {
             Ok(output) => output,
-            Err(error) if error.kind() == ErrorKind::BadInput => return Ok(failed(Some(leaf), error)),
+            Err(error) if error.kind() == ErrorKind::BadInput => return Ok(failed(leaf, error)),
             Err(error) => return Err(error),
         };
         let item = Item::of(self.metric, &sample.truth, &content, output.outcome(), data.classes());
         let times = output.ms();
         let item = item.map_err(|reason| self.wrong(reason))?;
-        let result = Some(golden::outcome_digest(output.outcome())?);
-        Ok(Entry { at, leaf: Some(leaf), ms: times.pre + times.infer + times.post, item, result, counted })
+        let result = golden::outcome_digest(output.outcome())?;
+        Ok(Entry { at, leaf, ms: times.pre + times.infer + times.post, item, result, counted })
     }
 
     /// The claim that a report of this evaluation amounts to, to be signed by whoever ran it. `made` is in seconds since 1970.
     ///
     /// # Errors
-    /// [`Error::Metric`] for an evaluation that was stopped early: what it looked at follows from its answers.
+    /// [`Error::Metric`] for an evaluation that was stopped early: what it looked at follows from its answers; and for one that does not say
+    /// whose data it is of.
     pub fn claim(&self, report: &Report, made: u64) -> Result<Claim, Error> {
         if self.stop_when.is_some() {
             return Err(self.wrong("an evaluation that is stopped early makes no claim about the data"));
+        }
+        if self.whose == Whose::Unsaid {
+            return Err(self.wrong("a claim says whose data it is of: the buyer's or the seller's"));
         }
         Ok(Claim::of(report, self.metric.name(), made))
     }
@@ -232,108 +287,7 @@ fn parameters(app: &App) -> Vec<String> {
     app.pipeline().values().iter().map(|(name, value)| format!("{name}={value}")).collect()
 }
 
-/// What was found so far.
-struct Tally<'e> {
-    evaluation: &'e Evaluation,
-    data: &'e Arc<Dataset>,
-    entries: Vec<Entry>,
-    tree: Merkle,
-    failed: u64,
-    hits: u64,
-    judged: u64,
-    /// The rule is met.
-    enough: bool,
-}
-
-impl<'e> Tally<'e> {
-    fn new(evaluation: &'e Evaluation, data: &'e Arc<Dataset>, entries: Vec<Entry>) -> Result<Self, Error> {
-        let (tree, none) = (Merkle::default(), Vec::with_capacity(data.samples().len()));
-        let mut tally =
-            Self { evaluation, data, entries: none, tree, failed: 0, hits: 0, judged: 0, enough: false };
-        entries.into_iter().try_for_each(|entry| tally.add(entry))?;
-        Ok(tally)
-    }
-
-    fn add(&mut self, entry: Entry) -> Result<(), Error> {
-        let name = self.name(entry.at);
-        // One that cannot be read has a place in the tree too.
-        self.tree.add(entry.leaf.unwrap_or_else(|| leaf_of(&name, b"", b"unreadable")));
-        if let Some(hit) = entry.item.is_hit(self.evaluation.metric) {
-            (self.hits, self.judged) = (self.hits + u64::from(hit), self.judged + 1);
-            self.enough |= report::is_enough(self.evaluation.stop_when.as_ref(), self.hits, self.judged);
-        }
-        let reason = match &entry.item {
-            Item::Failed(reason) => Some(reason.clone()),
-            _ => None,
-        };
-        self.entries.push(entry);
-        let Some(reason) = reason else { return Ok(()) };
-        self.failed += 1;
-        let samples = self.data.samples().len() as u64;
-        let allowed = (self.evaluation.max_failed * samples as f64) as u64;
-        if self.failed > allowed {
-            let first =
-                self.failures().next().map_or(reason, |first| format!("{}: {}", first.name, first.what));
-            return Err(Error::TooManyFailed { failed: self.failed, samples, allowed, first });
-        }
-        Ok(())
-    }
-
-    fn name(&self, at: usize) -> String {
-        self.data.samples().get(at).map(|sample| sample.name.clone()).unwrap_or_default()
-    }
-
-    fn failures(&self) -> impl Iterator<Item = Named> {
-        self.entries.iter().filter_map(|entry| match &entry.item {
-            Item::Failed(reason) => Some(Named { name: self.name(entry.at), what: reason.clone() }),
-            _ => None,
-        })
-    }
-
-    /// How far the samples are from what the vendor counted.
-    fn drift(&self, vendor: &Statistics) -> Option<Drift> {
-        let counted: Vec<_> = self.entries.iter().filter_map(|entry| entry.counted.as_ref()).collect();
-        Drift::of(vendor, &counted, self.evaluation.seed)
-    }
-
-    fn report(&self, app: &App, device: &Device) -> Report {
-        let evaluation = self.evaluation;
-        let good: Vec<&Entry> =
-            self.entries.iter().filter(|entry| !matches!(entry.item, Item::Failed(_))).collect();
-        let items: Vec<&Item> = good.iter().map(|entry| &entry.item).collect();
-        let times: Vec<f64> = good.iter().map(|entry| entry.ms).collect();
-        let seconds = times.iter().sum::<f64>() / 1e3;
-        let classes = self.data.classes();
-        Report {
-            app: app.manifest().app.name.as_str().to_owned(),
-            version: app.manifest().app.version.to_string(),
-            identity: app.identity(),
-            bundle_bytes: app.bundle().as_bytes().len() as u64,
-            parameters: parameters(app),
-            sdk: tilemark_bundle::sdk_version().to_string(),
-            device: device.id(),
-            device_facts: DeviceFacts::of(device),
-            whose: evaluation.whose,
-            committed: evaluation.committed.as_ref().map(Opened::root),
-            samples: self.entries.len() as u64,
-            failed: self.failed,
-            metrics: report::measure(evaluation, &items),
-            counts: report::counts(evaluation.metric, &items),
-            confusion: report::confusion(&items, classes),
-            data: Data { root: self.tree.root(), samples: self.data.samples().len() as u64 },
-            answers: item::digest(self.entries.iter().map(|entry| &entry.item)),
-            items: self.entries.iter().map(|entry| entry.item.clone()).collect(),
-            results: self.entries.iter().map(Entry::bits).collect(),
-            dataset: Arc::clone(self.data),
-            stopped: self.enough && self.entries.len() < self.data.samples().len(),
-            latency_bins: Bin::of(&times),
-            latency_ms: Latency::of(times),
-            samples_per_second: if seconds > 0.0 { good.len() as f64 / seconds } else { 0.0 },
-            peak_memory_bytes: meters::peak_memory(),
-            joules: None,
-            drift: None,
-            failures: self.failures().take(NAMED_FAILURES).collect(),
-            worst: report::worst(&self.entries, evaluation.worst, |at| self.name(at), classes),
-        }
-    }
+/// The leaf of a sample that cannot be read: it has a place in the tree too.
+fn unreadable(sample: &Sample) -> Digest {
+    leaf_of(&sample.name, sha256(b""), sha256(b"unreadable"))
 }

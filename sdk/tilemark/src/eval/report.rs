@@ -10,10 +10,10 @@ use super::claim::Whose;
 use super::data::{Classes, Dataset};
 use super::drift::Drift;
 use super::item::{self, Item};
-use super::journal::Entry;
 use super::meters::{Bin, Latency};
 use super::metric::Metric;
 use super::stats::{self, Bootstrap, Interval};
+use super::tally::Done;
 use super::{Evaluation, StopWhen};
 
 /// Classes of a confusion that people are shown by name and number; a nameless one is what got no label.
@@ -58,14 +58,9 @@ pub struct Report {
     pub data: Data,
     /// A digest of every sample's part of the metric, in order.
     pub answers: Digest,
-    /// These parts.
+    /// These parts, which nobody else sees.
     #[serde(skip)]
-    pub(super) items: Vec<Item>,
-    /// A digest of the whole result for each of them, to compare devices by.
-    #[serde(skip)]
-    pub(super) results: Vec<Digest>,
-    #[serde(skip)]
-    pub(super) dataset: Arc<Dataset>,
+    pub(super) kept: Arc<Kept>,
     /// Whether it was enough before all samples were looked at.
     pub stopped: bool,
     /// How long the app took for a sample, in milliseconds.
@@ -89,6 +84,26 @@ pub struct Report {
     /// The worst answers, worst first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub worst: Vec<Named>,
+}
+
+/// What is kept of each sample, to compare apps and devices by.
+#[derive(Default, PartialEq)]
+pub(super) struct Kept {
+    pub(super) done: Vec<Done>,
+    pub(super) dataset: Arc<Dataset>,
+}
+
+/// Nobody wants to read ten thousand of them.
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kept({} samples)", self.done.len())
+    }
+}
+
+impl Kept {
+    pub(super) fn items(&self) -> impl Iterator<Item = &Item> {
+        self.done.iter().map(|done| &done.item)
+    }
 }
 
 /// The device in words.
@@ -139,7 +154,7 @@ pub struct Measured {
     pub high: f64,
     /// How often such intervals contain the truth.
     pub confidence: f64,
-    /// How it was made: `wilson`, `clopper-pearson`, `bootstrap`, `anytime`.
+    /// How it was made: `wilson`, `clopper-pearson`, `widened bootstrap`, `anytime`.
     pub method: &'static str,
 }
 
@@ -150,21 +165,40 @@ impl Measured {
         match self.name {
             "psnr" => format!("{value:.2} dB"),
             "mae" => format!("{value:.3}"),
-            _ => format!("{:.2} %", 100.0 * value),
+            _ => written(value),
         }
     }
+}
+
+/// A share in percent with two digits; with more where these would make all of nearly all, or nothing of a little.
+pub(super) fn written(share: f64) -> String {
+    let digits = |digits: usize| format!("{:.digits$} %", 100.0 * share);
+    let rounded = |text: &String| {
+        let number = text.trim_end_matches(" %").parse::<f64>().unwrap_or_default();
+        (number == 0.0 && share != 0.0) || (number.abs() == 100.0 && share.abs() != 1.0)
+    };
+    (2..=6).map(digits).find(|text| !rounded(text)).unwrap_or_else(|| digits(6))
 }
 
 /// Integers that a metric follows from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Counts {
-    /// Of shares and classes.
+    /// Of shares.
     Hits {
         /// Samples that are right.
         hits: u64,
         /// Of how many.
         of: u64,
+    },
+    /// Of classes.
+    Classes {
+        /// Samples that are right.
+        hits: u64,
+        /// Of how many.
+        of: u64,
+        /// Class, how often it is right, and how often it is there or was found, taken together.
+        classes: Vec<(String, u64, u64)>,
     },
     /// Of text.
     Edits(super::metric::text::Edits),
@@ -174,11 +208,21 @@ pub enum Counts {
         classes: Vec<(u8, u64, u64)>,
     },
     /// Of pictures.
-    Differences(super::metric::pixels::Differences),
-    /// Of boxes: how many images there are.
+    Differences {
+        /// Sums over all of them.
+        #[serde(flatten)]
+        sums: super::metric::pixels::Differences,
+        /// Evaluated.
+        pictures: u64,
+        /// The metric in millionths: a mean over pictures does not follow from the sums.
+        millionths: u64,
+    },
+    /// Of boxes.
     Images {
         /// Evaluated.
         images: u64,
+        /// The metric in billionths: it follows from the order of all finds.
+        billionths: u64,
     },
 }
 
@@ -234,20 +278,17 @@ pub(super) fn measure(evaluation: &Evaluation, items: &[&Item]) -> Vec<Measured>
             measured(metric.name(), value, stats::clopper_pearson(hits, of, confidence), "clopper-pearson"),
         ];
     }
-    let draws = Bootstrap {
-        resamples: evaluation.resamples,
-        seed: evaluation.seed,
-        confidence: evaluation.confidence,
-    };
+    let draws = evaluation.bootstrap();
+    let extremes = item::extremes(metric, items);
     let over = |of: &(dyn Fn(&mut dyn Iterator<Item = &Item>) -> f64 + Sync)| {
-        draws.interval_of(items.len(), |picks| of(&mut picks.iter().map(|at| items[*at])))
+        draws.widened(items.len(), &extremes, |picks| of(&mut picks.iter().map(|at| items[*at])))
     };
     let whole =
-        draws.interval_of(items.len(), |picks| item::value(metric, picks.iter().map(|at| items[*at])));
-    let mut all = vec![measured(metric.name(), value, whole, "bootstrap")];
+        draws.widened(items.len(), &extremes, |picks| item::value(metric, picks.iter().map(|at| items[*at])));
+    let mut all = vec![measured(metric.name(), value, whole, Bootstrap::METHOD)];
     if metric == Metric::Map {
         let at_half = item::map(items.iter().copied()).1;
-        all.push(measured("map-50", at_half, over(&|items| item::map(items).1), "bootstrap"));
+        all.push(measured("map-50", at_half, over(&|items| item::map(items).1), Bootstrap::METHOD));
     }
     all
 }
@@ -258,12 +299,19 @@ pub(super) fn hits(metric: Metric, items: &[&Item]) -> (u64, u64) {
     judged.fold((0, 0), |(hits, of), hit| (hits + u64::from(hit), of + 1))
 }
 
-pub(super) fn counts(metric: Metric, items: &[&Item]) -> Counts {
+pub(super) fn counts(metric: Metric, items: &[&Item], measured: &[Measured], classes: &Classes) -> Counts {
+    let parts = |times: f64| measured.first().map_or(0, |found| libm::round(times * found.value) as u64);
+    let count = items.len() as u64;
     match metric {
-        Metric::Accuracy | Metric::Top5 | Metric::F1 => {
-            let metric = if metric == Metric::Top5 { metric } else { Metric::Accuracy };
+        Metric::Accuracy | Metric::Top5 => {
             let (hits, of) = hits(metric, items);
             Counts::Hits { hits, of }
+        }
+        Metric::F1 => {
+            let confusion = item::confusion(items.iter().copied());
+            let class = |(class, hits, all)| (named(class, classes), hits, all);
+            let (hits, of) = (confusion.hits(), confusion.samples());
+            Counts::Classes { hits, of, classes: confusion.classes().map(class).collect() }
         }
         Metric::Cer | Metric::Wer => Counts::Edits(item::edits(items.iter().copied())),
         Metric::Iou => {
@@ -284,46 +332,51 @@ pub(super) fn counts(metric: Metric, items: &[&Item]) -> Counts {
                     sums.samples += apart.samples;
                 }
             }
-            Counts::Differences(sums)
+            Counts::Differences { sums, pictures: count, millionths: parts(1e6) }
         }
-        Metric::Map => Counts::Images { images: items.len() as u64 },
+        Metric::Map => Counts::Images { images: count, billionths: parts(1e9) },
     }
 }
 
+/// What a class is called, of which one is what got no label.
+fn named(class: u32, classes: &Classes) -> String {
+    if class == u32::MAX { NOTHING.to_owned() } else { classes.told(class) }
+}
+
 pub(super) fn confusion(items: &[&Item], classes: &Classes) -> Vec<Confused> {
-    let name = |class| if class == u32::MAX { NOTHING.to_owned() } else { classes.name(class) };
     let confusion = item::confusion(items.iter().copied());
     confusion
         .pairs()
-        .map(|(truth, found, count)| Confused { truth: name(truth), found: name(found), count })
+        .map(|(truth, found, count)| Confused {
+            truth: named(truth, classes),
+            found: named(found, classes),
+            count,
+        })
         .collect()
 }
 
 /// The worst answers that are wrong at all; of equally bad ones the first.
-pub(super) fn worst<'e>(
-    entries: &'e [Entry],
+pub(super) fn worst<'i>(
+    items: impl Iterator<Item = (usize, &'i Item)>,
     most: usize,
     name: impl Fn(usize) -> String,
     classes: &Classes,
 ) -> Vec<Named> {
-    let mut bad: Vec<(f64, &'e Entry)> = entries
-        .iter()
-        .filter(|entry| !matches!(entry.item, Item::Failed(_)))
-        .map(|entry| (entry.item.badness(), entry))
-        .filter(|(badness, _)| *badness > 0.0)
+    let mut bad: Vec<(f64, usize, &Item)> = items
+        .filter(|(_, item)| !matches!(item, Item::Failed(_)))
+        .map(|(at, item)| (item.badness(), at, item))
+        .filter(|(badness, ..)| *badness > 0.0)
         .collect();
     bad.sort_by(|a, b| b.0.total_cmp(&a.0));
     bad.truncate(most);
-    bad.into_iter()
-        .map(|(_, entry)| Named { name: name(entry.at), what: describe(&entry.item, classes) })
-        .collect()
+    bad.into_iter().map(|(_, at, item)| Named { name: name(at), what: describe(item, classes) }).collect()
 }
 
 fn describe(item: &Item, classes: &Classes) -> String {
     match item {
-        Item::Class { truth, found } => {
-            let found = found.first().map_or(NOTHING.to_owned(), |class| classes.name(*class));
-            format!("{} taken for {found}", classes.name(*truth))
+        Item::Class { truth, .. } => {
+            let found = named(item.best().unwrap_or(u32::MAX), classes);
+            format!("{} taken for {found}", classes.told(*truth))
         }
         Item::Things(_) => format!("average precision {:.3}", 1.0 - item.badness()),
         Item::Edits(edits) => format!(
@@ -341,4 +394,25 @@ fn describe(item: &Item, classes: &Classes) -> String {
 /// Whether a rule says that it is enough.
 pub(super) fn is_enough(rule: Option<&StopWhen>, hits: u64, of: u64) -> bool {
     rule.is_some_and(|rule| of > 0 && rule.is_met(&rule.interval(hits, of)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearly_all_is_not_all_and_a_little_is_not_nothing() {
+        let cases = [
+            (1.0, "100.00 %"),
+            (0.99999, "99.999 %"),
+            (0.999_999_9, "99.99999 %"),
+            (0.905, "90.50 %"),
+            (0.000_01, "0.001 %"),
+            (-0.000_01, "-0.001 %"),
+            (0.0, "0.00 %"),
+        ];
+        for (share, text) in cases {
+            assert_eq!(written(share), text);
+        }
+    }
 }

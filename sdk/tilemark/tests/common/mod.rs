@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's own files are well-formed, and a panic names the line")]
 
 pub(crate) mod examples;
+pub(crate) mod garments;
 
 use std::path::PathBuf;
 

@@ -4,26 +4,29 @@ use tilemark::eval::{Commitment, Opened, Opening};
 use tilemark::{PublicKey, SigningKey};
 
 use crate::args::eval::{Commit, Eval};
-use crate::failure::{Failure, Result};
+use crate::failure::Result;
+use crate::outputs::Outputs;
 use crate::{files, text};
 
 /// Writes a commitment and what opens it.
 pub(super) fn run(args: &Commit) -> Result<()> {
-    let key = args.key.as_ref().map(SigningKey::from_file).transpose().map_err(tilemark::Error::from)?;
     // Known before the data is read: what exists is not overwritten.
-    if args.out.exists() {
-        return Err(Failure::Exists { path: args.out.clone() });
-    }
+    Outputs::default()
+        .reads(&[("the data", Some(&args.data)), ("--key", args.key.as_ref())])
+        .writes("--out", Some(&args.out), |_| false)?
+        .writes("--salt", Some(&args.salt), |_| false)?;
+    let key = args.key.as_ref().map(SigningKey::from_file).transpose().map_err(tilemark::Error::from)?;
     let now = tilemark::license::Clock::system().now();
-    let (commitment, opening) = Commitment::make(&args.data, args.metric.kind(), now)?;
+    let (commitment, opening) = Commitment::make(&args.data, args.metric, now)?;
+    let published = commitment.to_json(key.as_ref())?;
     files::create_new(&args.salt, &opening.to_json()?, true)?;
-    files::write(&args.out, &commitment.to_json(key.as_ref())?)?;
+    files::create_new(&args.out, &String::from_utf8_lossy(&published), false)?;
     if args.json {
         return text::json(&commitment);
     }
     text::line(format_args!("{} samples, root {}", commitment.samples, commitment.root))?;
     text::line(format_args!(
-        "publish {}: it shows nothing of the data but how many samples there are",
+        "publish {}: it shows nothing of the data but how many samples there are, and what is to be measured",
         args.out.display()
     ))?;
     text::line(format_args!("keep {} secret until the data is shown, and back it up", args.salt.display()))

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 pub struct Classes {
     names: Vec<String>,
     known: BTreeMap<String, Option<u32>>,
-    /// What data calls them besides, and then means by it, whatever they are called themselves.
-    aliases: BTreeMap<String, u32>,
+    /// What data calls them instead, whatever they are called themselves.
+    aliases: Option<BTreeMap<String, u32>>,
     /// Every name is one, of no number that means anything.
     any: bool,
 }
@@ -22,7 +22,7 @@ impl Classes {
             // What two classes are called names neither.
             known.entry(plain(name)).and_modify(|number| *number = None).or_insert(Some(number));
         }
-        Self { names, known, aliases: BTreeMap::new(), any: false }
+        Self { names, known, aliases: None, any: false }
     }
 
     /// Those of no app: whatever data calls a class is one.
@@ -37,9 +37,12 @@ impl Classes {
         if self.any {
             return Some(0);
         }
-        let found = self.aliases.get(&plain(called)).copied().map(Some);
-        if let Some(found) = found.or_else(|| self.known.get(&plain(called)).copied()) {
-            return found;
+        if let Some(aliases) = &self.aliases {
+            // A number is one of the names then: it would be another app's.
+            return aliases.get(&plain(called)).or_else(|| aliases.get(called.trim())).copied();
+        }
+        if let Some(found) = self.known.get(&plain(called)) {
+            return *found;
         }
         let number: u32 = called.trim().parse().ok()?;
         (self.names.is_empty() || (number as usize) < self.names.len()).then_some(number)
@@ -51,12 +54,11 @@ impl Classes {
         self.known.get(&plain(name)).copied().flatten()
     }
 
-    /// The same classes, which data calls by other names too: names of the data, and those of the app.
+    /// The same classes, which data calls by these names, and by no other.
     #[must_use]
-    pub fn also_called(self, names: &BTreeMap<String, String>) -> Self {
-        let alias = |(called, own): (&String, &String)| Some((plain(called), self.find(own)?));
-        let aliases = names.iter().filter_map(alias).collect();
-        Self { aliases, ..self }
+    pub fn called(self, names: &BTreeMap<String, u32>) -> Self {
+        let aliases = names.iter().map(|(called, number)| (plain(called), *number)).collect();
+        Self { aliases: Some(aliases), ..self }
     }
 
     /// All names, by number.
@@ -70,6 +72,14 @@ impl Classes {
     pub fn name(&self, number: u32) -> String {
         let name = self.names.get(number as usize).filter(|name| !name.is_empty());
         name.cloned().unwrap_or_else(|| number.to_string())
+    }
+
+    /// The same, and its number too where another class has the same name: people must not take one for the other.
+    #[must_use]
+    pub fn told(&self, number: u32) -> String {
+        let name = self.name(number);
+        let one = self.known.get(&plain(&name)).is_none_or(|known| known.is_some());
+        if one { name } else { format!("{name} (class {number})") }
     }
 
     /// How many there are.
@@ -112,5 +122,9 @@ mod tests {
             assert_eq!(classes.find(called), None, "{called}");
         }
         assert_eq!((classes.name(1), classes.name(9)), ("ankle boot".to_owned(), "9".to_owned()));
+        assert_eq!(
+            [1, 3, 4, 9].map(|number| classes.told(number)),
+            ["ankle boot", "twice (class 3)", "Twice (class 4)", "9"]
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use tilemark_bundle::sha256;
 
-use super::{Classes, Kind, Sample, Truth, check_name, merkle, read_manifest, wrong};
+use super::{Classes, Kind, Sample, Truth, check_count, check_name, merkle, read_manifest, wrong};
 use crate::error::Error;
 use crate::eval::metric::detect::Thing;
 
@@ -60,8 +60,10 @@ pub(super) fn read(path: &Path, kind: Kind, classes: &Classes) -> Result<(Vec<Sa
         }
     }
     let mut images: BTreeMap<u64, Labelled> = BTreeMap::new();
+    check_count(path, file.images.len())?;
     for image in file.images {
-        let name = check_name(path, &image.file_name)?;
+        let at = |reason| wrong(path, format!("image {}: {reason}", image.id));
+        let name = check_name(&image.file_name).map_err(at)?;
         if images.insert(image.id, Labelled { name, things: Vec::new(), said: Vec::new() }).is_some() {
             return Err(wrong(path, format!("image {} is there twice", image.id)));
         }
@@ -86,7 +88,7 @@ pub(super) fn read(path: &Path, kind: Kind, classes: &Classes) -> Result<(Vec<Sa
 
 /// An image and what is on it.
 struct Labelled {
-    name: String,
+    name: Box<str>,
     things: Vec<Thing>,
     /// The same by the file's names, which are the same for every app.
     said: Vec<u8>,
@@ -101,7 +103,7 @@ impl Labelled {
     }
 
     fn sample(self) -> Sample {
-        Sample { name: self.name, truth: Truth::Things(self.things, sha256(&self.said)) }
+        Sample { name: self.name, truth: Truth::Things(Box::new((self.things, sha256(&self.said)))) }
     }
 }
 
@@ -123,17 +125,18 @@ mod tests {
             "annotations": [{"id": 1, "image_id": 9, "category_id": 7, "bbox": [1, 2, 3.5, 4], "area": 14, "iscrowd": 1}],
             "categories": [{"id": 7, "name": "Dog"}]}"#;
         let samples = read_text(text).unwrap();
-        assert_eq!(samples[0], Sample { name: "a.png".into(), truth: Truth::Things(vec![], sha256(b"")) });
+        let none = Truth::Things(Box::new((vec![], sha256(b""))));
+        assert_eq!(samples[0], Sample { name: "a.png".into(), truth: none });
         let thing = Thing { class: 1, frame: [1.0, 2.0, 3.5, 4.0], crowd: true };
-        let Truth::Things(things, _) = &samples[1].truth else { panic!("boxes") };
-        assert_eq!((samples[1].name.as_str(), things.as_slice()), ("b.png", &[thing][..]));
+        let Truth::Things(things) = &samples[1].truth else { panic!("boxes") };
+        assert_eq!((&*samples[1].name, things.0.as_slice()), ("b.png", &[thing][..]));
         // The same labels for an app with its classes in another order.
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("coco.json"), text).unwrap();
         let other = Classes::new(vec!["dog".into(), "cat".into()]);
         let (other, _) = read(&folder.path().join("coco.json"), Kind::Things, &other).unwrap();
         let said = |sample: &Sample| match &sample.truth {
-            Truth::Things(_, said) => *said,
+            Truth::Things(things) => things.1,
             other => panic!("boxes, not {other:?}"),
         };
         assert_ne!(other[1].truth, samples[1].truth);
@@ -161,7 +164,14 @@ mod tests {
                 "there is no category 3",
             ),
             (file(image, r#"{"image_id": 1, "category_id": 7, "bbox": [0,0,-1,1]}"#, dog), "is no box"),
-            (file(r#"{"id": 1, "file_name": "../a.png"}"#, "", dog), "is no file below its folder"),
+            (file(image, r#"{"image_id": 1, "category_id": 7, "bbox": [0,0,1,1e999]}"#, dog), "out of range"),
+            (file(image, r#"{"image_id": 1, "category_id": 7, "bbox": [NaN,0,1,1]}"#, dog), "not COCO's"),
+            (file(image, r#"{"image_id": 1, "category_id": 7, "bbox": [0,0,1]}"#, dog), "not COCO's"),
+            (file(image, r#"{"image_id": -1, "category_id": 7, "bbox": [0,0,1,1]}"#, dog), "not COCO's"),
+            (
+                file(r#"{"id": 1, "file_name": "../a.png"}"#, "", dog),
+                "image 1: `../a.png` is no file below its folder",
+            ),
         ];
         for (text, expected) in cases {
             let error = read_text(&text).unwrap_err();

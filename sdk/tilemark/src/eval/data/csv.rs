@@ -1,9 +1,14 @@
 //! `manifest.csv`: a heading, then one sample a line. Fields may be quoted as RFC 4180 says.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{Classes, Kind, Sample, Truth, check_name, read_manifest, wrong};
+use super::{Classes, Kind, MAX_TEXT_BYTES, Sample, Truth, check_count, check_name, read_manifest, wrong};
 use crate::error::Error;
+
+/// Fields of a line: a file that is no table at all has more.
+const MAX_FIELDS: usize = 1000;
 
 /// Reads a manifest: the column `file`, and `label`, `text`, `text_file` or `target`; other columns are not looked at.
 pub(super) fn read(path: &Path, kind: Kind, classes: &Classes) -> Result<Vec<Sample>, Error> {
@@ -12,6 +17,12 @@ pub(super) fn read(path: &Path, kind: Kind, classes: &Classes) -> Result<Vec<Sam
     let mut records = Records { rest: text, line: 1 };
     let heading = records.next().ok_or_else(|| wrong(path, "it is empty, a heading is expected"))?;
     let heading: Vec<String> = heading.1.map_err(|reason| wrong(path, format!("line 1: {reason}")))?;
+    if let Some(twice) = (1..heading.len()).find(|at| heading[..*at].contains(&heading[*at])) {
+        return Err(wrong(
+            path,
+            format!("line 1: the column `{}` is there twice", heading[twice].escape_default()),
+        ));
+    }
     let column = |names: &[&str]| heading.iter().position(|name| names.contains(&name.trim()));
     let (names, wanted): (&[&str], &str) = match kind {
         Kind::Class => (&["label", "class"], "`label`"),
@@ -24,9 +35,10 @@ pub(super) fn read(path: &Path, kind: Kind, classes: &Classes) -> Result<Vec<Sam
         return Err(wrong(path, format!("line 1: columns `file` and {wanted} are expected, found {found}")));
     };
     let in_files = heading[truth].trim() == "text_file";
-    let mut samples = Vec::new();
+    let (mut samples, mut labels) = (Vec::new(), BTreeMap::new());
     for (line, fields) in records {
         let at = |reason: String| wrong(path, format!("line {line}: {reason}"));
+        let name = |name: &str| check_name(name).map_err(at);
         let fields = fields.map_err(at)?;
         let (Some(file), Some(truth)) = (fields.get(file), fields.get(truth)) else {
             return Err(at(format!("{} fields, the heading has {}", fields.len(), heading.len())));
@@ -34,13 +46,17 @@ pub(super) fn read(path: &Path, kind: Kind, classes: &Classes) -> Result<Vec<Sam
         let truth = match kind {
             Kind::Class => {
                 let unknown = || at(format!("`{truth}` is no class of the app: {}", classes.some()));
-                Truth::Class(classes.find(truth).ok_or_else(unknown)?, truth.clone())
+                let class = classes.find(truth).ok_or_else(unknown)?;
+                // As many samples have one label, and it is in memory once.
+                let label = labels.entry(truth.clone()).or_insert_with(|| Arc::from(truth.as_str()));
+                Truth::Class(class, Arc::clone(label))
             }
-            Kind::Text if in_files => Truth::TextFile(check_name(path, truth)?),
-            Kind::Text => Truth::Text(truth.clone()),
-            Kind::Picture | Kind::Things => Truth::Picture(check_name(path, truth)?),
+            Kind::Text if in_files => Truth::TextFile(name(truth)?),
+            Kind::Text => Truth::Text(truth.as_str().into()),
+            Kind::Picture | Kind::Things => Truth::Picture(name(truth)?),
         };
-        samples.push(Sample { name: check_name(path, file.trim())?, truth });
+        samples.push(Sample { name: name(file)?, truth });
+        check_count(path, samples.len())?;
     }
     Ok(samples)
 }
@@ -95,6 +111,11 @@ impl<'t> Records<'t> {
                     field.strip_suffix('\r').unwrap_or(field).to_owned()
                 }
             };
+            if field.len() > MAX_TEXT_BYTES || fields.len() == MAX_FIELDS {
+                return Err(format!(
+                    "a field of more than {MAX_TEXT_BYTES} bytes, or more than {MAX_FIELDS} fields"
+                ));
+            }
             fields.push(field);
             if let Some(rest) = self.rest.strip_prefix(',') {
                 self.rest = rest;
@@ -117,6 +138,9 @@ impl<'t> Records<'t> {
             let end = rest.find('"').ok_or("a quote is not closed")?;
             let (part, after) = rest.split_at(end);
             self.line += part.matches('\n').count();
+            if field.len() + part.len() > MAX_TEXT_BYTES {
+                return Err(format!("a quoted field of more than {MAX_TEXT_BYTES} bytes"));
+            }
             field.push_str(part);
             match after.strip_prefix("\"\"") {
                 Some(after) => {
@@ -148,7 +172,7 @@ mod tests {
     fn fields_may_be_quoted_and_lines_end_in_any_way() {
         let text = "\u{feff}id,file,text\r\n1,a.png,\"one, \"\"two\"\"\nthree\"\r\n\n2,b/c.png,plain";
         let samples = read_text(text, Kind::Text).unwrap();
-        let texts: Vec<_> = samples.iter().map(|sample| (sample.name.as_str(), &sample.truth)).collect();
+        let texts: Vec<_> = samples.iter().map(|sample| (&*sample.name, &sample.truth)).collect();
         let expected = [
             ("a.png", &Truth::Text("one, \"two\"\nthree".into())),
             ("b/c.png", &Truth::Text("plain".into())),
@@ -168,12 +192,40 @@ mod tests {
             ("file,label\na.png,cat\n\nb.png\n", Kind::Class, "line 4: 1 fields, the heading has 2"),
             ("file,text\na.png,\"open\n", Kind::Text, "line 2: a quote is not closed"),
             ("file,text\na.png,\"x\"y\n", Kind::Text, "line 2: text after a closing quote"),
-            ("file,label\n../a.png,cat\n", Kind::Class, "`../a.png` is no file below its folder"),
+            ("file,label\n../a.png,cat\n", Kind::Class, "line 2: `../a.png` is no file below its folder"),
+            ("file,label\na/../../b.png,cat\n", Kind::Class, "is no file below its folder"),
+            ("file,label\n.,cat\n", Kind::Class, "`.` is no file below its folder"),
+            (
+                "file,text_file\na.png,../b.txt\n",
+                Kind::Text,
+                "line 2: `../b.txt` is no file below its folder",
+            ),
+            ("file,label,file\n", Kind::Class, "line 1: the column `file` is there twice"),
             ("file,label\n/etc/x,cat\n", Kind::Class, "`/etc/x` is no file below its folder"),
         ];
         for (text, kind, expected) in cases {
             let error = read_text(text, kind).unwrap_err();
             assert!(error.contains(expected), "{error}, expected {expected}");
         }
+    }
+
+    #[test]
+    fn lines_without_an_end_are_refused() {
+        let long = "x".repeat(MAX_TEXT_BYTES + 1);
+        for text in [
+            format!("file,text\na.png,{long}\n"),
+            format!("file,text\na.png,\"{long}\"\n"),
+            format!("file,text\na.png,\"{}\"\n", "\"\"".repeat(MAX_TEXT_BYTES + 1)),
+            format!("file,text\na.png{}\n", ",".repeat(MAX_FIELDS)),
+        ] {
+            let error = read_text(&text, Kind::Text).unwrap_err();
+            assert!(error.contains("line 2: a ") && error.contains("more than"), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_file_has_one_spelling() {
+        let samples = read_text("file,label\n ./b//c.png ,cat\n", Kind::Class).unwrap();
+        assert_eq!(&*samples[0].name, "b/c.png");
     }
 }

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::{Classes, Kind, MAX_SAMPLES, Sample, Truth, wrong};
+use super::{Classes, Kind, MAX_SAMPLES, Sample, Truth, check_count, wrong};
 use crate::error::Error;
 
 /// Endings of what apps take; other files are not looked at.
 const INPUTS: &[&str] = &["jpg", "jpeg", "png", "bmp", "webp", "wav"];
 /// Folders within folders.
 const MAX_DEPTH: usize = 16;
+/// Files and folders of any kind: links can make few of them look like very many.
+const MAX_ENTRIES: usize = 4 * MAX_SAMPLES;
+/// Names that an error has.
+const NAMED: usize = 5;
 
 pub(super) fn read(path: &Path, kind: Kind, classes: &Classes) -> Result<Vec<Sample>, Error> {
     match kind {
@@ -21,18 +26,20 @@ pub(super) fn read(path: &Path, kind: Kind, classes: &Classes) -> Result<Vec<Sam
 }
 
 fn by_class(path: &Path, classes: &Classes) -> Result<Vec<Sample>, Error> {
-    let mut samples = Vec::new();
-    let mut unknown = Vec::new();
-    for (name, folder) in entries(path)?.into_iter().filter(|(_, path)| path.is_dir()) {
-        match classes.find(&name) {
-            Some(class) => {
-                let truth = Truth::Class(class, name.clone());
-                for file in inputs(&folder, &name, 0)? {
-                    samples.push(Sample { name: file, truth: truth.clone() });
-                }
-            }
-            None => unknown.push(name),
+    let (mut samples, mut unknown, mut unlabelled) = (Vec::new(), Vec::new(), Vec::new());
+    for Entry { name, is_folder } in entries(path)? {
+        if !is_folder {
+            unlabelled.extend(is_input(&name).then_some(name));
+            continue;
         }
+        let Some(class) = classes.find(&name) else {
+            unknown.push(name);
+            continue;
+        };
+        let truth = Truth::Class(class, Arc::from(name.as_str()));
+        let files = inputs(&path.join(&name), &name)?;
+        samples.extend(files.into_iter().map(|name| Sample { name: name.into(), truth: truth.clone() }));
+        check_count(path, samples.len())?;
     }
     if !unknown.is_empty() {
         let (found, known) = (unknown.join(", "), classes.some());
@@ -44,7 +51,22 @@ fn by_class(path: &Path, classes: &Classes) -> Result<Vec<Sample>, Error> {
     if samples.is_empty() {
         return Err(wrong(path, "one folder for each class is expected, with pictures or sounds in it"));
     }
+    if !unlabelled.is_empty() {
+        return Err(wrong(
+            path,
+            format!("without a label, since in no class's folder: {}", some(&unlabelled)),
+        ));
+    }
     Ok(samples)
+}
+
+/// The first of many names, and how many more there are.
+fn some(names: &[String]) -> String {
+    let shown = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 fn with_texts(path: &Path) -> Result<Vec<Sample>, Error> {
@@ -54,9 +76,9 @@ fn with_texts(path: &Path) -> Result<Vec<Sample>, Error> {
         if !path.join(&text).is_file() {
             return Err(wrong(path, format!("{missing} {name}")));
         }
-        Ok(Sample { name, truth: Truth::TextFile(text) })
+        Ok(Sample { name: name.into(), truth: Truth::TextFile(text.into()) })
     };
-    inputs(path, "", 0)?.into_iter().map(sample).collect()
+    inputs(path, "")?.into_iter().map(sample).collect()
 }
 
 fn with_pictures(path: &Path) -> Result<Vec<Sample>, Error> {
@@ -65,15 +87,20 @@ fn with_pictures(path: &Path) -> Result<Vec<Sample>, Error> {
         return Err(wrong(path, "a folder `images` is expected, and beside it `masks` or `targets`"));
     };
     let stem = |name: &str| with_ending(name, "").trim_end_matches('.').to_owned();
-    let found = inputs(&path.join(targets), "", 0)?;
-    let by_stem: BTreeMap<String, String> = found.into_iter().map(|name| (stem(&name), name)).collect();
+    let mut by_stem: BTreeMap<String, String> = BTreeMap::new();
+    for name in inputs(&path.join(targets), "")? {
+        if let Some(other) = by_stem.insert(stem(&name), name.clone()) {
+            return Err(wrong(path, format!("{targets}/{other} and {targets}/{name} are for one picture")));
+        }
+    }
     let sample = |name: String| {
         let target = by_stem.get(&stem(&name));
         let target =
             target.ok_or_else(|| wrong(path, format!("{targets} has no picture for images/{name}")))?;
-        Ok(Sample { name: format!("images/{name}"), truth: Truth::Picture(format!("{targets}/{target}")) })
+        let truth = Truth::Picture(format!("{targets}/{target}").into());
+        Ok(Sample { name: format!("images/{name}").into(), truth })
     };
-    inputs(&path.join("images"), "", 0)?.into_iter().map(sample).collect()
+    inputs(&path.join("images"), "")?.into_iter().map(sample).collect()
 }
 
 fn with_ending(name: &str, ending: &str) -> String {
@@ -83,46 +110,92 @@ fn with_ending(name: &str, ending: &str) -> String {
 
 /// Files that may be inputs, below a folder, by name.
 pub(super) fn files_below(folder: &Path) -> Result<Vec<String>, Error> {
-    inputs(folder, "", 0)
+    inputs(folder, "")
 }
 
 /// Files that may be inputs, below a folder, by name; each name begins with `prefix`.
-fn inputs(folder: &Path, prefix: &str, depth: usize) -> Result<Vec<String>, Error> {
-    if depth > MAX_DEPTH {
-        return Err(wrong(folder, format!("more than {MAX_DEPTH} folders within each other")));
+fn inputs(folder: &Path, prefix: &str) -> Result<Vec<String>, Error> {
+    let mut walk = Walk::default();
+    walk.down(folder, prefix)?;
+    Ok(walk.names)
+}
+
+fn is_input(name: &str) -> bool {
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| INPUTS.contains(&ending.as_str()))
+}
+
+/// A walk through folders within folders, which links may make endless.
+#[derive(Default)]
+struct Walk {
+    names: Vec<String>,
+    /// Where it is, without links, and every folder above.
+    within: Vec<PathBuf>,
+    seen: usize,
+}
+
+impl Walk {
+    fn down(&mut self, folder: &Path, prefix: &str) -> Result<(), Error> {
+        let io = |source| Error::Io { path: folder.to_owned(), source };
+        let here = folder.canonicalize().map_err(io)?;
+        if self.within.contains(&here) {
+            return Err(wrong(folder, format!("a link back to {}, which it is in", here.display())));
+        }
+        if self.within.len() > MAX_DEPTH {
+            return Err(wrong(folder, format!("more than {MAX_DEPTH} folders within each other")));
+        }
+        self.within.push(here);
+        for Entry { name, is_folder } in entries(folder)? {
+            self.seen += 1;
+            if self.names.len() > MAX_SAMPLES || self.seen > MAX_ENTRIES {
+                return Err(wrong(
+                    folder,
+                    format!("more than {MAX_SAMPLES} samples, or {MAX_ENTRIES} files"),
+                ));
+            }
+            let below = if prefix.is_empty() { name.clone() } else { format!("{prefix}/{name}") };
+            if is_folder {
+                self.down(&folder.join(&name), &below)?;
+            } else if is_input(&name) {
+                self.names.push(below);
+            }
+        }
+        self.within.pop();
+        Ok(())
     }
-    let mut names = Vec::new();
-    for (name, path) in entries(folder)? {
-        let name = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-        if path.is_dir() {
-            names.extend(inputs(&path, &name, depth + 1)?);
-            continue;
-        }
-        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-        if ending.is_some_and(|ending| INPUTS.contains(&ending.as_str())) {
-            names.push(name);
-        }
-        if names.len() > MAX_SAMPLES {
-            return Err(wrong(folder, format!("more than {MAX_SAMPLES} samples")));
-        }
-    }
-    Ok(names)
+}
+
+/// What is in a folder.
+struct Entry {
+    name: String,
+    /// Or a link to one.
+    is_folder: bool,
 }
 
 /// What is in a folder, by name, but for what is hidden.
-fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, Error> {
+fn entries(folder: &Path) -> Result<Vec<Entry>, Error> {
     let io = |source| Error::Io { path: folder.to_owned(), source };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(io)? {
-        let path = entry.map_err(io)?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-            return Err(wrong(&path, "its name is not UTF-8"));
+        let entry = entry.map_err(io)?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else {
+            return Err(wrong(&entry.path(), "its name is not UTF-8"));
         };
-        if !name.starts_with('.') {
-            found.push((name.to_owned(), path));
+        if name.starts_with('.') {
+            continue;
         }
+        if name.chars().any(char::is_control) {
+            return Err(wrong(
+                folder,
+                format!("`{}` has control characters in its name", name.escape_default()),
+            ));
+        }
+        let kind = entry.file_type().map_err(io)?;
+        let is_folder = if kind.is_symlink() { entry.path().is_dir() } else { kind.is_dir() };
+        found.push(Entry { name: name.to_owned(), is_folder });
     }
-    found.sort();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }
 
@@ -147,7 +220,7 @@ mod tests {
     }
 
     fn names(set: &Dataset) -> Vec<&str> {
-        set.samples().iter().map(|sample| sample.name.as_str()).collect()
+        set.samples().iter().map(|sample| &*sample.name).collect()
     }
 
     #[test]
@@ -183,7 +256,14 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named() {
-        let cases: [(&[&str], Kind, &str); 6] = [
+        let cases: [(&[&str], Kind, &str); 9] = [
+            (&["cat/a.png", "b.png"], Kind::Class, "without a label, since in no class's folder: b.png"),
+            (
+                &["images/a.png", "masks/a.png", "masks/a.jpg"],
+                Kind::Picture,
+                "masks/a.jpg and masks/a.png are for",
+            ),
+            (&["cat/a\n.png"], Kind::Class, "`a\\n.png` has control characters"),
             (&["bird/a.png"], Kind::Class, "no class of the app is called: bird; its classes: cat, big dog"),
             (&["a.png"], Kind::Class, "one folder for each class is expected"),
             (&["a.png"], Kind::Text, "is expected beside a.png"),
@@ -195,5 +275,49 @@ mod tests {
             let error = open(&set(files), kind).unwrap_err();
             assert!(error.contains(expected), "{error}, expected {expected}");
         }
+    }
+
+    #[test]
+    fn a_folder_may_be_called_in_another_case() {
+        let found = open(&set(&["CAT/a.png", "big dog/b.png"]), Kind::Class).unwrap();
+        assert_eq!(found.samples()[0].truth, Truth::Class(0, "CAT".into()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_back_are_told_instead_of_followed() {
+        use std::os::unix::fs::symlink;
+        let folder = set(&["cat/a.png"]);
+        // A link to a file or to another folder is as good as what it leads to.
+        symlink(folder.path().join("cat/a.png"), folder.path().join("cat/b.png")).unwrap();
+        assert_eq!(names(&open(&folder, Kind::Class).unwrap()), ["cat/a.png", "cat/b.png"]);
+        for at in 0..10 {
+            symlink(folder.path(), folder.path().join(format!("cat/loop{at}"))).unwrap();
+        }
+        let error = open(&folder, Kind::Class).unwrap_err();
+        assert!(error.contains("cat/loop0/cat: a link back to"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_no_sample_that_anybody_waits_for() {
+        let folder = set(&["cat/a.png"]);
+        let made = std::process::Command::new("mkfifo").arg(folder.path().join("cat/b.png")).status();
+        if !made.is_ok_and(|status| status.success()) {
+            return eprintln!("skipped: there is no mkfifo");
+        }
+        let found = open(&folder, Kind::Class).unwrap();
+        let error = found.load(&found.samples()[1]).unwrap_err().to_string();
+        assert!(error.contains("no regular file"), "{error}");
+    }
+
+    #[test]
+    fn a_label_of_a_gigabyte_is_not_read() {
+        let folder = set(&["a.png", "a.txt"]);
+        let label = std::fs::File::create(folder.path().join("a.txt")).unwrap();
+        label.set_len(1 << 30).unwrap(); // sparse
+        let found = open(&folder, Kind::Text).unwrap();
+        let error = found.load(&found.samples()[0]).unwrap_err().to_string();
+        assert!(error.contains("a text of 1073741824 bytes"), "{error}");
     }
 }

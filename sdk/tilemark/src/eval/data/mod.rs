@@ -6,8 +6,10 @@ mod csv;
 mod folder;
 mod merkle;
 
+use std::collections::HashSet;
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use tilemark_bundle::{Digest, sha256};
 
@@ -17,13 +19,14 @@ use crate::error::Error;
 use crate::input::read_file;
 
 pub use classes::Classes;
-pub(super) use merkle::file_digest;
 pub use merkle::{Merkle, leaf_of};
 
 /// Most samples of a set: their names are in memory, their contents are not.
 pub const MAX_SAMPLES: usize = 10_000_000;
 /// Largest manifest, of either form.
 const MAX_MANIFEST_BYTES: u64 = 1 << 30;
+/// Largest text that a sample is labelled with: far more than is compared.
+const MAX_TEXT_BYTES: usize = 1 << 20;
 
 /// Labelled samples: a folder with one folder a class, pictures with text files or masks beside them, a `manifest.csv`, or
 /// a COCO file. Only names and labels are in memory.
@@ -34,11 +37,11 @@ pub struct Dataset {
     classes: Classes,
 }
 
-/// One sample.
+/// One sample. There may be millions, so it has no byte more than it needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// Its file below the set's folder, with `/` between parts.
-    pub name: String,
+    pub name: Box<str>,
     /// What it is.
     pub truth: Truth,
 }
@@ -47,15 +50,15 @@ pub struct Sample {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Truth {
     /// Of this class, by the app's numbers, called so in the data.
-    Class(u32, String),
+    Class(u32, Arc<str>),
     /// This is written on it.
-    Text(String),
+    Text(Box<str>),
     /// What this file says is written on it.
-    TextFile(String),
+    TextFile(Box<str>),
     /// These things are on it; and the digest of what the data says of them, by its own names.
-    Things(Vec<Thing>, Digest),
+    Things(Box<(Vec<Thing>, Digest)>),
     /// It is to become this picture, or its pixels are of the classes that this mask has.
-    Picture(String),
+    Picture(Box<str>),
 }
 
 /// What of a sample's truth is in a file of its own.
@@ -76,6 +79,10 @@ pub struct Loaded {
     pub bytes: Vec<u8>,
     /// What else was read.
     pub content: Content,
+    /// The SHA-256 of the encoded input.
+    pub file: Digest,
+    /// The SHA-256 of the label, as the data has it.
+    pub label: Digest,
     /// Its leaf in the tree over the set.
     pub leaf: Digest,
 }
@@ -118,11 +125,16 @@ impl Dataset {
                 return Err(wrong(path, "a folder, a .csv or a .json file is expected"));
             }
         };
-        match samples.len() {
-            0 => Err(wrong(path, "no sample is there")),
-            n if n > MAX_SAMPLES => Err(wrong(path, format!("{n} samples, the limit is {MAX_SAMPLES}"))),
-            _ => Ok(Self { root: root.to_owned(), samples, classes: named }),
+        if samples.is_empty() {
+            return Err(wrong(path, "no sample is there"));
         }
+        check_count(path, samples.len())?;
+        // Who counts a sample twice is surer than the samples make sure.
+        let mut names = HashSet::with_capacity(samples.len());
+        if let Some(twice) = samples.iter().find(|sample| !names.insert(&sample.name)) {
+            return Err(wrong(path, format!("the sample {} is there twice", twice.name)));
+        }
+        Ok(Self { root: root.to_owned(), samples, classes: named })
     }
 
     /// The samples, in the order in which they are evaluated: a folder's by name, a manifest's as they are there.
@@ -146,34 +158,33 @@ impl Dataset {
         &self.classes
     }
 
-    /// A digest of names and labels: what a journal goes on with.
+    /// A digest of names and labels in their order: what a journal goes on with.
     #[must_use]
     pub fn outline(&self) -> Digest {
-        let mut bytes = Vec::new();
+        let mut tree = Merkle::default();
         for sample in &self.samples {
+            let mut bytes = Vec::new();
             merkle::field(&mut bytes, sample.name.as_bytes());
             merkle::field(&mut bytes, &sample.truth.bytes(&Content::None));
+            tree.add(sha256(&bytes));
         }
-        sha256(&bytes)
+        tree.root()
     }
 
     /// Reads a sample's files.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::InputTooLarge`]; [`Error::Dataset`] for text that is none.
+    /// [`Error::Io`], [`Error::InputTooLarge`]; [`Error::Dataset`] for text that is none, and for what is no file.
     pub fn load(&self, sample: &Sample) -> Result<Loaded, Error> {
-        let bytes = read_file(&self.root.join(&sample.name))?;
+        let bytes = read(&self.root.join(&*sample.name))?;
         let content = match &sample.truth {
-            Truth::TextFile(file) => {
-                let path = self.root.join(file);
-                let text = String::from_utf8(read_file(&path)?);
-                Content::Text(text.map_err(|_| wrong(&path, "it is not UTF-8 text"))?)
-            }
-            Truth::Picture(file) => Content::Picture(read_file(&self.root.join(file))?),
-            Truth::Class(..) | Truth::Text(_) | Truth::Things(..) => Content::None,
+            Truth::TextFile(file) => Content::Text(read_text(&self.root.join(&**file))?),
+            Truth::Picture(file) => Content::Picture(read(&self.root.join(&**file))?),
+            Truth::Class(..) | Truth::Text(_) | Truth::Things(_) => Content::None,
         };
-        let leaf = leaf_of(&sample.name, &bytes, &sample.truth.bytes(&content));
-        Ok(Loaded { bytes, content, leaf })
+        let (file, label) = (sha256(&bytes), sha256(&sample.truth.bytes(&content)));
+        let leaf = leaf_of(&sample.name, file, label);
+        Ok(Loaded { bytes, content, file, label, leaf })
     }
 }
 
@@ -182,14 +193,13 @@ impl Truth {
     fn bytes(&self, content: &Content) -> Vec<u8> {
         match (self, content) {
             (Self::Class(_, name), _) => [b"class ", name.as_bytes()].concat(),
-            (Self::Text(text), _) | (Self::TextFile(_), Content::Text(text)) => {
-                [b"text ", text.as_bytes()].concat()
-            }
+            (Self::Text(text), _) => [b"text ", text.as_bytes()].concat(),
+            (Self::TextFile(_), Content::Text(text)) => [b"text ", text.as_bytes()].concat(),
             (Self::Picture(_), Content::Picture(bytes)) => {
                 [&b"picture "[..], sha256(bytes).as_bytes()].concat()
             }
             (Self::TextFile(file) | Self::Picture(file), _) => [b"file ", file.as_bytes()].concat(),
-            (Self::Things(_, said), _) => [&b"things "[..], said.as_bytes()].concat(),
+            (Self::Things(things), _) => [&b"things "[..], things.1.as_bytes()].concat(),
         }
     }
 }
@@ -205,9 +215,35 @@ fn parent(path: &Path) -> &Path {
     }
 }
 
+fn check_count(path: &Path, samples: usize) -> Result<(), Error> {
+    if samples <= MAX_SAMPLES {
+        return Ok(());
+    }
+    Err(wrong(path, format!("{samples} samples or more, the limit is {MAX_SAMPLES}")))
+}
+
 /// Files below a folder that may be inputs of apps, by name.
 pub(crate) fn files_below(folder: &Path) -> Result<Vec<String>, Error> {
     folder::files_below(folder)
+}
+
+/// A sample's file. A pipe is none: nobody may ever write to it.
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    check_file(path)?;
+    read_file(path)
+}
+
+fn check_file(path: &Path) -> Result<(), Error> {
+    let found = std::fs::metadata(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    if found.is_file() { Ok(()) } else { Err(wrong(path, "it is no regular file")) }
+}
+
+fn read_text(path: &Path) -> Result<String, Error> {
+    let length = std::fs::metadata(path).map_or(0, |found| found.len());
+    if length > MAX_TEXT_BYTES as u64 {
+        return Err(wrong(path, format!("a text of {length} bytes, the limit is {MAX_TEXT_BYTES}")));
+    }
+    String::from_utf8(read(path)?).map_err(|_| wrong(path, "it is not UTF-8 text"))
 }
 
 /// The lines of a CSV file, each with its number.
@@ -218,6 +254,7 @@ pub(super) fn read_table(path: &Path) -> Result<Vec<(usize, Vec<String>)>, Error
 /// The whole of a manifest.
 fn read_manifest(path: &Path) -> Result<Vec<u8>, Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
+    check_file(path)?;
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .map_err(io)?
@@ -230,13 +267,20 @@ fn read_manifest(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// A file name in a manifest: below its folder.
-fn check_name(path: &Path, name: &str) -> Result<String, Error> {
-    let plain =
-        Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    if name.is_empty() || !plain || name.chars().any(char::is_control) {
-        let name = name.escape_default();
-        return Err(wrong(path, format!("`{name}` is no file below its folder")));
+/// A file name in a manifest: below its folder, spelt as it is in a tree over the set.
+fn check_name(name: &str) -> Result<Box<str>, String> {
+    let name = name.trim();
+    let mut parts = Vec::new();
+    let mut plain = !name.chars().any(char::is_control);
+    for part in Path::new(name).components() {
+        match part {
+            Component::Normal(part) => parts.push(part.to_str().unwrap_or_default()),
+            Component::CurDir => {}
+            _ => plain = false,
+        }
     }
-    Ok(name.to_owned())
+    if !plain || parts.is_empty() {
+        return Err(format!("`{}` is no file below its folder", name.escape_default()));
+    }
+    Ok(parts.join("/").into())
 }

@@ -4,6 +4,7 @@ use super::page::{Page, Table};
 use super::plots::{self, Axis, Choice, Mark};
 use super::report::{axis, fact, facts, mark, megabytes, whose};
 use crate::eval::compare::{ClassDifference, Comparison};
+use crate::eval::stats;
 
 /// Classes that are shown: those with the largest difference.
 const MAX_CLASSES: usize = 40;
@@ -81,7 +82,7 @@ fn difference(page: &mut Page, comparison: &Comparison) {
             "{} of the second less that of the first, over the {} samples that both could evaluate, with {} % confidence ({})",
             found.name,
             comparison.samples,
-            100.0 * found.confidence,
+            stats::percent(found.confidence),
             found.method
         ),
         head: vec!["difference", "low", "high"],
@@ -94,7 +95,7 @@ fn difference(page: &mut Page, comparison: &Comparison) {
         page.facts(&[
             fact("right by the first alone", test.only_first.to_string()),
             fact("right by the second alone", test.only_second.to_string()),
-            fact("McNemar's exact test", format!("p = {:.4}", test.p_exact)),
+            fact("McNemar's exact test", test.written()),
         ]);
     }
 }

@@ -6,5 +6,7 @@ mod plots;
 mod report;
 mod svg;
 
+pub use page::is_page;
+
 #[cfg(test)]
 pub(super) mod tests;

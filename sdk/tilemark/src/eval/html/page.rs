@@ -7,6 +7,20 @@ use super::svg::Svg;
 /// Nothing is loaded, nothing is run: also a browser that finds a mistake in this module does neither.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
+/// How every page begins.
+fn begin() -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n"
+    )
+}
+
+/// Whether a file that begins so is a page of ours, which may be written over.
+#[must_use]
+pub fn is_page(bytes: &[u8]) -> bool {
+    bytes.starts_with(begin().as_bytes())
+}
+
 /// A page under way.
 #[derive(Debug)]
 pub(super) struct Page {
@@ -102,10 +116,9 @@ impl Page {
     /// The file.
     pub(super) fn finish(self) -> String {
         format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+            "{}<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <title>{}</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n{}</main>\n</body>\n</html>\n",
+            begin(),
             escape(&self.title),
             include_str!("style.css"),
             self.body
@@ -157,6 +170,7 @@ mod tests {
         let row = vec![evil.to_owned()];
         page.table(&Table { caption: evil.to_owned(), head: vec!["name"], numbers: &[], rows: vec![row] });
         let text = page.finish();
+        assert!(is_page(text.as_bytes()) && !is_page(b"<!DOCTYPE html>\n<html>") && !is_page(b""));
         for bad in ["<script", "<img", "onerror=\"", "\u{1b}", "\u{202e}"] {
             assert!(!text.contains(bad), "{bad:?} in {text}");
         }

@@ -6,7 +6,7 @@ use super::page::{Page, Table};
 use super::plots::{self, Axis, Mark};
 use crate::eval::claim::{self, Whose};
 use crate::eval::drift::ChannelDrift;
-use crate::eval::report::{Measured, Named, Report};
+use crate::eval::report::{Measured, Named, Report, written};
 use crate::eval::stats;
 
 /// Classes in a heat map, and in a plot of shares: those with the most mistakes.
@@ -39,6 +39,7 @@ pub(super) fn whose(whose: Whose) -> &'static str {
     match whose {
         Whose::Buyer => "the buyer's data",
         Whose::Seller => "the seller's data: chosen by who sells the app",
+        Whose::Unsaid => "nobody said whose data this is",
     }
 }
 
@@ -55,7 +56,7 @@ fn sentence(report: &Report) -> String {
             "Over {of} samples {} is {}; with {} % confidence it is between {} and {} on data like this.",
             found.name,
             found.written(found.value),
-            100.0 * found.confidence,
+            stats::percent(found.confidence),
             found.written(found.low),
             found.written(found.high)
         ),
@@ -80,7 +81,7 @@ fn quality(page: &mut Page, report: &Report) {
         report.metrics.iter().map(|found| Mark { label: label(found), ..mark(found) }).collect();
     let row = |found: &Measured| {
         let [value, low, high] = [found.value, found.low, found.high].map(|value| found.written(value));
-        let confidence = format!("{} %", 100.0 * found.confidence);
+        let confidence = format!("{} %", stats::percent(found.confidence));
         vec![found.name.to_owned(), value, low, high, confidence, found.method.to_owned()]
     };
     let picture =
@@ -158,16 +159,15 @@ fn classes(page: &mut Page, report: &Report) {
     };
     let marks: Vec<Mark> = shares.iter().map(share).collect();
     let rows = shares.iter().zip(&marks).map(|((_, name, hits, of), mark)| {
-        let [value, low, high] =
-            [mark.value, mark.low, mark.high].map(|value| format!("{:.2} %", 100.0 * value));
+        let [value, low, high] = [mark.value, mark.low, mark.high].map(written);
         vec![(*name).clone(), hits.to_string(), of.to_string(), value, low, high]
     });
     let left_out =
         if all > marks.len() { format!("; the {} worst of {all}", marks.len()) } else { String::new() };
     let table = Table {
         caption: format!(
-            "How many of each class are named rightly (Wilson's intervals, {} %), worst first{left_out}",
-            100.0 * confidence
+            "How many of each class are named rightly (Wilson's interval for each alone, {} %), worst first{left_out}",
+            stats::percent(confidence)
         ),
         head: vec!["class", "right", "samples", "share", "low", "high"],
         numbers: &[1, 2, 3, 4, 5],

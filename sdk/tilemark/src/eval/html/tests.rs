@@ -60,9 +60,7 @@ pub(in crate::eval) fn report() -> Report {
         drift: Some(drift()),
         failures: vec![Named { name: name.clone(), what: "not a picture".into() }],
         worst: vec![Named { name, what: "boot taken for bag".into() }],
-        items: Vec::new(),
-        results: Vec::new(),
-        dataset: Default::default(),
+        kept: Default::default(),
     }
 }
 
@@ -91,7 +89,7 @@ fn comparison() -> Comparison {
             value: -0.0123,
             low: -0.02,
             high: -0.004,
-            ..measured("accuracy", "paired bootstrap")
+            ..measured("accuracy", "widened paired bootstrap")
         },
         mcnemar: Some(mcnemar(123, 77)),
         classes: vec![class("boot", 49, 40), class(EVIL, 30, 31)],
@@ -194,7 +192,7 @@ fn many_classes_are_cut_short_and_that_is_said() {
 #[test]
 fn a_page_of_nothing_is_still_a_page() {
     let nothing =
-        Measured { value: f64::NAN, low: f64::NAN, high: f64::NAN, ..measured("psnr", "bootstrap") };
+        Measured { value: f64::NAN, low: f64::NAN, high: f64::NAN, ..measured("psnr", "widened bootstrap") };
     let empty = Report {
         metrics: vec![nothing],
         confusion: vec![],

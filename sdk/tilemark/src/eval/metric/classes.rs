@@ -29,11 +29,9 @@ impl Confusion {
         self.0.iter().map(|((truth, found), count)| (*truth, *found, *count))
     }
 
-    /// The mean over classes of the harmonic mean of precision and recall, over every class that is there or was found, as
-    /// scikit-learn's `f1_score(average="macro", zero_division=0)`.
-    #[must_use]
-    pub fn macro_f1(&self) -> f64 {
-        let mut classes: BTreeMap<u32, (u64, u64)> = BTreeMap::new(); // hits, and all that is or was found of the class
+    /// Of every class that is there or was found: how often it is right, and how often it is there or was found, taken together.
+    pub fn classes(&self) -> impl Iterator<Item = (u32, u64, u64)> {
+        let mut classes: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
         for (truth, found, count) in self.pairs() {
             classes.entry(truth).or_default().1 += count;
             let class = classes.entry(found).or_default();
@@ -42,8 +40,17 @@ impl Confusion {
                 class.0 += count;
             }
         }
-        let f1 = |(hits, all): &(u64, u64)| 2.0 * *hits as f64 / *all as f64;
-        classes.values().map(f1).sum::<f64>() / classes.len() as f64
+        classes.into_iter().map(|(class, (hits, all))| (class, hits, all))
+    }
+
+    /// The mean over classes of the harmonic mean of precision and recall, over every class that is there or was found, as
+    /// scikit-learn's `f1_score(average="macro", zero_division=0)`.
+    #[must_use]
+    pub fn macro_f1(&self) -> f64 {
+        let f1 = |(_, hits, all): (u32, u64, u64)| 2.0 * hits as f64 / all as f64;
+        let (sum, count) =
+            self.classes().map(f1).fold((0.0, 0.0), |(sum, count), f1| (sum + f1, count + 1.0));
+        sum / count
     }
 }
 

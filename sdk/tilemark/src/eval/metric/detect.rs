@@ -65,6 +65,11 @@ impl Matches {
         };
         Self(classes.into_iter().map(one).collect())
     }
+
+    /// Classes of which there are things to find.
+    pub(in crate::eval) fn classes(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().filter(|(_, matches)| matches.things > 0).map(|(class, _)| *class)
+    }
 }
 
 /// Each find takes the thing that it overlaps most and that none before it took.

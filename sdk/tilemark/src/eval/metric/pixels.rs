@@ -85,6 +85,12 @@ impl Differences {
         let mean = self.squares.max(1) as f64 / self.samples as f64;
         10.0 * libm::log10(255.0 * 255.0 / mean)
     }
+
+    /// The largest that a picture of this size can have.
+    #[must_use]
+    pub fn best_psnr(&self) -> f64 {
+        Self { squares: 0, ..*self }.psnr()
+    }
 }
 
 #[cfg(test)]

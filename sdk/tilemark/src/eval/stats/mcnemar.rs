@@ -19,6 +19,14 @@ pub struct McNemar {
     pub p_chi_squared: f64,
 }
 
+impl McNemar {
+    /// `p = 0.0123`, as people write it: what is small is not zero.
+    #[must_use]
+    pub fn written(&self) -> String {
+        if self.p_exact < 1e-4 { "p < 0.0001".to_owned() } else { format!("p = {:.4}", self.p_exact) }
+    }
+}
+
 /// Compares two apps by the samples that only one of them gets right.
 #[must_use]
 pub fn mcnemar(only_first: u64, only_second: u64) -> McNemar {

@@ -13,7 +13,7 @@ mod special;
 
 use serde::{Deserialize, Serialize};
 
-pub use bootstrap::Bootstrap;
+pub use bootstrap::{Bootstrap, Extremes};
 pub use mcnemar::{McNemar, mcnemar};
 pub use plan::{samples_for_difference, samples_for_margin};
 pub use proportion::{clopper_pearson, wilson};
@@ -45,7 +45,16 @@ impl Interval {
     }
 }
 
+/// A share in percent, with as many of six digits as it needs: 0.95 is `95`.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    let text = format!("{:.6}", 100.0 * share);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 #[cfg(test)]
 mod coverage_tests;
 #[cfg(test)]
 mod oracle_tests;
+#[cfg(test)]
+mod widened_tests;
