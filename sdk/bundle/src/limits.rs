@@ -42,6 +42,9 @@ pub const MAX_SHORT_TEXT_BYTES: usize = 256;
 /// Targets of one bundle.
 pub const MAX_TARGETS: usize = 64;
 
+/// What an app was made from, each with three licences: 64 of them add 70 kB to a manifest.
+pub const MAX_ANCESTORS: usize = 64;
+
 /// A PEM file with one key; an ECDSA P-256 key has 241 bytes.
 pub const MAX_KEY_FILE_BYTES: usize = 16 << 10;
 
