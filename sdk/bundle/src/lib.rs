@@ -44,6 +44,7 @@ mod license_error;
 pub mod limits;
 mod lineage;
 mod manifest;
+pub mod ml_bom;
 mod name;
 pub mod oms;
 mod origin;

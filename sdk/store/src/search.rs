@@ -5,6 +5,9 @@
 //! all lines the rows themselves, of which only those found are read. What the catalogue says is not trusted: what is installed
 //! comes by its publisher's own listing, which is matched again.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::File;
@@ -14,6 +17,7 @@ use std::path::Path;
 use spdx::{Expression, LicenseReq, Licensee};
 use tilemark_bundle::{Digest, sdk_version};
 
+use crate::contract::TargetFacts;
 use crate::error::{Error, Result};
 use crate::gate::Price;
 use crate::index::Row;
@@ -175,6 +179,13 @@ impl Task {
 }
 
 impl Hardware {
+    /// The first of an app's bitstreams that fits; none on what takes none.
+    #[must_use]
+    pub fn target_of<'t>(&self, targets: &'t [TargetFacts]) -> Option<&'t str> {
+        let Self::Bitstream { platform, name } = self else { return None };
+        targets.iter().find(|facts| fits(facts, platform, name)).map(|facts| facts.target.as_str())
+    }
+
     /// The device classes as which it runs an app: none if it does not.
     fn runs<'a>(&'a self, row: &'a Row) -> Box<dyn Iterator<Item = &'a str> + 'a> {
         match self {
@@ -183,14 +194,17 @@ impl Hardware {
                 Box::new(ships.then_some(class.as_str()).into_iter())
             }
             Self::Bitstream { platform, name } => {
-                let has = |text: &str, word: &str| text.to_lowercase().contains(&word.to_lowercase());
-                let fits = move |facts: &&crate::contract::TargetFacts| {
-                    has(platform, &facts.platform) && has(name, &facts.part)
-                };
-                Box::new(row.built_for.iter().filter(fits).map(|facts| facts.target.as_str()))
+                let fitting = row.built_for.iter().filter(move |facts| fits(facts, platform, name));
+                Box::new(fitting.map(|facts| facts.target.as_str()))
             }
         }
     }
+}
+
+/// Whether a bitstream is for a device: both names have the words in them, in small letters or capitals.
+fn fits(facts: &TargetFacts, platform: &str, name: &str) -> bool {
+    let has = |text: &str, word: &str| text.to_lowercase().contains(&word.to_lowercase());
+    has(platform, &facts.platform) && has(name, &facts.part)
 }
 
 /// Rows as they are searched.
@@ -345,134 +359,4 @@ fn read_row(rows: &mut (impl Read + Seek), start: u64, at: &str, length: &str) -
 fn may_be_used(expression: &str, license: &Licensee) -> bool {
     let satisfies = |req: &LicenseReq| license.satisfies(req);
     Expression::parse(expression).is_ok_and(|expression| expression.evaluate(satisfies))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use tilemark_bundle::sha256;
-
-    use super::*;
-    use crate::contract::TargetFacts;
-
-    fn row(app: &str) -> Row {
-        Row {
-            app: app.parse().unwrap(),
-            version: "1.0.0".parse().unwrap(),
-            release: 1,
-            license: "Apache-2.0 OR MIT".into(),
-            size: 1000,
-            targets: vec!["host".into()],
-            built_for: vec![],
-            min_sdk: sdk_version(),
-            price: Price::Free,
-            task: "image -> labels".into(),
-            speeds: BTreeMap::from([("host".to_owned(), 9000)]),
-            description: "Names the object in a photo".into(),
-        }
-    }
-
-    /// Apps that differ from the first in one thing each.
-    fn rows() -> Vec<Row> {
-        let board =
-            TargetFacts { target: "board-8x8".into(), platform: "Maker".into(), part: "board one".into() };
-        let mut newer = sdk_version();
-        newer.minor += 1;
-        vec![
-            row("acme/tagger"),
-            Row {
-                speeds: BTreeMap::from([("host".to_owned(), 11_000), ("gpu".to_owned(), 800)]),
-                ..row("b/slow")
-            },
-            Row { speeds: BTreeMap::new(), ..row("c/unmeasured") },
-            Row { license: "GPL-3.0-only".into(), ..row("d/gpl") },
-            Row { license: "Apache-2.0 AND GPL-3.0-only".into(), ..row("e/both") },
-            Row { task: "image -> detections".into(), ..row("f/finder") },
-            Row { task: "image -> labels+mask".into(), ..row("g/more") },
-            Row { task: "image+text -> labels".into(), ..row("h/other-input") },
-            Row { min_sdk: newer, ..row("i/newer") },
-            Row { price: Price::Paid, ..row("j/paid") },
-            Row { targets: vec!["board-8x8".into()], built_for: vec![board], ..row("k/board") },
-            Row { description: "Reads\ttext\u{1b}[2J".into(), task: String::new(), ..row("l/reader") },
-        ]
-    }
-
-    fn find(query: Query) -> String {
-        let rows = rows();
-        let (mut catalogue, file) = Catalogue::build(&rows, sha256(b"index")).unwrap();
-        let found = catalogue.find(&query).unwrap();
-        // What was kept finds the same.
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("catalogue");
-        std::fs::write(&path, file).unwrap();
-        let mut kept = Catalogue::open(&path, sha256(b"index")).unwrap();
-        assert_eq!(kept.find(&query).unwrap(), found);
-        assert!(found.iter().all(|found| rows.contains(found)));
-        found.iter().map(|row| row.app.publisher()).collect::<Vec<_>>().join(" ")
-    }
-
-    fn query(words: &[&str]) -> Query {
-        Query::parse(words.iter().copied()).unwrap()
-    }
-
-    fn host() -> Vec<Hardware> {
-        vec![Hardware::Source { class: "host".into() }]
-    }
-
-    #[test]
-    fn only_what_then_loads_and_runs_is_found() {
-        assert_eq!(find(query(&[])), "acme b c d e f g h j k l", "not what needs a newer SDK");
-        let task = ["image -> labels"];
-        assert_eq!(find(query(&task)), "acme b c d e g j k");
-        assert_eq!(find(query(&task).runs_on(host())), "acme b c d e g j");
-        assert_eq!(find(query(&task).runs_on(host()).within(10_000)), "acme d e g j");
-        assert_eq!(find(query(&task).within(10_000)), "acme d e g j", "the host where no device is named");
-        assert_eq!(find(query(&task).within(10_000).under("Apache-2.0").unwrap()), "acme g j");
-        assert_eq!(find(query(&task).at(Price::Paid)), "j");
-        let gpu = || vec![Hardware::Source { class: "gpu".into() }];
-        assert_eq!(find(query(&task).runs_on(gpu()).within(1000)), "b");
-        let board =
-            |name: &str| vec![Hardware::Bitstream { platform: "maker corp".into(), name: name.into() }];
-        assert_eq!(find(query(&task).runs_on(board("The Board One"))), "k");
-        assert_eq!(find(query(&task).runs_on(board("board two"))), "");
-        assert_eq!(find(query(&task).runs_on(board("board one")).within(10)), "", "nobody measured it there");
-        assert_eq!(find(query(&[]).under("GPL-3.0-only").unwrap()), "d");
-    }
-
-    #[test]
-    fn words_and_tasks() {
-        assert_eq!(find(query(&["PHOTO tagger"])), "acme");
-        assert_eq!(find(query(&["reads", "text"])), "l");
-        assert_eq!(find(query(&["Image → Labels, mask"])), "g");
-        assert_eq!(find(query(&["text+image -> labels"])), "h");
-        for bad in ["-> labels", "image ->", "a -> b -> c"] {
-            assert!(Query::parse([bad]).is_err(), "{bad}");
-        }
-        assert!(Query::parse(["a -> b", "c -> d"]).is_err() && query(&[]).under("nothing").is_err());
-    }
-
-    #[test]
-    fn a_damaged_catalogue_is_made_anew_or_refused_but_never_believed_to_be_longer() {
-        let (_, file) = Catalogue::build(&rows(), sha256(b"index")).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("catalogue");
-        let open = |bytes: &[u8]| {
-            std::fs::write(&path, bytes).unwrap();
-            Catalogue::open(&path, sha256(b"index"))
-        };
-        assert!(Catalogue::open(&folder.path().join("none"), sha256(b"index")).is_none());
-        assert!(open(&file).is_some() && Catalogue::open(&path, sha256(b"other")).is_none());
-        for cut in 0..file.len() {
-            if let Some(mut catalogue) = open(&file[..cut]) {
-                assert!(catalogue.find(&Query::default()).is_err(), "cut at {cut}");
-            }
-        }
-        let text = String::from_utf8(file).unwrap();
-        let end = text.find('\n').unwrap();
-        for lengths in ["18446744073709551615", "1073741824", "", "-1"] {
-            let (head, _) = text[..end].rsplit_once(' ').unwrap();
-            assert!(open(format!("{head} {lengths}\n").as_bytes()).is_none(), "{lengths}");
-        }
-    }
 }
