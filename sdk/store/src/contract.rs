@@ -77,7 +77,7 @@ pub struct Speed {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    /// The DSSE envelope, as `tilemark eval --sign` writes it.
+    /// The DSSE envelope, as `tilemark eval --report` writes it.
     pub envelope: String,
 }
 

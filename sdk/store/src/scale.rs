@@ -80,7 +80,7 @@ fn search_among_100_000_listings() {
                 let query = parse(&["image -> labels", "photo", "publisher-7"]);
                 query.runs_on(host()).within(10_000).under("Apache-2.0").unwrap()
             },
-            666,
+            555,
         ),
         (
             "the same of all publishers",

@@ -14,6 +14,8 @@ use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use memchr::memmem::Finder;
+use memchr::{memchr, memrchr};
 use spdx::{Expression, LicenseReq, Licensee};
 use tilemark_bundle::{Digest, sdk_version};
 
@@ -230,6 +232,36 @@ struct Line<'a> {
     words: &'a str,
 }
 
+/// Lines that may have all words of a query: those with its longest one, or all.
+struct Candidates<'a> {
+    lines: &'a str,
+    at: usize,
+    word: Option<Finder<'a>>,
+}
+
+impl<'a> Candidates<'a> {
+    fn of(lines: &'a str, query: &'a Query) -> Self {
+        let longest = query.words.iter().max_by_key(|word| word.len());
+        Self { lines, at: 0, word: longest.map(|word| Finder::new(word)) }
+    }
+}
+
+impl<'a> Iterator for Candidates<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.lines.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let bytes = rest.as_bytes();
+        let start = match &self.word {
+            Some(word) => memrchr(b'\n', &bytes[..word.find(bytes)?]).map_or(0, |newline| newline + 1),
+            None => 0,
+        };
+        let end = memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length);
+        self.at += end + 1;
+        rest.get(start..end)
+    }
+}
+
 impl<'a> Line<'a> {
     fn split(line: &'a str) -> Option<Self> {
         let mut fields = line.splitn(8, '\t');
@@ -316,18 +348,19 @@ impl<R: Read + Seek> Catalogue<R> {
     /// [`Error::Malformed`] for a catalogue that was damaged.
     pub(crate) fn find(&mut self, query: &Query) -> Result<Vec<Row>> {
         let (mut found, mut tasks, mut licenses) = (Vec::new(), HashMap::new(), HashMap::new());
-        for line in self.lines.lines() {
-            let Line { task, license, at, length, .. } = match Line::split(line) {
-                Some(line) if query.may_accept(&line) => line,
-                Some(_) => continue,
-                None => return Err(Error::malformed("catalogue", "a line is cut short")),
-            };
+        for line in Candidates::of(&self.lines, query) {
+            let cut = || Error::malformed("catalogue", "a line is cut short");
+            let (task, _) = line.split_once('\t').ok_or_else(cut)?;
             // Few differ among many apps.
             if let Some(wanted) = &query.task
                 && !*tasks.entry(task).or_insert_with(|| wanted.is_done_by(task))
             {
                 continue;
             }
+            let Line { license, at, length, .. } = match Line::split(line).ok_or_else(cut)? {
+                line if query.may_accept(&line) => line,
+                _ => continue,
+            };
             if let Some(wanted) = &query.license
                 && !*licenses.entry(license).or_insert_with(|| may_be_used(license, wanted))
             {

@@ -134,7 +134,7 @@ pub(crate) struct Publish {
     /// Measure it on this device, for who searches by speed; may be given several times; none: do not
     #[arg(long, default_value = "host", value_name = "DEVICE")]
     pub(crate) measure: Vec<String>,
-    /// Attach an evaluation that `tilemark eval --sign` wrote; may be given several times
+    /// Attach an evaluation that `tilemark eval --report` signed; may be given several times
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Vec<PathBuf>,
     /// The vault that an encrypted bundle was packed with: what it does is derived from what is in it
