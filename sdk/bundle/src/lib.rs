@@ -32,6 +32,7 @@ mod ecdsa;
 mod encryption;
 mod envelope;
 mod error;
+pub mod escrow;
 mod file;
 mod floor;
 mod grant;

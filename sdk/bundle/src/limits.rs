@@ -90,6 +90,12 @@ pub const MAX_REVOCATION_BYTES: usize = 2 << 20;
 /// Bytes of a lineage.
 pub const MAX_LINEAGE_BYTES: usize = 4096;
 
+/// Trustees of one deposit.
+pub const MAX_TRUSTEES: usize = 64;
+
+/// Bytes of a deed of escrow, or of a release: 64 keys of 100 bytes each.
+pub const MAX_DEED_BYTES: usize = 64 << 10;
+
 /// Lineages that a machine has: each costs a signature check when a bundle is opened.
 pub const MAX_LINEAGES: usize = 256;
 

@@ -283,7 +283,7 @@ mod tests {
                 "{component}"
             );
         }
-        let resizer = super::component(&origin().derived_from[2]);
+        let resizer = component(&origin().derived_from[2]);
         assert!(resizer.get("licenses").is_none());
     }
 

@@ -218,9 +218,8 @@ pub(crate) struct Catalogue<R> {
     start: u64,
 }
 
-/// A line of a catalogue.
+/// A line of a catalogue, after its task.
 struct Line<'a> {
-    task: &'a str,
     license: &'a str,
     price: &'a str,
     /// Joined by commas.
@@ -266,8 +265,8 @@ impl<'a> Line<'a> {
     fn split(line: &'a str) -> Option<Self> {
         let mut fields = line.splitn(8, '\t');
         let mut next = || fields.next();
+        next()?; // the task, which was looked at before
         Some(Self {
-            task: next()?,
             license: next()?,
             price: next()?,
             targets: next()?,

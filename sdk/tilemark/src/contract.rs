@@ -138,16 +138,26 @@ impl App {
             made("pitch", port("hz", "f64", vec![0]));
         }
         if ports.is_empty() {
-            let graph = self.graph();
-            let shapes = shape::infer(graph, &shape::declared(graph, 1))?;
-            let known =
-                |output: &Port| (!shapes.is_late(output.value)).then(|| shapes.of(output.value).to_vec());
-            return Ok((
-                graph.outputs.iter().map(|output| tensor(output, known(output))).collect(),
-                vec!["tensors"],
-            ));
+            return Ok((self.tensors()?, vec!["tensors"]));
         }
         Ok((ports, words))
+    }
+
+    /// The outputs of its model. An axis whose length follows from one that may have any length may have any, too.
+    fn tensors(&self) -> Result<Vec<AppPort>, Error> {
+        let graph = self.graph();
+        let shapes = shape::infer(graph, &shape::declared(graph, 1))?;
+        let others = shape::infer(graph, &shape::declared(graph, 2)).ok();
+        let lengths = |output: &Port| {
+            let others = others.as_ref().map(|others| others.of(output.value));
+            let length = |(axis, length): (usize, &usize)| match others.and_then(|others| others.get(axis)) {
+                Some(other) if other != length => 0,
+                _ => *length as u64,
+            };
+            shapes.of(output.value).iter().enumerate().map(length).collect()
+        };
+        let known = |output: &Port| (!shapes.is_late(output.value)).then(|| lengths(output));
+        Ok(graph.outputs.iter().map(|output| tensor(output, known(output))).collect())
     }
 
     /// Of a container that is damaged nothing is known: it is refused where it is chosen.
@@ -177,16 +187,13 @@ fn port(name: &str, dtype: &str, shape: Vec<u64>) -> AppPort {
     AppPort { name: name.to_owned(), dtype: dtype.to_owned(), shape, range: None, classes: None }
 }
 
-/// A model's own end: the shape as it is declared, or else as it follows.
-fn tensor(end: &Port, known: Option<Vec<usize>>) -> AppPort {
+/// A model's own end: of the shape that follows, or else the declared one.
+fn tensor(end: &Port, known: Option<Vec<u64>>) -> AppPort {
     let length = |dim: &Dim| match dim {
         Dim::Fixed(length) => *length as u64,
         Dim::Dynamic(_) => 0,
     };
-    let shape = match known {
-        Some(known) if known.len() != end.shape.len() => known.iter().map(|length| *length as u64).collect(),
-        _ => end.shape.iter().map(length).collect(),
-    };
+    let shape = known.unwrap_or_else(|| end.shape.iter().map(length).collect());
     let range = match end.dtype {
         DType::U8 => Some([0, 255]),
         DType::I8 => Some([-128, 127]),

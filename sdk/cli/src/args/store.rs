@@ -26,6 +26,8 @@ pub(crate) enum Store {
     Search(Search),
     /// Show what is offered of an app
     Info(Info),
+    /// Find apps that can take an app's place: the same inputs, outputs and classes
+    FindSubstitute(FindSubstitute),
     /// Install an app
     Install(Install),
     /// Install the newest releases of what is installed
@@ -41,6 +43,7 @@ impl Store {
         match self {
             Self::Search(Search { json, .. })
             | Self::Info(Info { json, .. })
+            | Self::FindSubstitute(FindSubstitute { json, .. })
             | Self::List(List { json, .. })
             | Self::Install(Install { json, .. })
             | Self::Update(Update { json, .. }) => *json,
@@ -214,6 +217,23 @@ pub(crate) struct Info {
     /// This release [default: the newest]
     #[arg(long, value_name = "N")]
     pub(crate) release: Option<u64>,
+    #[command(flatten)]
+    pub(crate) of: Of,
+    /// Ask no mirror: what is known here
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct FindSubstitute {
+    /// The bundle of the app, which runs here
+    pub(crate) bundle: PathBuf,
+    /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) of: Of,
     /// Ask no mirror: what is known here

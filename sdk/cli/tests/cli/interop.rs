@@ -87,6 +87,8 @@ fn a_bill_of_materials_says_what_app_toml_says() {
     let inspected = shop.tilemark("inspect app.tmk --trust vendor.pub --json").ok().json();
     assert_eq!(component["hashes"][0]["content"], inspected["identity"]);
     // Of an encrypted bundle too: it is the manifest that says it.
+    let text = String::from_utf8(shop.read("app.toml")).unwrap();
+    shop.write("app.toml", text.replace("release = 7", "release = 8"));
     shop.tilemark("pack app.toml --key vendor.key --encrypt --vault vault -o locked.tmk").ok();
     shop.tilemark("export locked.tmk --trust vendor.pub --ml-bom locked.json").ok();
     let locked: serde_json::Value = serde_json::from_slice(&shop.read("locked.json")).unwrap();

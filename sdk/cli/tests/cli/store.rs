@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tilemark_testkit::random::SplitMix64;
 
-use crate::workshop::{TINY_TOML, Workshop, sample};
+use crate::workshop::{TINY_TOML, Workshop, sample, tiny_onnx};
 
 /// A workshop with a store, the publisher acme in it, and release 7 of acme/tiny.
 fn market() -> Workshop {
@@ -138,7 +138,7 @@ fn an_encrypted_app_is_offered_with_the_vault_that_has_its_key() {
     shop.tilemark(&publish).fails(2, "TM0601").says("--vault");
     shop.tilemark("pack --model tiny.onnx --name acme/other --version 1.0.0 --key vendor.key --encrypt --vault another -o x.tmk")
         .ok();
-    shop.tilemark(&format!("{publish} --vault another")).fails(3, "TM0156");
+    shop.tilemark(&format!("{publish} --vault another")).fails(3, "TM0158");
     shop.tilemark(&format!("{publish} --vault vault")).ok().prints("image -> labels");
 }
 
@@ -166,7 +166,7 @@ fn what_is_found_by_its_contract_then_runs() {
     ] {
         assert_eq!(found(nothing), "", "{nothing}");
     }
-    shop.tilemark("store search image-> --json").fails(1, "TM0835");
+    shop.tilemark("store search image->").fails(1, "TM0835");
     shop.tilemark("store search --license nothing").fails(1, "TM0835");
     shop.tilemark("store search --runs-on no-such-device").fails(5, "TM0401");
     let row = shop.tilemark("store search tiny --json").ok().json();
@@ -186,6 +186,34 @@ fn what_is_found_by_its_contract_then_runs() {
 }
 
 #[test]
+fn a_substitute_has_the_same_ends_and_tells_the_same_things_apart() {
+    let shop = market();
+    shop.tilemark("store add store --root store/metadata/1.root.json").ok();
+    let publish = |name: &str, edit: (&str, &str)| {
+        assert!(TINY_TOML.contains(edit.0));
+        shop.write("app.toml", TINY_TOML.replace("acme/tiny", name).replace(edit.0, edit.1));
+        shop.tilemark("pack app.toml --key vendor.key -o other.tmk").ok();
+        shop.tilemark("store publish store other.tmk --key vendor.key --measure none").ok();
+        shop.tilemark("store refresh store --key keys/online.key").ok();
+    };
+    let find = "store find-substitute tiny-7.tmk --trust vendor.pub";
+    shop.tilemark(find).ok().says("nothing found");
+    shop.write("others.txt", "one\ntwo\nthree\nfour\nfive\n");
+    publish("acme/same", ("std = [50, 50, 50]", "std = [60, 60, 60]"));
+    publish("acme/other-classes", ("labels.txt", "others.txt"));
+    publish(
+        "acme/other-ends",
+        ("softmax = {}\n[[post]]\ntop_k = { k = 2, labels = \"labels.txt\" }", "softmax = {}"),
+    );
+    let found = shop.tilemark(&format!("{find} --json")).ok().json();
+    let apps: Vec<&str> = found.as_array().unwrap().iter().map(|row| row["app"].as_str().unwrap()).collect();
+    assert_eq!(apps, ["acme/same"]);
+    // The store is gone, and what was known of it is enough to look.
+    std::fs::rename(shop.path("store"), shop.path("gone")).unwrap();
+    shop.tilemark(&format!("{find} --offline")).ok().prints("acme/same");
+}
+
+#[test]
 fn a_signed_evaluation_goes_with_the_listing_of_its_bundle_alone() {
     let shop = crate::eval::with_data(20);
     shop.tilemark("store init store --keys keys").ok();
@@ -193,7 +221,7 @@ fn a_signed_evaluation_goes_with_the_listing_of_its_bundle_alone() {
     shop.tilemark("keygen --out lab").ok();
     for (key, name) in [("lab.key", "lab.json"), ("vendor.key", "own.json")] {
         shop.tilemark(&format!(
-            "eval tiny.tmk --trust vendor.pub --device host --data data --report {name} --sign {key}"
+            "eval tiny.tmk --trust vendor.pub --device host --data data --report {name} --key {key}"
         ))
         .ok();
     }
@@ -206,6 +234,7 @@ fn a_signed_evaluation_goes_with_the_listing_of_its_bundle_alone() {
         .prints("accuracy: hits")
         .prints("signed by somebody whom the store does not know")
         .prints("signed by the publisher");
+    shop.write("tiny.onnx", tiny_onnx());
     shop.tilemark("pack --model tiny.onnx --name acme/raw --version 1.0.0 --key vendor.key -o raw.tmk").ok();
     shop.tilemark("store publish store raw.tmk --key vendor.key --report lab.json").fails(1, "TM0835");
 }

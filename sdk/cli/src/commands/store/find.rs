@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 use tilemark::Device;
 use tilemark_store::{Contract, Hardware, Offer, Port, Query, Reported, Row};
 
-use super::{look, open};
-use crate::args::store::{Info, Search};
+use super::{look, open, publish};
+use crate::args::store::{FindSubstitute, Info, Search};
 use crate::failure::{Failure, Result};
-use crate::{drivers, text};
+use crate::{drivers, files, text};
 
 /// Any device of this machine.
 const HERE: &str = "here";
@@ -16,21 +16,57 @@ pub(super) fn search(args: &Search) -> Result<()> {
     let query = query(args)?;
     let store = open(&args.of)?;
     let view = look(&store, args.offline)?;
-    let found = view.search(&query)?;
-    if args.json {
+    print(&view.search(&query)?, args.json)
+}
+
+/// Listings that are looked at for one substitute, at most.
+const MOST_CANDIDATES: usize = 500;
+
+/// Finds apps of the same contract by their publishers' own listings: the index alone does not know classes and shapes.
+pub(super) fn substitute(args: &FindSubstitute) -> Result<()> {
+    let app = tilemark::open(&args.bundle, &files::trust(args.trust.as_deref())?)?;
+    let wanted = publish::ends(&app)?;
+    let store = open(&args.of)?;
+    let view = look(&store, args.offline)?;
+    let query = Query::parse([wanted.task.as_str()])?.runs_on(vec![hardware(&Device::host())]);
+    let mut rows = view.search(&query)?;
+    rows.retain(|row| row.app != app.manifest().app.name);
+    if rows.len() > MOST_CANDIDATES {
+        text::note(format_args!(
+            "{} apps do {}; the first {MOST_CANDIDATES} are looked at",
+            rows.len(),
+            wanted.task
+        ));
+        rows.truncate(MOST_CANDIDATES);
+    }
+    let mut found = Vec::new();
+    for row in rows {
+        match view.offer(&row.app, Some(row.release)) {
+            Ok(offer)
+                if offer
+                    .listing()
+                    .contract
+                    .as_ref()
+                    .is_some_and(|contract| contract.is_equal_to(&wanted)) =>
+            {
+                found.push(row);
+            }
+            Ok(_) => {}
+            // Others may do.
+            Err(error) => text::note(format_args!("{}: {error}", row.app)),
+        }
+    }
+    print(&found, args.json)
+}
+
+fn print(found: &[Row], as_json: bool) -> Result<()> {
+    if as_json {
         return text::json(&found);
     }
     let row = |row: &Row| {
         let (license, price, task) = (row.license.clone(), row.price.to_string(), row.task.clone());
-        [
-            row.app.to_string(),
-            row.version.to_string(),
-            text::bytes(row.size),
-            license,
-            price,
-            task,
-            row.description.clone(),
-        ]
+        let (app, version, size) = (row.app.to_string(), row.version.to_string(), text::bytes(row.size));
+        [app, version, size, license, price, task, row.description.clone()]
     };
     text::table(&found.iter().map(row).collect::<Vec<_>>(), &[2])?;
     if found.is_empty() {

@@ -25,6 +25,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Add(args) => add(args),
         Command::Search(args) => find::search(args),
         Command::Info(args) => find::info(args),
+        Command::FindSubstitute(args) => find::substitute(args),
         Command::Install(args) => install(args),
         Command::Update(args) => update(args),
         Command::List(args) => list(args.json),

@@ -61,20 +61,30 @@ fn open(path: &Path, keys: &[&SigningKey], vault: Option<&Path>) -> Result<App> 
 }
 
 fn contract(app: &App, args: &Publish) -> Result<Contract> {
-    let AppContract { task, inputs, outputs, targets, .. } = app.contract()?;
-    let target = |AppTarget { target, platform, part, .. }| TargetFacts { target, platform, part };
-    let targets: Vec<TargetFacts> = targets.into_iter().map(target).collect();
+    let ends = ends(app)?;
     let mut speeds = Vec::new();
     for word in args.measure.iter().filter(|word| *word != NONE) {
         let device = drivers::named(word)?;
         let time = app.typical_time(&device)?;
         let microseconds = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        speeds.push(Speed { device: class(&device, &targets), name: device.description(), microseconds });
+        speeds.push(Speed {
+            device: class(&device, &ends.targets),
+            name: device.description(),
+            microseconds,
+        });
     }
     let report = |path| Ok(Report::new(&files::read(path)?)?);
     let reports = args.report.iter().map(|path| report(path)).collect::<Result<_>>()?;
+    Ok(Contract { speeds, reports, ..ends })
+}
+
+/// The contract of an app, without what was measured or said of it.
+pub(super) fn ends(app: &App) -> Result<Contract> {
+    let AppContract { task, inputs, outputs, targets, .. } = app.contract()?;
+    let target = |AppTarget { target, platform, part, .. }| TargetFacts { target, platform, part };
     let ports = |ports: Vec<AppPort>| ports.into_iter().map(port).collect();
-    Ok(Contract { task, inputs: ports(inputs), outputs: ports(outputs), targets, speeds, reports })
+    let targets = targets.into_iter().map(target).collect();
+    Ok(Contract { task, inputs: ports(inputs), outputs: ports(outputs), targets, ..Contract::default() })
 }
 
 fn port(AppPort { name, dtype, shape, range, classes, .. }: AppPort) -> Port {
