@@ -82,7 +82,6 @@ fn is_host_alone(targets: &[String]) -> bool {
     matches!(targets, [target] if target == "host")
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_free(price: &Price) -> bool {
     *price == Price::Free
 }
