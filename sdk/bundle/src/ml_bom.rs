@@ -19,7 +19,7 @@ pub fn write(manifest: &Manifest, identity: Digest) -> Result<Vec<u8>> {
     let models: Vec<Value> = models(manifest, ancestors);
     let parts: Vec<Value> =
         ancestors.iter().filter(|found| found.kind != AncestorKind::Model).map(component).collect();
-    let data = manifest.origin.as_ref().and_then(|origin| training_data(origin));
+    let data = manifest.origin.as_ref().and_then(training_data);
     let reference = format!("urn:sha256:{identity}");
     let components: Vec<Value> = models.iter().chain(&parts).chain(&data).cloned().collect();
     let refs = |values: &[Value]| values.iter().map(|value| value["bom-ref"].clone()).collect::<Vec<_>>();

@@ -241,7 +241,7 @@ struct Candidates<'a> {
 impl<'a> Candidates<'a> {
     fn of(lines: &'a str, query: &'a Query) -> Self {
         let longest = query.words.iter().max_by_key(|word| word.len());
-        Self { lines, at: 0, word: longest.map(|word| Finder::new(word)) }
+        Self { lines, at: 0, word: longest.map(Finder::new) }
     }
 }
 
