@@ -396,6 +396,9 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0188", "a lease that its grant does not allow"),
     ("TM0190", "a record does not fit the codec"),
     ("TM0191", "a model signature and its files do not agree"),
+    ("TM0192", "a release from escrow that too few trustees signed"),
+    ("TM0193", "too few shares of an escrowed key"),
+    ("TM0194", "a share of an escrowed key that is not the one that was deposited"),
 ];
 
 #[cfg(test)]

@@ -47,6 +47,12 @@ pub enum LicenseError {
     OlderList { publisher: String, found: u64, known: u64 },
     #[error("the key {old} names the successor {found}; it has named {known} before")]
     OtherSuccessor { old: KeyId, known: KeyId, found: KeyId },
+    #[error("the release needs signatures by {needed} trustees, found {found}")]
+    NotReleased { needed: u64, found: u64 },
+    #[error("{found} shares of {needed} that it takes")]
+    TooFewShares { needed: u64, found: u64 },
+    #[error("the share of trustee {trustee} is not the one that was deposited")]
+    WrongShare { trustee: u64 },
     #[error("no seat of the grant {grant} can be leased so: {reason}")]
     Lease { grant: Digest, reason: &'static str },
 }
@@ -76,6 +82,9 @@ impl LicenseError {
             Self::OlderList { .. } => "TM0186",
             Self::OtherSuccessor { .. } => "TM0187",
             Self::Lease { .. } => "TM0188",
+            Self::NotReleased { .. } => "TM0192",
+            Self::TooFewShares { .. } => "TM0193",
+            Self::WrongShare { .. } => "TM0194",
         }
     }
 
@@ -95,8 +104,11 @@ impl LicenseError {
             | Self::SealedSize { .. }
             | Self::Rebound { .. }
             | Self::WrongContentKey { .. }
+            | Self::WrongShare { .. }
             | Self::PlaintextDamaged { .. } => ErrorKind::NotAuthentic,
             Self::NotEncrypted { .. }
+            | Self::NotReleased { .. }
+            | Self::TooFewShares { .. }
             | Self::VaultDamaged { .. }
             | Self::UnknownBundle { .. }
             | Self::AlreadyIssued { .. } => ErrorKind::Invalid,
@@ -115,6 +127,9 @@ impl LicenseError {
             | Self::PlaintextDamaged { .. } => {
                 "somebody who may sign, but did not encrypt it, put this bundle together: get it from its vendor"
             }
+            Self::NotReleased { .. } => "have more trustees sign the statement",
+            Self::TooFewShares { .. } => "ask more trustees for theirs",
+            Self::WrongShare { .. } => "ask that trustee again, or another one",
             Self::NotEncrypted { .. } => "run it as it is; vendor: `tilemark pack --encrypt --vault DIR`",
             Self::VaultDamaged { .. } => {
                 "restore the vault from its backup; without its secret nothing can be granted"

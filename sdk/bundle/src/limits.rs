@@ -42,6 +42,9 @@ pub const MAX_SHORT_TEXT_BYTES: usize = 256;
 /// Targets of one bundle.
 pub const MAX_TARGETS: usize = 64;
 
+/// What an app was made from, each with three licences: 64 of them add 70 kB to a manifest.
+pub const MAX_ANCESTORS: usize = 64;
+
 /// A PEM file with one key; an ECDSA P-256 key has 241 bytes.
 pub const MAX_KEY_FILE_BYTES: usize = 16 << 10;
 
@@ -86,6 +89,12 @@ pub const MAX_REVOCATION_BYTES: usize = 2 << 20;
 
 /// Bytes of a lineage.
 pub const MAX_LINEAGE_BYTES: usize = 4096;
+
+/// Trustees of one deposit.
+pub const MAX_TRUSTEES: usize = 64;
+
+/// Bytes of a deed of escrow, or of a release: 64 keys of 100 bytes each.
+pub const MAX_DEED_BYTES: usize = 64 << 10;
 
 /// Lineages that a machine has: each costs a signature check when a bundle is opened.
 pub const MAX_LINEAGES: usize = 256;

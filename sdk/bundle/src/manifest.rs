@@ -9,7 +9,7 @@ use crate::limits::{
     MAX_SHORT_TEXT_BYTES, MAX_TARGETS,
 };
 use crate::name::{AppName, check_blob_name, check_name_part, excerpt};
-use crate::{Digest, Encryption, Error, Plain, Result, json};
+use crate::{Digest, Encryption, Error, Origin, Plain, Result, json};
 
 /// The manifest schema that this SDK writes and reads.
 pub(crate) const SCHEMA: u64 = 1;
@@ -30,6 +30,9 @@ pub struct Manifest {
     pub limits: Ceilings,
     /// Under which terms the app may be used.
     pub terms: Terms,
+    /// Where it comes from; bundles of before this was asked have none, and nothing is known of theirs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// How its blobs are encrypted; only and always where the terms are [`TermsKind::Licensed`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
@@ -117,13 +120,7 @@ impl AppIdentity {
     fn check(&self) -> Result<()> {
         check_version("app.version", &self.version)?;
         check_integer("app.release", self.release)?;
-        if self.license.len() > MAX_SHORT_TEXT_BYTES || spdx::Expression::parse(&self.license).is_err() {
-            return Err(invalid(
-                "app.license",
-                &self.license,
-                "an SPDX expression such as Apache-2.0 OR MIT",
-            ));
-        }
+        crate::origin::check_license("app.license", &self.license)?;
         // Control characters would let a description move the cursor of the terminal that shows it.
         if self.description.len() > MAX_DESCRIPTION_BYTES || self.description.chars().any(char::is_control) {
             let expected = "at most 1024 bytes without control characters";
@@ -173,6 +170,7 @@ impl Manifest {
         check_integer("limits.max_arena_bytes", self.limits.max_arena_bytes)?;
         check_integer("limits.max_macs", self.limits.max_macs)?;
         check_targets(&self.targets)?;
+        self.origin.as_ref().map_or(Ok(()), Origin::check)?;
         check_blobs(&self.blobs)?;
         crate::encryption::check(self)
     }

@@ -14,6 +14,7 @@ fn manifest() -> Manifest {
         targets: vec!["host".into()],
         limits: Ceilings { max_arena_bytes: 1 << 20, max_macs: 5 },
         terms: Terms { kind: TermsKind::Free },
+        origin: None,
         encryption: None,
         blobs: vec![blob("graph", 5)],
     }
@@ -68,6 +69,30 @@ fn keys_at_every_depth() {
     }
     assert_eq!(refused("\"max_macs\":5", "\"max_macs\":5.0").code(), "TM0114");
     assert_eq!(refused(",\"max_macs\":5", "").code(), "TM0113");
+}
+
+#[test]
+fn an_origin_is_strict_like_all_else() {
+    let licenses = crate::PartLicenses { code: Some("MIT"), weights: None, data: Some("CC0-1.0") };
+    let origin = Some(Origin::new(crate::OriginKind::Model, licenses));
+    let with = Manifest { origin, ..manifest() };
+    let text = String::from_utf8(with.to_json().unwrap()).unwrap();
+    let json = r#""terms":{"kind":"free"},"origin":{"kind":"model","code":"MIT","data":"CC0-1.0"},"blobs""#;
+    assert!(text.contains(json), "{text}");
+    assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), with);
+    for (from, to, code) in [
+        ("\"code\":\"MIT\"", "\"code\":\"MIT\",\"code\":\"MIT\"", "TM0111"),
+        ("\"code\":\"MIT\"", "\"code\":\"MIT\",\"price\":\"free\"", "TM0112"),
+        ("\"kind\":\"model\",", "", "TM0113"),
+        ("\"model\"", "\"service\"", "TM0116"),
+        ("\"CC0-1.0\"", "\"free\"", "TM0141"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        match Manifest::parse(text.replacen(from, to, 1).as_bytes()) {
+            Err(Error::Manifest(error)) => assert_eq!(error.code(), code, "{to}: {error}"),
+            other => panic!("{to}: {other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -8,7 +8,8 @@ use crate::header::{HEADER_BYTES, Header};
 use crate::limits::{MAX_BUNDLE_BYTES, MAX_ENVELOPE_BYTES};
 use crate::manifest::{AppIdentity, BlobEntry, Ceilings, Manifest, SCHEMA, Terms, TermsKind};
 use crate::{
-    Encryption, EncryptionAlgorithm, Error, KeyId, Plain, Result, SigningKey, Vault, sdk_version, sha256,
+    Encryption, EncryptionAlgorithm, Error, KeyId, Origin, Plain, Result, SigningKey, Vault, sdk_version,
+    sha256,
 };
 
 /// Makes a bundle.
@@ -22,6 +23,7 @@ pub struct BundleWriter<'a> {
     targets: Vec<String>,
     limits: Ceilings,
     terms: Terms,
+    origin: Option<Origin>,
     encryption: Option<(&'a Vault, Vec<KeyId>)>,
     blobs: Vec<(String, Cow<'a, [u8]>)>,
 }
@@ -36,6 +38,7 @@ impl<'a> BundleWriter<'a> {
             targets: Vec::new(),
             limits: Ceilings::default(),
             terms: Terms { kind: TermsKind::Free },
+            origin: None,
             encryption: None,
             blobs: Vec::new(),
         }
@@ -66,6 +69,13 @@ impl<'a> BundleWriter<'a> {
     #[must_use]
     pub fn terms(mut self, terms: Terms) -> Self {
         self.terms = terms;
+        self
+    }
+
+    /// States where the app comes from. Without, nothing is known of it, and no store sells it.
+    #[must_use]
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = Some(origin);
         self
     }
 
@@ -106,6 +116,7 @@ impl<'a> BundleWriter<'a> {
             targets: if self.targets.is_empty() { vec!["host".into()] } else { self.targets },
             limits: self.limits,
             terms: self.terms,
+            origin: self.origin,
             encryption: None,
             blobs: self.blobs.iter().map(entry).collect(),
         };

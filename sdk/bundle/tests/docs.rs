@@ -51,6 +51,7 @@ fn the_table_of_limits() {
         ("MAX_DESCRIPTION_BYTES", limits::MAX_DESCRIPTION_BYTES as u64),
         ("MAX_SHORT_TEXT_BYTES", limits::MAX_SHORT_TEXT_BYTES as u64),
         ("MAX_TARGETS", limits::MAX_TARGETS as u64),
+        ("MAX_ANCESTORS", limits::MAX_ANCESTORS as u64),
         ("MAX_JSON_DEPTH", limits::MAX_JSON_DEPTH as u64),
         ("MAX_JSON_INTEGER", limits::MAX_JSON_INTEGER),
         ("MAX_CODEC_BYTES", limits::MAX_CODEC_BYTES as u64),

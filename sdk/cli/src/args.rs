@@ -331,11 +331,14 @@ pub(crate) struct Export {
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
     /// Write the files into this new folder, with an OpenSSF Model Signing signature (model.sig)
-    #[arg(long, value_name = "DIR")]
-    pub(crate) oms: PathBuf,
-    /// Sign with this key, an ECDSA P-256 one
+    #[arg(long, requires = "key", required_unless_present = "ml_bom", value_name = "DIR")]
+    pub(crate) oms: Option<PathBuf>,
+    /// With --oms: sign with this key, an ECDSA P-256 one
+    #[arg(long, requires = "oms", value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Write what it is made of, and under which licences, to this file: a CycloneDX 1.6 bill of materials
     #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
+    pub(crate) ml_bom: Option<PathBuf>,
 }
 
 #[derive(Debug, Group)]

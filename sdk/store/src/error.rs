@@ -49,6 +49,9 @@ pub enum Error {
     #[error("{app} release {found} is not newer than release {known}")]
     NotNewer { app: String, known: u64, found: u64 },
 
+    #[error("{app} may not be offered ({price}): {}", reasons.join("; "))]
+    NotOffered { app: String, price: &'static str, reasons: Vec<String> },
+
     #[error("{publisher:?} is no publisher of this store")]
     NoPublisher { publisher: String },
     #[error("{publisher:?} is a publisher of this store already")]
@@ -103,6 +106,7 @@ impl Error {
             Self::DoesNotFit { .. } => "TM0822",
             Self::Stale { .. } => "TM0823",
             Self::NotNewer { .. } => "TM0824",
+            Self::NotOffered { .. } => "TM0825",
             Self::NoPublisher { .. } => "TM0830",
             Self::PublisherExists { .. } => "TM0831",
             Self::WrongKeys { .. } => "TM0832",
@@ -168,6 +172,9 @@ impl Error {
             }
             Self::Stale { .. } => "connect to the store, or use a newer copy of it",
             Self::NotNewer { .. } => "raise `release` in app.toml, and pack again",
+            Self::NotOffered { .. } => {
+                "state or change what it is made from under [origin] in app.toml, or offer it at another price; `docs/store.md` has the rules"
+            }
             Self::NoPublisher { .. } => "the operator invites publishers: `tilemark store invite`",
             Self::PublisherExists { .. } => "choose another name",
             Self::WrongKeys { .. } => "give the private keys of that role with --key, as many as it needs",
@@ -222,6 +229,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0822", "an app that ships nothing for a device here"),
     ("TM0823", "the store's metadata is too old to install from"),
     ("TM0824", "a release that is not newer than one that is published or installed"),
+    ("TM0825", "an app whose origin does not allow that it is offered at this price"),
     ("TM0830", "no such publisher"),
     ("TM0831", "a publisher with this name exists"),
     ("TM0832", "not the keys that the role needs"),

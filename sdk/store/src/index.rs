@@ -1,11 +1,15 @@
 //! The index: one line an app, in shards, signed by the store's operator. It is for finding apps. What it says is not trusted:
 //! whatever is installed comes by its publisher's own listing.
 
+use std::collections::BTreeMap;
+
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use tilemark_bundle::AppName;
 
+use crate::contract::TargetFacts;
 use crate::error::{Error, Result};
+use crate::gate::Price;
 use crate::listing::Listing;
 
 /// The newest release of one app.
@@ -22,8 +26,23 @@ pub struct Row {
     pub license: String,
     /// Bytes of the bundle's file.
     pub size: u64,
-    /// Device classes that it ships something for.
+    /// Device classes that it ships something for. What most rows have is left out of all of them: an index is fetched by everybody.
+    #[serde(default = "host_alone", skip_serializing_if = "is_host_alone")]
     pub targets: Vec<String>,
+    /// What its bitstreams were built for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub built_for: Vec<TargetFacts>,
+    /// The oldest SDK that runs it.
+    pub min_sdk: Version,
+    /// What it is offered for.
+    #[serde(default, skip_serializing_if = "is_free")]
+    pub price: Price,
+    /// `image -> labels`; empty where nothing was said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub task: String,
+    /// Microseconds of a run by device class, as its publisher measured them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub speeds: BTreeMap<String, u64>,
     /// One or two lines.
     pub description: String,
 }
@@ -36,6 +55,8 @@ struct Shard {
 
 impl Row {
     pub(crate) fn of(listing: &Listing) -> Self {
+        let contract = listing.contract.as_ref();
+        let speeds = contract.into_iter().flat_map(|contract| &contract.speeds);
         Self {
             app: listing.app.clone(),
             version: listing.version.clone(),
@@ -43,21 +64,26 @@ impl Row {
             license: listing.license.clone(),
             size: listing.size,
             targets: listing.targets.clone(),
+            built_for: contract.map(|contract| contract.targets.clone()).unwrap_or_default(),
+            min_sdk: listing.min_sdk.clone(),
+            price: listing.price,
+            task: contract.map(|contract| contract.task.clone()).unwrap_or_default(),
+            speeds: speeds.map(|speed| (speed.device.clone(), speed.microseconds)).collect(),
             description: listing.description.clone(),
         }
     }
+}
 
-    /// Whether every word of a query is somewhere in its name, description, licence or targets.
-    #[must_use]
-    pub fn matches(&self, query: &str) -> bool {
-        let has = |text: &str, word: &str| text.to_lowercase().contains(word);
-        query.to_lowercase().split_whitespace().all(|word| {
-            has(self.app.as_str(), word)
-                || has(&self.description, word)
-                || has(&self.license, word)
-                || self.targets.iter().any(|target| has(target, word))
-        })
-    }
+fn host_alone() -> Vec<String> {
+    vec!["host".to_owned()]
+}
+
+fn is_host_alone(targets: &[String]) -> bool {
+    matches!(targets, [target] if target == "host")
+}
+
+fn is_free(price: &Price) -> bool {
+    *price == Price::Free
 }
 
 pub(crate) fn read(path: &str, bytes: &[u8]) -> Result<Vec<Row>> {

@@ -9,6 +9,7 @@
 //! - [`Repository`]: the folder, for those who write it.
 //! - [`Store`] and [`View`]: what an integrator sees of it, through mirrors that may be hostile.
 //! - [`Installation`]: the apps of a machine.
+//! - [`judge`]: whether an app may be offered at a price, by the licences of all that is in it.
 //!
 //! Everything here blocks; there is no async runtime.
 
@@ -17,7 +18,9 @@
 #[cfg(test)]
 mod attacks;
 mod client;
+mod contract;
 mod error;
+mod gate;
 mod index;
 mod layout;
 pub mod limits;
@@ -28,13 +31,17 @@ mod peer;
 mod repository;
 #[cfg(test)]
 mod scale;
+mod search;
 pub mod time;
 pub mod transport;
 
 pub use client::{Freshness, Installation, Installed, Outcome, Progress, Store, View};
+pub use contract::{Contract, Port, Report, Reported, Speed, TargetFacts};
 pub use error::{CODES, Error, ErrorKind, Result};
+pub use gate::{Duty, DutyKind, Price, Ruling, judge};
 pub use index::Row;
 pub use limits::Patience;
 pub use listing::{ListedBlob, Listing, Offer};
-pub use repository::{Published, Refreshed, Replace, Repository, RootKeys, Validity};
+pub use repository::{Offering, Published, Refreshed, Replace, Repository, RootKeys, Validity};
+pub use search::{Hardware, Query};
 pub use tilemark_bundle::AppName;

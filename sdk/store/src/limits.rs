@@ -20,6 +20,24 @@ pub const MAX_LISTING_BYTES: u64 = 8 << 20;
 /// A shard of the index.
 pub const MAX_SHARD_BYTES: u64 = 16 << 20;
 
+/// A word of a contract: a task, a name, a device.
+pub const MAX_CONTRACT_TEXT_BYTES: usize = 256;
+
+/// Ends of an app, each way.
+pub const MAX_PORTS: usize = 64;
+
+/// Axes of an end.
+pub const MAX_RANK: usize = 8;
+
+/// Device classes that a publisher measured.
+pub const MAX_SPEEDS: usize = 64;
+
+/// Evaluations attached to a listing.
+pub const MAX_REPORTS: usize = 8;
+
+/// One of them: a count for each of a thousand classes.
+pub const MAX_REPORT_BYTES: usize = 128 << 10;
+
 /// Roots that one refresh follows; a store that rotates its keys monthly is followed for 85 years.
 pub const MAX_ROOT_ROTATIONS: u64 = 1024;
 

@@ -2,14 +2,16 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use tilemark_bundle::{AppName, Digest, Head, Manifest, PublicKey, TermsKind, Trust, TrustBuilder, json};
 
+use crate::contract::{Contract, Reported};
 use crate::error::{Error, Result};
+use crate::gate::{self, Price, Ruling};
 use crate::limits::MAX_LISTING_BYTES;
 use crate::metadata::{Keyring, RoleKeys};
 
 /// What a store says about one release: the facts of its manifest in the open, and the signed manifest itself.
 ///
-/// Everything but the envelope follows from the envelope. It is spelled out for those who read listings without this SDK, and
-/// [`Offer`] exists only where the two agree.
+/// Everything but price, contract and envelope follows from the envelope. It is spelled out for those who read listings without
+/// this SDK, and [`Offer`] exists only where the two agree. Price and contract are the publisher's word, which signs the listing.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Listing {
@@ -37,6 +39,12 @@ pub struct Listing {
     pub identity: Digest,
     /// Its blobs, in file order.
     pub blobs: Vec<ListedBlob>,
+    /// What it is offered for.
+    #[serde(default)]
+    pub price: Price,
+    /// What it does, in types; none of listings of before they had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Contract>,
     /// The DSSE envelope around the manifest, as it is in the bundle.
     pub envelope: String,
 }
@@ -92,6 +100,8 @@ impl Listing {
             size: head.file_bytes(),
             identity: head.identity(),
             blobs: manifest.blobs.iter().map(blob).collect(),
+            price: Price::Free,
+            contract: None,
             // An envelope is JSON in ASCII: nothing is lost.
             envelope: String::from_utf8_lossy(envelope).into_owned(),
         }
@@ -116,7 +126,11 @@ impl Offer {
         let head = Head::authenticate(listing.envelope.as_bytes(), &signers.trust)
             .map_err(tilemark_bundle::Refused::into_error)?;
         let differs = |reason: String| Error::Listing { path: path.to_owned(), reason };
-        let signed = Listing::of(&head, listing.envelope.as_bytes());
+        if let Some(contract) = &listing.contract {
+            contract.check(head.identity()).map_err(|error| differs(error.to_string()))?;
+        }
+        let said = Listing::of(&head, listing.envelope.as_bytes());
+        let signed = Listing { price: listing.price, contract: listing.contract.clone(), ..said };
         if let Some(field) = first_difference(&listing, &signed) {
             return Err(differs(format!("{field} differs")));
         }
@@ -142,6 +156,21 @@ impl Offer {
     #[must_use]
     pub fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// What the licence gate says of it: the duties that go with it.
+    #[must_use]
+    pub fn ruling(&self) -> Ruling {
+        gate::judge(self.manifest(), self.listing.price)
+    }
+
+    /// What the evaluations attached to it say, and who signed them.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for one whose signature by the publisher does not hold.
+    pub fn reports(&self) -> Result<Vec<Reported>> {
+        let reports = self.listing.contract.iter().flat_map(|contract| &contract.reports);
+        reports.map(|report| report.read(self.head.identity(), &self.signers.keys)).collect()
     }
 
     /// The keys that the store lets sign for this publisher.

@@ -1,16 +1,21 @@
 //! What an integrator fetches after one change in a store of 100,000 listings: documents of the form and size that such a store
 //! has, made without making the store.
 
-use tilemark_bundle::{Algorithm, SigningKey};
+use std::time::{Duration, Instant};
 
+use tilemark_bundle::{Algorithm, SigningKey, sha256};
+
+use crate::gate::Price;
 use crate::index::{self, Row};
 use crate::layout;
 use crate::metadata::{
     Common, Document, FileInfo, Signed, Snapshot, SnapshotOnly, TargetFile, Targets, Timestamp,
 };
+use crate::search::{Catalogue, Hardware, Query};
 
 const PUBLISHERS: usize = 1000;
 const LISTINGS: usize = 100;
+const TASKS: [&str; 4] = ["image -> labels", "image -> detections", "sound -> text", "tensors -> tensors"];
 
 #[test]
 fn a_change_among_100_000_listings_costs_less_than_200_kb() {
@@ -51,6 +56,56 @@ fn a_change_among_100_000_listings_costs_less_than_200_kb() {
     assert!(timestamp + snapshot + index + mean_shard < 200_000, "a search after a refresh");
 }
 
+/// Run it by `cargo test --release -p tilemark-store --lib search_among -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints times, which mean something in a release build alone"]
+fn search_among_100_000_listings() {
+    let publishers = (0..PUBLISHERS).map(|n| format!("publisher-{n}"));
+    let rows: Vec<Row> =
+        publishers.flat_map(|name| (0..LISTINGS).map(move |n| row(&name, n)).collect::<Vec<_>>()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("catalogue");
+    let start = Instant::now();
+    let (_, bytes) = Catalogue::build(&rows, sha256(b"index")).unwrap();
+    println!("made in {:.0} ms, {} bytes", 1e3 * start.elapsed().as_secs_f64(), bytes.len());
+    std::fs::write(&path, bytes).unwrap();
+    let host = || vec![Hardware::Source { class: "host".into() }];
+    let parse = |words: &[&str]| Query::parse(words.iter().copied()).unwrap();
+    let queries = [
+        ("one word, one app", parse(&["publisher-77/application-5"]), 11),
+        ("a word that is nowhere", parse(&["giraffe"]), 0),
+        (
+            "task, device, time, licence",
+            {
+                let query = parse(&["image -> labels", "photo", "publisher-7"]);
+                query.runs_on(host()).within(10_000).under("Apache-2.0").unwrap()
+            },
+            555,
+        ),
+        (
+            "the same of all publishers",
+            { parse(&["image -> labels"]).runs_on(host()).within(1_000).under("Apache-2.0").unwrap() },
+            1000,
+        ),
+    ];
+    for (name, query, expected) in queries {
+        let mut times: Vec<Duration> = Vec::new();
+        for _ in 0..11 {
+            let start = Instant::now();
+            let found = Catalogue::open(&path, sha256(b"index")).unwrap().find(&query).unwrap();
+            times.push(start.elapsed());
+            assert_eq!(found.len(), expected, "{name}");
+        }
+        times.sort();
+        println!(
+            "{name}: {expected} found, fastest {:.1} ms, median {:.1} ms, slowest {:.1} ms",
+            1e3 * times[0].as_secs_f64(),
+            1e3 * times[5].as_secs_f64(),
+            1e3 * times[10].as_secs_f64()
+        );
+    }
+}
+
 fn common<D: Document>() -> Common {
     Common { version: 4321, ..Common::new(D::TYPE, 1_800_000_000) }
 }
@@ -72,5 +127,10 @@ fn row(publisher: &str, n: usize) -> Row {
         size: 12_345_678,
         targets: vec!["host".into()],
         description: "Names the object in a photo, one of a thousand kinds".into(),
+        built_for: vec![],
+        min_sdk: "0.1.0".parse().unwrap(),
+        price: Price::Free,
+        task: TASKS[n % TASKS.len()].into(),
+        speeds: [("host".to_owned(), 1000 * (1 + n as u64 % 50))].into(),
     }
 }

@@ -31,6 +31,7 @@ mod app;
 mod batch;
 mod choice;
 mod contents;
+mod contract;
 mod devices;
 mod ensemble;
 mod error;
@@ -55,6 +56,7 @@ mod tuning;
 
 pub use app::{App, CompiledApp, open, open_with, verify_with};
 pub use choice::Choice;
+pub use contract::{AppContract, AppPort, AppTarget};
 pub use devices::{DeviceCache, DeviceCacheState};
 pub use ensemble::{Combined, Ensemble, IfMissing, Member};
 pub use error::{CODES, Error, ErrorKind};
@@ -76,7 +78,9 @@ pub use tilemark_bundle::{
     Revocations, RevokedBundle, RevokedGrant, RevokedKey, Role, SignedGrant, SignedLineage,
     SignedRevocations, SigningKey, Statement, Strength, Trust, Untrusted, Usage, Vault, Verdict,
 };
-pub use tilemark_bundle::{Error as BundleError, oms, sha256};
+pub use tilemark_bundle::{
+    Ancestor, AncestorKind, Error as BundleError, Origin, OriginKind, PartLicenses, ml_bom, oms, sha256,
+};
 pub use tilemark_engine::{
     Basis, CpuLevel, Device, DeviceKind, EngineInfo, Error as EngineError, Facts, KernelInfo, Plan, StepInfo,
     Survey, Tuning, all_kernels, known_answer, peak_macs_per_second, survey,

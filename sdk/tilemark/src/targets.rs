@@ -14,7 +14,7 @@ use crate::error::Error;
 /// The order, and what is allowed.
 pub(crate) const INDEX: &str = "targets.json";
 /// A bitstream.
-const PREFIX: &str = "targets/";
+pub(crate) const PREFIX: &str = "targets/";
 /// What a target's description is named in its folder.
 const MANIFEST: &str = "manifest.toml";
 /// The largest index read.

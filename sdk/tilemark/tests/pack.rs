@@ -137,6 +137,43 @@ fn a_raw_models_golden_input_is_an_array_by_name() {
 }
 
 #[test]
+fn a_contract_says_what_goes_in_and_what_comes_out() {
+    let tagger = common::load(&package()).contract().unwrap();
+    assert_eq!(tagger.task, "image -> labels");
+    let (input, output) = (&tagger.inputs[0], &tagger.outputs[0]);
+    assert_eq!((input.dtype.as_str(), &input.shape[..], input.range), ("u8", &[0, 0, 3][..], Some([0, 255])));
+    let classes = tilemark::sha256(common::LABELS.as_bytes());
+    assert_eq!(
+        (output.dtype.as_str(), &output.shape[..], output.classes),
+        ("label", &[4][..], Some(classes))
+    );
+    for (batched, rows) in [(false, 1), (true, 0)] {
+        let raw = common::load(&raw_package(batched)).contract().unwrap();
+        assert_eq!(raw.task, "tensors -> tensors");
+        assert_eq!((&raw.inputs[0].shape[..], raw.inputs[0].dtype.as_str()), (&[rows, 3, 8, 8][..], "f32"));
+        assert_eq!(raw.outputs[0].shape, [rows, 4]);
+    }
+    let time = common::load(&package()).typical_time(&tilemark::Device::host()).unwrap();
+    assert!(!time.is_zero());
+}
+
+#[test]
+fn an_origin_is_signed_with_the_app() {
+    let origin = "[origin]\nkind = \"component\"\ncode = \"MIT\"\ndata = \"CC0-1.0\"\n";
+    let folder = folder();
+    let package = Package::from_description(folder.file("app.toml", format!("{APP_TOML}{origin}"))).unwrap();
+    let app = common::load(&package);
+    let signed = app.manifest().origin.as_ref().unwrap();
+    assert_eq!(
+        (signed.kind, signed.code.as_deref(), &signed.weights),
+        (tilemark::OriginKind::Component, Some("MIT"), &None)
+    );
+    let unknown = format!("{APP_TOML}{origin}price = \"free\"\n");
+    let refused = Package::from_description(folder.file("app.toml", unknown)).unwrap_err();
+    assert_eq!(refused.code(), "TM0506");
+}
+
+#[test]
 fn findings_tell_what_a_vendor_should_know() {
     let codes = |package: &Package| package.findings().iter().map(|f| f.code).collect::<Vec<_>>();
     assert!(codes(&package()).is_empty(), "{:?}", package().findings());

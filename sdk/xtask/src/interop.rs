@@ -1,4 +1,4 @@
-//! `cargo xtask interop`: signatures, envelopes and stores against the tools of others, from PyPI.
+//! `cargo xtask interop`: signatures, envelopes, stores and bills of materials against the tools of others, from PyPI.
 
 use std::path::{Path, PathBuf};
 
@@ -6,14 +6,15 @@ use anyhow::Result;
 
 use crate::{python, steps};
 
-/// OpenSSF Model Signing's own tool, what reads DSSE envelopes beside us, and the reference implementation of TUF. The first needs
-/// pyOpenSSL, and does not say so.
-const PACKAGES: [&str; 5] = [
+/// OpenSSF Model Signing's own tool, what reads DSSE envelopes beside us, the reference implementation of TUF, and CycloneDX's own
+/// library. The first needs pyOpenSSL, and does not say so.
+const PACKAGES: [&str; 6] = [
     "model-signing==1.1.1",
     "securesystemslib==1.6.0",
     "cryptography==50.0.2",
     "pyOpenSSL==26.4.0",
     "tuf==7.0.0",
+    "cyclonedx-python-lib[json-validation]==11.12.0",
 ];
 
 pub(crate) fn run() -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args as Group, Subcommand};
+use clap::{Args as Group, Subcommand, ValueEnum};
 
 use tilemark_store::AppName;
 
@@ -26,6 +26,8 @@ pub(crate) enum Store {
     Search(Search),
     /// Show what is offered of an app
     Info(Info),
+    /// Find apps that can take an app's place: the same inputs, outputs and classes
+    FindSubstitute(FindSubstitute),
     /// Install an app
     Install(Install),
     /// Install the newest releases of what is installed
@@ -41,6 +43,7 @@ impl Store {
         match self {
             Self::Search(Search { json, .. })
             | Self::Info(Info { json, .. })
+            | Self::FindSubstitute(FindSubstitute { json, .. })
             | Self::List(List { json, .. })
             | Self::Install(Install { json, .. })
             | Self::Update(Update { json, .. }) => *json,
@@ -128,6 +131,36 @@ pub(crate) struct Publish {
     /// Sign with this key, one that the operator knows; may be given several times
     #[arg(long, required = true, value_name = "FILE")]
     pub(crate) key: Vec<PathBuf>,
+    /// What it is offered for; the licences of all that is in it decide whether it may be
+    #[arg(long, value_enum, default_value_t = Price::Free)]
+    pub(crate) price: Price,
+    /// Measure it on this device, for who searches by speed; may be given several times; none: do not
+    #[arg(long, default_value = "host", value_name = "DEVICE")]
+    pub(crate) measure: Vec<String>,
+    /// Attach an evaluation that `tilemark eval --report` signed; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Vec<PathBuf>,
+    /// The vault that an encrypted bundle was packed with: what it does is derived from what is in it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) vault: Option<PathBuf>,
+}
+
+/// What an app is offered for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Price {
+    /// Nothing
+    Free,
+    /// Money
+    Paid,
+}
+
+impl From<Price> for tilemark_store::Price {
+    fn from(price: Price) -> Self {
+        match price {
+            Price::Free => Self::Free,
+            Price::Paid => Self::Paid,
+        }
+    }
 }
 
 #[derive(Debug, Group)]
@@ -152,8 +185,20 @@ pub(crate) struct Of {
 
 #[derive(Debug, Group)]
 pub(crate) struct Search {
-    /// Words in name, description, licence or targets; without any, every app
+    /// Words in name, description, licence, targets or task, or a task: "image -> labels"; without any, every app
     pub(crate) words: Vec<String>,
+    /// What runs on this device of this machine: host, opencl:0:1, part of a name; here: any of them
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) runs_on: Option<String>,
+    /// What takes at most this many milliseconds there, or on the host, as its publisher measured it
+    #[arg(long, value_name = "MS")]
+    pub(crate) max_ms: Option<f64>,
+    /// What may be used under this licence alone: an SPDX name
+    #[arg(long, value_name = "SPDX")]
+    pub(crate) license: Option<String>,
+    /// What is offered for this
+    #[arg(long, value_enum)]
+    pub(crate) price: Option<Price>,
     #[command(flatten)]
     pub(crate) of: Of,
     /// Ask no mirror: what is known here
@@ -172,6 +217,23 @@ pub(crate) struct Info {
     /// This release [default: the newest]
     #[arg(long, value_name = "N")]
     pub(crate) release: Option<u64>,
+    #[command(flatten)]
+    pub(crate) of: Of,
+    /// Ask no mirror: what is known here
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct FindSubstitute {
+    /// The bundle of the app, which runs here
+    pub(crate) bundle: PathBuf,
+    /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) of: Of,
     /// Ask no mirror: what is known here

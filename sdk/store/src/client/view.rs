@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use tilemark_bundle::AppName;
+use tilemark_bundle::{AppName, sha256};
 
 use crate::client::Store;
 use crate::client::refresh::{Trusted, named};
@@ -15,6 +15,7 @@ use crate::layout;
 use crate::limits::{MAX_DELEGATIONS, MAX_LISTING_BYTES, MAX_SHARD_BYTES, MAX_TARGETS_BYTES};
 use crate::listing::{Offer, Signers};
 use crate::metadata::{Keyring, RoleKeys, Signed, TargetFile, Targets, is_safe_path};
+use crate::search::{Catalogue, Query};
 use crate::time;
 
 /// The store as it was at one snapshot. Every file that is taken from it belongs to that snapshot.
@@ -119,10 +120,38 @@ impl<'s> View<'s> {
     /// # Errors
     /// [`Error::NotFound`] for a store without an index, or why metadata or files were refused.
     pub fn index(&self) -> Result<Vec<Row>> {
+        let targets = self.index_targets()?;
+        self.rows(&targets)
+    }
+
+    /// Those of them that a query finds. What the index says is kept in a form that is searched in milliseconds.
+    ///
+    /// # Errors
+    /// Those of [`index`](Self::index).
+    pub fn search(&self, query: &Query) -> Result<Vec<Row>> {
+        let targets = self.index_targets()?;
+        let shards = targets.targets.iter();
+        let state: String =
+            shards.map(|(path, file)| format!("{path} {}\n", file.sha256().unwrap_or_default())).collect();
+        let made_from = sha256(state.as_bytes());
+        let path = self.store.cache.join("catalogue");
+        // One that was damaged is made anew.
+        if let Some(Ok(found)) = Catalogue::open(&path, made_from).map(|mut kept| kept.find(query)) {
+            return Ok(found);
+        }
+        let (mut catalogue, bytes) = Catalogue::build(&self.rows(&targets)?, made_from)?;
+        self.store.cache_file(&path, &bytes);
+        catalogue.find(query)
+    }
+
+    fn index_targets(&self) -> Result<Rc<Targets>> {
         let owner = self.signer(&layout::shard("00"), true)?.filter(|owner| owner.name == layout::INDEX);
-        let owner = owner.ok_or_else(|| Error::NotFound { what: "index".into() })?;
+        Ok(owner.ok_or_else(|| Error::NotFound { what: "index".into() })?.targets)
+    }
+
+    fn rows(&self, index: &Targets) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
-        for (path, file) in &owner.targets.targets {
+        for (path, file) in &index.targets {
             rows.extend(index::read(path, &self.file(path, file, MAX_SHARD_BYTES)?)?);
         }
         Ok(rows)

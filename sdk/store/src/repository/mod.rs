@@ -18,7 +18,7 @@ use crate::metadata::{Common, Delegation, Delegations, Document as _, Key, RoleK
 use crate::time;
 
 pub use init::{Replace, RootKeys, Validity};
-pub use publish::Published;
+pub use publish::{Offering, Published};
 pub use refresh::Refreshed;
 
 use documents::Documents;

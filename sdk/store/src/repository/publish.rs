@@ -1,13 +1,25 @@
 use std::path::Path;
 
-use tilemark_bundle::{Bundle, Head, PublicKey, SigningKey, Trust, TrustBuilder, Untrusted, durable};
+use tilemark_bundle::{Bundle, Digest, Head, PublicKey, SigningKey, Trust, TrustBuilder, Untrusted, durable};
 
 use super::Repository;
 use super::documents::Documents;
+use crate::contract::Contract;
 use crate::error::{Error, Result};
+use crate::gate::{self, Price, Ruling};
 use crate::layout;
+use crate::limits::MAX_LISTING_BYTES;
 use crate::listing::{Listing, Signers};
 use crate::metadata::{Delegation, Keyring, TargetFile, Targets};
+
+/// How a bundle is offered.
+#[derive(Clone, Debug, Default)]
+pub struct Offering {
+    /// What for.
+    pub price: Price,
+    /// What it does, in types, as it was derived from the bundle.
+    pub contract: Option<Contract>,
+}
 
 /// What a publication did.
 #[derive(Clone, Debug)]
@@ -15,6 +27,8 @@ use crate::metadata::{Delegation, Keyring, TargetFile, Targets};
 pub struct Published {
     /// What integrators will see.
     pub listing: Listing,
+    /// What the licence gate says of it: the duties that go with it.
+    pub ruling: Ruling,
     /// Bytes of blobs that the store did not have.
     pub added: u64,
     /// Bytes of blobs that it had, of this or of any app.
@@ -28,12 +42,21 @@ pub(crate) struct Publisher {
 }
 
 impl Repository {
+    /// Offers a bundle free of charge and without a contract: [`offer`](Self::offer).
+    ///
+    /// # Errors
+    /// Those of [`offer`](Self::offer).
+    pub fn publish(&self, bundle: &Path, keys: &[&SigningKey]) -> Result<Published> {
+        self.offer(bundle, keys, &Offering::default())
+    }
+
     /// Offers a bundle, signed by its publisher's keys; seen after the next [`refresh`](Self::refresh). The operator's keys are
     /// not needed.
     ///
     /// # Errors
-    /// What the bundle is refused for, [`Error::NoPublisher`], [`Error::WrongKeys`], [`Error::NotNewer`], [`Error::Io`].
-    pub fn publish(&self, bundle: &Path, keys: &[&SigningKey]) -> Result<Published> {
+    /// What the bundle is refused for, [`Error::NoPublisher`], [`Error::WrongKeys`], [`Error::NotNewer`], [`Error::NotOffered`],
+    /// [`Error::Invalid`], [`Error::Io`].
+    pub fn offer(&self, bundle: &Path, keys: &[&SigningKey], offering: &Offering) -> Result<Published> {
         let ours = keys.iter().map(|key| key.public().clone()).collect::<Vec<_>>();
         let file = Untrusted::from_path(bundle)?;
         let bundle = file.verify(&any_of(&ours)?).map_err(tilemark_bundle::Refused::into_error)?;
@@ -45,19 +68,48 @@ impl Repository {
         let envelope = bundle.envelope();
         let head = Head::authenticate(&envelope, &publisher.signers()?.trust)
             .map_err(tilemark_bundle::Refused::into_error)?;
-        let listing = Listing::of(&head, &envelope);
+        let ruling = gate::offered(head.manifest(), offering.price)?;
+        if let Some(contract) = &offering.contract {
+            contract.check(head.identity())?;
+        }
+        let (price, contract) = (offering.price, offering.contract.clone());
+        let listing = Listing { price, contract, ..Listing::of(&head, &envelope) };
         let name = &publisher.role.name;
         let newest = documents.newest(name, &publisher.role.keys, &publisher.ring)?;
         let mut targets = newest.unwrap_or_else(|| self.targets());
         let file = listing.to_bytes()?;
         let path = layout::listing(&listing.app, listing.release);
-        check_newer(&targets, &listing, &path, &TargetFile::of(&file))?;
+        self.check_newer(&targets, &listing, &path)?;
         let (added, shared) = self.write_blobs(&bundle)?;
         let target = TargetFile::of(&file);
         self.write(&layout::target_file(&path, target.sha256().unwrap_or_default(), true), &file)?;
         targets.targets.insert(path, target);
         documents.stage(name, &mut targets, keys, self.until(self.validity.targets))?;
-        Ok(Published { listing, added, shared })
+        Ok(Published { listing, ruling, added, shared })
+    }
+
+    /// A release is one bundle, and none is offered below the newest: integrators would not install it. The newest may be offered
+    /// again: dated anew, at another price, with other reports.
+    fn check_newer(&self, targets: &Targets, listing: &Listing, path: &str) -> Result<()> {
+        let prefix = format!("{}/", listing.app);
+        let release =
+            |path: &String| path.strip_prefix(&prefix)?.strip_suffix(".listing")?.parse::<u64>().ok();
+        let Some(known) = targets.targets.keys().filter_map(release).max() else { return Ok(()) };
+        let file = targets.targets.get(path);
+        let there = file.map_or(Ok(None), |file| self.identity_of(path, file))?;
+        if listing.release > known || (listing.release == known && there == Some(listing.identity)) {
+            return Ok(());
+        }
+        Err(Error::NotNewer { app: listing.app.to_string(), known, found: listing.release })
+    }
+
+    /// The bundle that a listing of ours is about.
+    fn identity_of(&self, path: &str, file: &TargetFile) -> Result<Option<Digest>> {
+        let relative = layout::target_file(path, file.sha256().unwrap_or_default(), true);
+        let bytes =
+            crate::client::read_bounded(&self.path(&relative), MAX_LISTING_BYTES)?.unwrap_or_default();
+        let listing = serde_json::from_slice::<Listing>(&bytes);
+        Ok(listing.ok().filter(|_| file.check_bytes(path, &bytes).is_ok()).map(|listing| listing.identity))
     }
 
     /// Writes what is not there yet; bytes written, and bytes that were there.
@@ -117,16 +169,4 @@ fn any_of(keys: &[PublicKey]) -> Result<Trust> {
     let ids: Vec<_> = keys.iter().map(PublicKey::id).collect();
     let builder = keys.iter().cloned().fold(Trust::builder(), TrustBuilder::key);
     Ok(builder.any_publisher(&ids, 1).build()?)
-}
-
-/// A release is offered once, and no release below the newest: integrators would not install it.
-fn check_newer(targets: &Targets, listing: &Listing, path: &str, file: &TargetFile) -> Result<()> {
-    let prefix = format!("{}/", listing.app);
-    let release = |path: &String| path.strip_prefix(&prefix)?.strip_suffix(".listing")?.parse::<u64>().ok();
-    let known = targets.targets.keys().filter_map(release).max();
-    let same = targets.targets.get(path) == Some(file);
-    match known.filter(|known| listing.release <= *known && !same) {
-        Some(known) => Err(Error::NotNewer { app: listing.app.to_string(), known, found: listing.release }),
-        None => Ok(()),
-    }
 }

@@ -8,6 +8,7 @@ use super::Repository;
 use super::documents::Documents;
 use super::publish::Publisher;
 use crate::error::{Error, Result};
+use crate::gate;
 use crate::index::{self, Row};
 use crate::layout;
 use crate::limits::{MAX_LISTING_BYTES, MAX_SHARD_BYTES, MAX_SNAPSHOT_BYTES};
@@ -192,7 +193,7 @@ impl<'a> Round<'a> {
         for (publisher, targets) in self.changed.get(bin).into_iter().flatten() {
             rows.retain(|row| row.app.publisher() != publisher.name());
             for (app, release) in newest_releases(targets) {
-                let offer = self.repository.offer(publisher, targets, &app, release)?;
+                let offer = self.repository.listed(publisher, targets, &app, release)?;
                 rows.push(Row::of(offer.listing()));
             }
         }
@@ -261,7 +262,8 @@ impl Repository {
                     format!("it is not the publisher {}'s to offer", publisher.name()),
                 ));
             }
-            let offer = self.offer(publisher, targets, &app, release)?;
+            let offer = self.listed(publisher, targets, &app, release)?;
+            gate::offered(offer.manifest(), offer.listing().price)?;
             for blob in &offer.listing().blobs {
                 let relative = layout::blob(&blob.sha256);
                 let there = self.path(&relative).metadata().is_ok_and(|metadata| metadata.len() == blob.size);
@@ -273,7 +275,7 @@ impl Repository {
         Ok(())
     }
 
-    fn offer(&self, publisher: &Publisher, targets: &Targets, app: &AppName, release: u64) -> Result<Offer> {
+    fn listed(&self, publisher: &Publisher, targets: &Targets, app: &AppName, release: u64) -> Result<Offer> {
         let path = layout::listing(app, release);
         let none = || Error::NotFound { what: format!("file of {path}") };
         let file = targets.targets.get(&path).ok_or_else(none)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
-use tilemark_bundle::AppIdentity;
+use tilemark_bundle::{AppIdentity, Origin};
 use tilemark_pipeline::{InputSpec, ONLY_MODEL, Parameter, PostStage, PreStage, Spec, StepSpec};
 
 use crate::contents;
@@ -20,6 +20,9 @@ const MAX_DESCRIPTION_BYTES: u64 = 1 << 20;
 pub struct Description {
     /// `[app]`: who publishes what.
     pub app: AppSection,
+    /// `[origin]`: what it is made of, under which licences. Stores sell nothing whose origin is not stated.
+    #[serde(default)]
+    pub origin: Option<Origin>,
     /// `[models.NAME]`: the models.
     pub models: BTreeMap<String, ModelSection>,
     /// `[input]`: what a user gives.

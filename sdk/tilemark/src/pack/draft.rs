@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tilemark_bundle::AppIdentity;
+use tilemark_bundle::{AppIdentity, Origin};
 use tilemark_model::import::{Imported, import_traced};
 use tilemark_pipeline::{Interfaces, Pipeline, Spec};
 
@@ -23,6 +23,7 @@ const MAX_FILE_BYTES: u64 = 1 << 31;
 pub(super) struct Draft {
     pub(super) errors: Vec<Error>,
     pub(super) identity: Option<AppIdentity>,
+    pub(super) origin: Option<Origin>,
     /// The models by name, as the steps use them.
     pub(super) models: Vec<(String, Imported)>,
     pub(super) spec: Spec,
@@ -52,6 +53,10 @@ impl Draft {
         let files = Files { folder: path.parent().unwrap_or(Path::new(".")).to_owned() };
         let mut draft = Self { spec: description.pipeline(), ..Self::default() };
         draft.identity = draft.note(description.app.identity());
+        let origin = description.origin.clone();
+        draft.origin = draft
+            .note(origin.map_or(Ok(None), |origin| Ok(origin.check().map(|()| Some(origin))?)))
+            .flatten();
         draft.read_models(&description, &files, path);
         draft.read_golden(&description, &files, path);
         draft.counted = draft.note(files.counted(&description.statistics.inputs)).unwrap_or_default();

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tilemark_bundle::{
-    AppIdentity, BundleWriter, Ceilings, KeyId, PublicKey, SigningKey, Trust, Untrusted, Vault, codec,
+    AppIdentity, BundleWriter, Ceilings, KeyId, Origin, PublicKey, SigningKey, Trust, Untrusted, Vault, codec,
 };
 use tilemark_model::import::Imported;
 use tilemark_model::numerics::narrow::{Number, collect};
@@ -33,6 +33,7 @@ pub use lint::{Finding, Severity, check};
 #[derive(Debug)]
 pub struct Package {
     identity: AppIdentity,
+    origin: Option<Origin>,
     ceilings: Ceilings,
     /// The models by name, as the steps use them; at least one.
     models: Vec<(String, Imported)>,
@@ -68,8 +69,17 @@ impl Package {
     /// # Errors
     /// Everything that is wrong, at least one thing.
     fn build(draft: Draft) -> Result<Self, Vec<Error>> {
-        let Draft { errors, identity: Some(identity), models, spec, resources, golden, targets, counted } =
-            draft
+        let Draft {
+            errors,
+            identity: Some(identity),
+            origin,
+            models,
+            spec,
+            resources,
+            golden,
+            targets,
+            counted,
+        } = draft
         else {
             return Err(draft.errors);
         };
@@ -99,7 +109,7 @@ impl Package {
         let noted = lint::of_parts(&golden, &graphs, &pipeline, &targets).map_err(one)?;
         blobs.extend(targets.blobs);
         let (vectors, targets) = (golden.len(), targets.names);
-        Ok(Self { identity, ceilings, vectors, synthetic_golden, models, blobs, targets, noted })
+        Ok(Self { identity, origin, ceilings, vectors, synthetic_golden, models, blobs, targets, noted })
     }
 
     /// The imported models by name, and what the passes did to each.
@@ -145,6 +155,10 @@ impl Package {
 
     fn writer(&self) -> BundleWriter<'_> {
         let writer = BundleWriter::new(self.identity.clone()).target("host").limits(self.ceilings);
+        let writer = match &self.origin {
+            Some(origin) => writer.origin(origin.clone()),
+            None => writer,
+        };
         let writer = self.targets.iter().fold(writer, |writer, target| writer.target(target));
         self.blobs.iter().fold(writer, |writer, (name, bytes)| writer.blob(name, bytes.as_slice()))
     }

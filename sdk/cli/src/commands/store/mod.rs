@@ -1,14 +1,16 @@
 //! The store: operators and publishers write it, integrators find, install and update apps.
 
+mod find;
 mod operator;
+mod publish;
 
 use std::path::PathBuf;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tilemark::{Home, Manifest};
-use tilemark_store::{AppName, Installation, Installed, Outcome, Row, Store, View};
+use tilemark_store::{AppName, Installation, Installed, Outcome, Store, View};
 
-use crate::args::store::{Add, Info, Install, Of, Search, Store as Command, Update};
+use crate::args::store::{Add, Install, Of, Store as Command, Update};
 use crate::failure::{Failure, Result};
 use crate::{files, text};
 
@@ -19,10 +21,11 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Revoke(args) => operator::revoke(args),
         Command::Refresh(args) => operator::refresh(args),
         Command::Renew(args) => operator::renew(args),
-        Command::Publish(args) => operator::publish(args),
+        Command::Publish(args) => publish::run(args),
         Command::Add(args) => add(args),
-        Command::Search(args) => search(args),
-        Command::Info(args) => info(args),
+        Command::Search(args) => find::search(args),
+        Command::Info(args) => find::info(args),
+        Command::FindSubstitute(args) => find::substitute(args),
         Command::Install(args) => install(args),
         Command::Update(args) => update(args),
         Command::List(args) => list(args.json),
@@ -89,63 +92,6 @@ fn look(store: &Store, offline: bool) -> Result<View<'_>> {
         text::note(format_args!("store  {}", view.freshness().describe()));
     }
     Ok(view)
-}
-
-fn search(args: &Search) -> Result<()> {
-    let store = open(&args.of)?;
-    let view = look(&store, args.offline)?;
-    let query = args.words.join(" ");
-    let found: Vec<Row> = view.index()?.into_iter().filter(|row| row.matches(&query)).collect();
-    if args.json {
-        return text::json(&found);
-    }
-    let row = |row: &Row| {
-        let description = row.description.clone();
-        [
-            row.app.to_string(),
-            row.version.to_string(),
-            text::bytes(row.size),
-            row.license.clone(),
-            description,
-        ]
-    };
-    text::table(&found.iter().map(row).collect::<Vec<_>>(), &[2])?;
-    if found.is_empty() {
-        text::note("nothing found");
-    }
-    Ok(())
-}
-
-fn info(args: &Info) -> Result<()> {
-    let store = open(&args.of)?;
-    let view = look(&store, args.offline)?;
-    let offer = view.offer(&args.app, args.release)?;
-    let (listing, freshness) = (offer.listing(), view.freshness());
-    if args.json {
-        let mut shown = json!(listing);
-        if let Value::Object(fields) = &mut shown {
-            fields.remove("envelope"); // base64 for machines that read the listing itself
-            fields.insert("releases".into(), json!(view.releases(&args.app)?));
-            fields.insert("freshness".into(), json!(freshness.describe()));
-        }
-        return text::json(&shown);
-    }
-    let releases: Vec<String> = view.releases(&args.app)?.iter().map(u64::to_string).collect();
-    let rows = [
-        ["app".to_owned(), listing.app.to_string()],
-        ["version".to_owned(), format!("{}, release {}", listing.version, listing.release)],
-        ["releases".to_owned(), releases.join(", ")],
-        ["description".to_owned(), listing.description.clone()],
-        ["license".to_owned(), listing.license.clone()],
-        ["targets".to_owned(), listing.targets.join(", ")],
-        [
-            "size".to_owned(),
-            format!("{} in {}", text::bytes(listing.size), text::plural(listing.blobs.len(), "blob")),
-        ],
-        ["identity".to_owned(), listing.identity.to_string()],
-        ["store".to_owned(), freshness.describe()],
-    ];
-    text::table(&rows, &[])
 }
 
 fn install(args: &Install) -> Result<()> {

@@ -1,11 +1,11 @@
-//! What operators and publishers do.
+//! What operators do.
 
 use std::path::Path;
 
 use tilemark::{Algorithm, PublicKey, SigningKey};
 use tilemark_store::{Replace, Repository, RootKeys, Validity};
 
-use crate::args::store::{Init, Invite, Publish, Refresh, Renew, Revoke};
+use crate::args::store::{Init, Invite, Refresh, Renew, Revoke};
 use crate::failure::{Failure, Result};
 use crate::{files, text};
 
@@ -64,20 +64,7 @@ pub(super) fn revoke(args: &Revoke) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn publish(args: &Publish) -> Result<()> {
-    let keys = files::keys(&args.key)?;
-    let keys: Vec<&SigningKey> = keys.iter().collect();
-    let done = Repository::open(&args.store)?.publish(&args.bundle, &keys)?;
-    let (listing, added, shared) = (&done.listing, text::bytes(done.added), text::bytes(done.shared));
-    text::line(format_args!(
-        "published  {} {}, release {}; {added} added, {shared} there already",
-        listing.app, listing.version, listing.release
-    ))?;
-    after_a_change();
-    Ok(())
-}
-
-fn after_a_change() {
+pub(super) fn after_a_change() {
     text::note("integrators see it after the operator's `tilemark store refresh`");
 }
 

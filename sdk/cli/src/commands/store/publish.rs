@@ -1,0 +1,100 @@
+//! What publishers do: derive from a bundle what it does, measure it, and offer it with that.
+
+use std::path::Path;
+
+use tilemark::{
+    App, AppContract, AppPort, AppTarget, BundleError, Device, SigningKey, Trust, Untrusted, Vault,
+};
+use tilemark_store::{Contract, Offering, Port, Report, Repository, Speed, TargetFacts};
+
+use super::{find, operator};
+use crate::args::store::Publish;
+use crate::failure::{Failure, Result};
+use crate::{drivers, files, text};
+
+/// Measures nothing.
+const NONE: &str = "none";
+
+pub(super) fn run(args: &Publish) -> Result<()> {
+    let keys = files::keys(&args.key)?;
+    let keys: Vec<&SigningKey> = keys.iter().collect();
+    let spinner = text::spinner("deriving what the app does, and how fast");
+    let app = open(&args.bundle, &keys, args.vault.as_deref())?;
+    let contract = contract(&app, args)?;
+    spinner.finish_and_clear();
+    let offering = Offering { price: args.price.into(), contract: Some(contract) };
+    let done = Repository::open(&args.store)?.offer(&args.bundle, &keys, &offering)?;
+    let (listing, added, shared) = (&done.listing, text::bytes(done.added), text::bytes(done.shared));
+    text::line(format_args!(
+        "published  {} {}, release {}; {added} added, {shared} there already",
+        listing.app, listing.version, listing.release
+    ))?;
+    if let Some(contract) = &listing.contract {
+        text::line(format_args!("contract   {}, {}", contract.task, find::speeds(contract)))?;
+    }
+    text::line(format_args!("price      {}", listing.price))?;
+    for duty in &done.ruling.duties {
+        text::line(format_args!("duty       {duty}"))?;
+    }
+    operator::after_a_change();
+    Ok(())
+}
+
+/// The app in a bundle that these keys signed. Its publisher needs no grant: the vault has the key.
+fn open(path: &Path, keys: &[&SigningKey], vault: Option<&Path>) -> Result<App> {
+    let sdk = |error: BundleError| Failure::from(tilemark::Error::from(error));
+    let ids: Vec<_> = keys.iter().map(|key| key.public().id()).collect();
+    let known = keys.iter().fold(Trust::builder(), |trust, key| trust.key(key.public().clone()));
+    let trust = known.any_publisher(&ids, 1).build().map_err(sdk)?;
+    let file = Untrusted::from_path(path).map_err(sdk)?;
+    let mut bundle = file.verify(&trust).map_err(|refused| sdk(refused.into_error()))?;
+    if let Some(encryption) = bundle.manifest().encryption.clone() {
+        let Some(vault) = vault else {
+            let message =
+                format!("{} is encrypted, and what it does is derived from what is in it", path.display());
+            return Err(Failure::usage(message, "give --vault with the vault that it was packed with"));
+        };
+        let vault = Vault::open(vault).map_err(sdk)?;
+        bundle = bundle.unlock(&vault.content_key(encryption.binding)).map_err(sdk)?;
+    }
+    Ok(App::from_bundle(bundle)?)
+}
+
+fn contract(app: &App, args: &Publish) -> Result<Contract> {
+    let ends = ends(app)?;
+    let mut speeds = Vec::new();
+    for word in args.measure.iter().filter(|word| *word != NONE) {
+        let device = drivers::named(word)?;
+        let time = app.typical_time(&device)?;
+        let microseconds = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        speeds.push(Speed {
+            device: class(&device, &ends.targets),
+            name: device.description(),
+            microseconds,
+        });
+    }
+    let report = |path| Ok(Report::new(&files::read(path)?)?);
+    let reports = args.report.iter().map(|path| report(path)).collect::<Result<_>>()?;
+    Ok(Contract { speeds, reports, ..ends })
+}
+
+/// The contract of an app, without what was measured or said of it.
+pub(super) fn ends(app: &App) -> Result<Contract> {
+    let AppContract { task, inputs, outputs, targets, .. } = app.contract()?;
+    let target = |AppTarget { target, platform, part, .. }| TargetFacts { target, platform, part };
+    let ports = |ports: Vec<AppPort>| ports.into_iter().map(port).collect();
+    let targets = targets.into_iter().map(target).collect();
+    Ok(Contract { task, inputs: ports(inputs), outputs: ports(outputs), targets, ..Contract::default() })
+}
+
+fn port(AppPort { name, dtype, shape, range, classes, .. }: AppPort) -> Port {
+    Port { name, dtype, shape, range, classes }
+}
+
+/// What a device's speed is told by: `host`, the kind of an OpenCL device, on an FPGA the target that runs there.
+fn class(device: &Device, targets: &[TargetFacts]) -> String {
+    match find::hardware(device) {
+        tilemark_store::Hardware::Source { class } => class,
+        fpga => fpga.target_of(targets).unwrap_or("fpga").to_owned(),
+    }
+}
