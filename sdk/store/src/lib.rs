@@ -6,7 +6,7 @@
 //! fresh all of it is. A bundle that comes from a store is verified like any other; the store only says which keys are its
 //! publisher's, and what is new.
 //!
-//! - [`Repository`]: the folder, for those who write it.
+//! - [`Operator`] and [`Repository`]: the folder, for its operator and for publishers.
 //! - [`Store`] and [`View`]: what an integrator sees of it, through mirrors that may be hostile.
 //! - [`Installation`]: the apps of a machine.
 //!
@@ -36,5 +36,5 @@ pub use error::{CODES, Error, ErrorKind, Result};
 pub use index::Row;
 pub use limits::Patience;
 pub use listing::{ListedBlob, Listing, Offer};
-pub use repository::{Published, Refreshed, Replace, Repository, RootKeys, Validity};
+pub use repository::{Operator, Published, Refreshed, Replace, Repository, RootKeys, Validity};
 pub use tilemark_bundle::AppName;

@@ -23,6 +23,15 @@ pub const MAX_SHARD_BYTES: u64 = 16 << 20;
 /// Roots that one refresh follows; a store that rotates its keys monthly is followed for 85 years.
 pub const MAX_ROOT_ROTATIONS: u64 = 1024;
 
+/// Versions of a role that are signed and not listed yet.
+pub(crate) const MAX_STAGED: u64 = 4096;
+
+/// The highest version of a document: JSON of others has no larger integers, and one more can always be counted.
+pub const MAX_VERSION: u64 = (1 << 53) - 1;
+
+/// Bytes of a delegated role's name, so that its file can be named after it.
+pub const MAX_ROLE_NAME_BYTES: usize = 200;
+
 /// Roles that the search for one target looks into.
 pub const MAX_DELEGATIONS: usize = 32;
 

@@ -71,10 +71,10 @@ fn interop_python_tuf_reads_our_store() {
     let shop = Shop::open();
     shop.publish(2);
     let [first, second, _] = &shop.roots;
-    shop.repository().renew_root(&[first, second], &[]).unwrap();
+    shop.operator().renew_root(&[first, second], &[]).unwrap();
     let (store, root, mut peer) =
         (shop.path("store"), shop.path("store/metadata/1.root.json"), Peer::start());
-    let shard = crate::layout::shard(&crate::layout::bin("acme"));
+    let shard = crate::layout::shard(&crate::layout::shard_of("acme"));
     for target in [LISTING, "acme/tagger/2.listing", &shard] {
         assert_eq!(peer.download(&store, &root, target).unwrap(), download(&store, &root, target).unwrap());
     }
@@ -104,8 +104,8 @@ fn interop_we_read_python_tufs_store() {
 fn interop_mutated_stores_are_accepted_by_both_or_by_neither() {
     let count = std::env::var("TILEMARK_MUTATIONS").map_or(300, |text| text.parse().expect("a number"));
     let shop = Shop::open();
-    shop.repository().invite("zeta", &[shop.acme.public().clone()], 1, &shop.targets).unwrap();
-    shop.repository().refresh(&shop.online).unwrap();
+    shop.operator().invite("zeta", &[shop.acme.public().clone()], 1, &shop.targets).unwrap();
+    shop.operator().refresh(&shop.online).unwrap();
     let (root, mut peer) = (shop.path("root.json"), Peer::start());
     std::fs::copy(shop.path("store/metadata/1.root.json"), &root).unwrap();
     shop.keep("good");

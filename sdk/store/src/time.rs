@@ -8,7 +8,8 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
-const DAY: u64 = 86_400;
+/// Seconds of a day.
+pub const DAY: u64 = 86_400;
 
 /// The text for so many seconds since 1970-01-01; the years beyond 9999 are 9999.
 #[must_use]

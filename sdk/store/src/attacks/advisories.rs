@@ -32,7 +32,7 @@ fn cve_2025_2886_terminating_delegation_passed_over() {
     shop.forge::<Targets>("1.p.acme.json", "1.p.first.json", &[&shop.acme], |targets| {
         targets.targets.clear()
     });
-    shop.repository().refresh(&shop.online).unwrap();
+    shop.operator().refresh(&shop.online).unwrap();
     let store = shop.buyer();
     let view = store.refresh().unwrap();
     assert_eq!(view.offer(&tagger(), Some(1)).unwrap_err().code(), "TM0820");
@@ -41,7 +41,7 @@ fn cve_2025_2886_terminating_delegation_passed_over() {
         bin.common.version = 3;
         bin.delegations.as_mut().unwrap().roles[0].terminating = false;
     });
-    shop.repository().refresh(&shop.online).unwrap();
+    shop.operator().refresh(&shop.online).unwrap();
     store.refresh().unwrap().offer(&tagger(), Some(1)).unwrap();
 }
 

@@ -3,4 +3,5 @@
 mod advisories;
 mod files;
 mod metadata;
+mod operator;
 pub(crate) mod shop;

@@ -112,7 +112,7 @@ fn length(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-fn digest(file: &mut File, path: &Path) -> Result<Digest> {
+pub(crate) fn digest(file: &mut File, path: &Path) -> Result<Digest> {
     file.seek(SeekFrom::Start(0)).map_err(io("read", path))?;
     let (mut hasher, mut buffer) = (Hasher::new(), vec![0; CHUNK]);
     loop {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use tilemark_bundle::{AppName, Bundle, Digest, Floors, Manifest, Untrusted, durable};
 
 use crate::client::blobs::{self, Wanted};
-use crate::client::{View, create_dirs, lock_folder};
+use crate::client::{View, create_dirs};
 use crate::error::{Error, Result, io};
 use crate::listing::Offer;
 
@@ -128,7 +128,8 @@ impl Installation {
         let path = self.path(app);
         create_dirs(path.parent().unwrap_or(&self.folder))?;
         // Others may install here from another store, or elsewhere from this one: one after the other.
-        let _locks = [lock_folder(&self.folder)?, lock_folder(&view.store().parts_folder())?];
+        let _locks =
+            [durable::wait_for_lock(&self.folder)?, durable::wait_for_lock(&view.store().parts_folder())?];
         self.floors.check(&manifest.app, offer.head().identity())?;
         let old = Self::installed_at(&path, offer);
         let outcome = |unchanged, fetched, reused| Outcome {

@@ -7,7 +7,7 @@ mod refresh;
 mod state;
 mod view;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use tilemark_bundle::durable;
@@ -18,13 +18,13 @@ use crate::metadata::Signed;
 use crate::{time, transport};
 
 pub use install::{Installation, Installed, Outcome, Progress};
-pub(crate) use refresh::metadata_path;
-pub(crate) use state::read_bounded;
+pub(crate) use blobs::digest;
+pub(crate) use refresh::{metadata_path, named, next_root, no_role_older, not_older};
+pub(crate) use state::{Kept, State, read_bounded};
 pub use view::{Freshness, View};
 
 use mirrors::Mirrors;
 use refresh::Trusted;
-use state::{Kept, State};
 
 /// A store as this machine knows it.
 ///
@@ -172,14 +172,4 @@ fn error_again(error: &Error) -> Error {
 
 pub(crate) fn create_dirs(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(io("make the directory", path))
-}
-
-/// Waits until no other process works in a folder, which is made if it is not there.
-pub(crate) fn lock_folder(folder: &Path) -> Result<File> {
-    create_dirs(folder)?;
-    let path = folder.join("lock");
-    let file =
-        File::options().create(true).write(true).truncate(false).open(&path).map_err(io("open", &path))?;
-    file.lock().map_err(io("lock", &path))?;
-    Ok(file)
 }

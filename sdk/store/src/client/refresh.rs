@@ -100,7 +100,7 @@ fn follow_roots(state: &State, mirrors: &Mirrors) -> Result<Root> {
     Ok(root)
 }
 
-fn next_root(root: &Root, bytes: &[u8]) -> Result<Root> {
+pub(crate) fn next_root(root: &Root, bytes: &[u8]) -> Result<Root> {
     let signed = Signed::parse("root", bytes)?;
     let by_old: Root = signed.by("root", &root.roles.root, &root.keys)?;
     let by_itself: Root = signed.by("root", &by_old.roles.root, &by_old.keys)?;
@@ -176,7 +176,7 @@ fn named_snapshot(
     Ok(found)
 }
 
-fn no_role_older(known: &Snapshot, found: &Snapshot) -> Result<()> {
+pub(crate) fn no_role_older(known: &Snapshot, found: &Snapshot) -> Result<()> {
     known.meta.iter().try_for_each(|(file, info)| {
         let role = || file.trim_end_matches(".json").to_owned();
         let now = found.meta.get(file).ok_or_else(|| Error::NotInSnapshot { role: role() })?;
@@ -184,7 +184,7 @@ fn no_role_older(known: &Snapshot, found: &Snapshot) -> Result<()> {
     })
 }
 
-fn not_older(role: &str, known: u64, found: u64) -> Result<()> {
+pub(crate) fn not_older(role: &str, known: u64, found: u64) -> Result<()> {
     if found < known {
         return Err(Error::RolledBack { role: role.to_owned(), known, found });
     }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use tilemark_bundle::durable;
 
-use crate::client::lock_folder;
 use crate::error::{Error, Result, io};
 use crate::limits::MAX_SNAPSHOT_BYTES;
 
@@ -37,6 +36,10 @@ impl Kept {
 impl State {
     pub(crate) fn at(dir: PathBuf) -> Self {
         Self { dir }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.dir
     }
 
     /// The bytes that were accepted last, if any were.
@@ -70,7 +73,8 @@ impl State {
 
     /// One refresh at a time, whatever process it is in. Others wait for as long as a mirror may take.
     pub(crate) fn lock(&self) -> Result<fs::File> {
-        lock_folder(&self.dir)
+        durable::make_private_dir(&self.dir)?;
+        Ok(durable::wait_for_lock(&self.dir)?)
     }
 
     pub(crate) fn damaged(&self, file: &str, reason: String) -> Error {
@@ -91,9 +95,9 @@ impl State {
     }
 }
 
-/// A small file of ours; `None` if there is none.
+/// A small file; `None` if there is none.
 pub(crate) fn read_bounded(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
-    let file = match fs::File::open(path) {
+    let file = match open_regular(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io("open", path)(error)),
@@ -104,4 +108,12 @@ pub(crate) fn read_bounded(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
         return Err(Error::EndlessData { what: path.display().to_string(), max });
     }
     Ok(Some(bytes))
+}
+
+/// Opens a file. Looks before: whoever opens a named pipe waits for its writer, who may never come.
+pub(crate) fn open_regular(path: &Path) -> std::io::Result<fs::File> {
+    match fs::metadata(path)?.is_file() {
+        true => fs::File::open(path),
+        false => Err(std::io::Error::new(ErrorKind::InvalidInput, "it is no regular file")),
+    }
 }

@@ -38,7 +38,7 @@ impl Repository {
         let file = Untrusted::from_path(bundle)?;
         let bundle = file.verify(&any_of(&ours)?).map_err(tilemark_bundle::Refused::into_error)?;
         let _lock = durable::lock(&self.dir)?;
-        let documents = Documents::read(self)?;
+        let mut documents = Documents::served(self)?;
         let publisher = documents.publisher(bundle.manifest().app.name.publisher())?;
         publisher.check_keys(&ours)?;
         // As integrators will: by the keys that the store lets sign for the publisher.
@@ -47,8 +47,7 @@ impl Repository {
             .map_err(tilemark_bundle::Refused::into_error)?;
         let listing = Listing::of(&head, &envelope);
         let name = &publisher.role.name;
-        let newest = documents.newest(name, &publisher.role.keys, &publisher.ring)?;
-        let mut targets = newest.unwrap_or_else(|| self.targets());
+        let mut targets = publisher.targets(&documents)?.unwrap_or_else(|| self.targets());
         let file = listing.to_bytes()?;
         let path = layout::listing(&listing.app, listing.release);
         check_newer(&targets, &listing, &path, &TargetFile::of(&file))?;
@@ -65,8 +64,8 @@ impl Repository {
         let (mut added, mut shared) = (0, 0);
         for (blob, bytes) in bundle.stored() {
             let relative = layout::blob(&blob.sha256);
-            // Files appear whole, and by their digests: one of the right length is the right one.
-            if self.path(&relative).metadata().is_ok_and(|metadata| metadata.len() == blob.size) {
+            // Whoever may write here may have put anything under this name.
+            if self.has_blob(&blob.sha256, blob.size)? {
                 shared += blob.size;
             } else {
                 self.write(&relative, bytes)?;
@@ -86,7 +85,7 @@ impl Documents<'_> {
         let bin = layout::bin_role(&layout::bin(publisher));
         let role = top.roles.iter().find(|role| role.name == bin).ok_or_else(none)?;
         let bin =
-            self.newest(&bin, &role.keys, &top.keys)?.and_then(|bin| bin.delegations).ok_or_else(none)?;
+            self.own(&bin, &role.keys, &top.keys)?.and_then(|bin| bin.delegations).ok_or_else(none)?;
         let name = layout::publisher_role(publisher);
         let role = bin.roles.into_iter().find(|role| role.name == name).ok_or_else(none)?;
         Ok(Publisher { role, ring: bin.keys })
@@ -99,7 +98,19 @@ impl Publisher {
     }
 
     pub(crate) fn name(&self) -> &str {
-        self.role.name.trim_start_matches("p.")
+        self.role.name.strip_prefix("p.").unwrap_or(&self.role.name)
+    }
+
+    /// What it signed last. A document that only the keys of before signed offers nothing any more.
+    pub(crate) fn targets(&self, documents: &Documents<'_>) -> Result<Option<Targets>> {
+        let (name, keys) = (&self.role.name, &self.role.keys);
+        if let Some((newest, _)) = documents.newest(name, keys, &self.ring)?.found {
+            return Ok(Some(newest));
+        }
+        match documents.listed_role(name, keys, &self.ring) {
+            Err(Error::Unsigned { .. }) => Ok(None),
+            listed => listed,
+        }
     }
 
     fn check_keys(&self, keys: &[PublicKey]) -> Result<()> {
