@@ -207,7 +207,7 @@ impl Error {
     /// Whether a mirror could not be reached, and nothing is known about what it would have said.
     pub(crate) fn is_unreachable(&self) -> bool {
         match self {
-            Self::Network { .. } | Self::Io { .. } => true,
+            Self::Network { .. } => true,
             Self::Mirrors { first, .. } => first.is_unreachable(),
             _ => false,
         }

@@ -26,9 +26,6 @@ pub const MAX_ROOT_ROTATIONS: u64 = 1024;
 /// Versions of a role that are signed and not listed yet.
 pub(crate) const MAX_STAGED: u64 = 4096;
 
-/// The highest version of a document: JSON of others has no larger integers, and one more can always be counted.
-pub const MAX_VERSION: u64 = (1 << 53) - 1;
-
 /// Bytes of a delegated role's name, so that its file can be named after it.
 pub const MAX_ROLE_NAME_BYTES: usize = 200;
 
@@ -37,6 +34,12 @@ pub const MAX_DELEGATIONS: usize = 32;
 
 /// Mirrors of one store.
 pub const MAX_MIRRORS: usize = 16;
+
+/// Listings and shards of the index that are kept to be read again.
+pub const MAX_CACHE_BYTES: u64 = 256 << 20;
+
+/// Days for which a download that was interrupted is kept.
+pub const MAX_PART_DAYS: u64 = 14;
 
 /// How long one answer may take.
 #[derive(Clone, Copy, Debug)]

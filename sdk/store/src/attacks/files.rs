@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::shop::{Attack, Hostile, Shop, impatient, key, tagger};
-use crate::metadata::{TargetFile, Targets};
+use crate::metadata::{FileInfo, TargetFile, Targets};
 use crate::transport::{Http, Transport};
 use crate::{Error, Patience};
 
@@ -182,6 +182,8 @@ fn a_listing_says_what_its_manifest_says() {
         shop.forge::<Targets>("1.p.acme.json", "1.p.acme.json", &[&shop.acme], |targets| {
             targets.targets.insert("acme/tagger/1.listing".into(), file);
         });
+        let role = std::fs::read(shop.path("store/metadata/1.p.acme.json")).unwrap();
+        shop.list(|snapshot| drop(snapshot.meta.insert("p.acme.json".into(), FileInfo::of(1, &role))));
         let store = shop.buyer();
         let _ = std::fs::remove_dir_all(shop.path("cache"));
         store.refresh().unwrap().offer(&tagger(), Some(1)).err().map(|error| error.code())

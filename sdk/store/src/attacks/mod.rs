@@ -2,6 +2,8 @@
 
 mod advisories;
 mod files;
+mod http;
+mod sources;
 mod metadata;
 mod operator;
 pub(crate) mod shop;

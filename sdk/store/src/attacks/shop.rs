@@ -11,7 +11,7 @@ use tilemark_bundle::{Algorithm, AppIdentity, AppName, BundleWriter, Floors, Sig
 
 use crate::error::Result;
 use crate::limits::Patience;
-use crate::metadata::{Document, Signed};
+use crate::metadata::{Document, FileInfo, Signed, Snapshot, Timestamp};
 use crate::repository::{Operator, Repository, RootKeys, Validity};
 use crate::transport::{Folder, Opened, Transport};
 use crate::{Installation, Offer, Outcome, Store};
@@ -116,6 +116,28 @@ impl Shop {
         change(&mut document);
         let bytes = Signed::seal(&document, keys).unwrap().to_bytes().unwrap();
         std::fs::write(self.path("store/metadata").join(to), bytes).unwrap();
+    }
+
+    /// Lists something else: the next snapshot with a change, and a timestamp that names it, by the online key.
+    pub(crate) fn list(&self, change: impl FnOnce(&mut Snapshot)) {
+        let bytes = self.timestamp().into_bytes();
+        let timestamp: Timestamp = Signed::parse("timestamp", &bytes).unwrap().unverified("timestamp").unwrap();
+        let version = timestamp.meta.snapshot.version;
+        let next = format!("{}.snapshot.json", version + 1);
+        self.forge::<Snapshot>(&format!("{version}.snapshot.json"), &next, &[&self.online], |snapshot| {
+            snapshot.common.version = version + 1;
+            change(snapshot);
+        });
+        let bytes = std::fs::read(self.path("store/metadata").join(next)).unwrap();
+        self.forge::<Timestamp>("timestamp.json", "timestamp.json", &[&self.online], |timestamp| {
+            timestamp.common.version += 1;
+            timestamp.meta.snapshot = FileInfo::of(version + 1, &bytes);
+        });
+    }
+
+    /// A mirror that the buyer asks alone.
+    pub(crate) fn buyer_at(&self, mirror: impl Transport + 'static) -> Store {
+        self.buyer().with_transports(vec![Box::new(mirror)], impatient())
     }
 
     /// The buyer's store; the first time it is added by the first root.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use tilemark_bundle::{Digest, Hasher};
 
-use crate::client::mirrors::Mirrors;
+use crate::client::mirrors::{Mirrors, Pace};
 use crate::error::{Error, Result, io};
 use crate::layout;
+use crate::limits::Patience;
 use crate::transport::Transport;
 
 /// Bytes read at once.
@@ -65,7 +66,7 @@ fn attempt(
         let Some(opened) = transport.open(path, have, patience)? else { return Ok(None) };
         have = opened.from.min(have);
         let url = || format!("{}/{path}", transport.name());
-        append(file, have, wanted, opened.reader, part, progress).map_err(|error| match error {
+        append(file, have, wanted, opened.reader, part, mirrors.patience(), progress).map_err(|error| match error {
             Error::Network { reason, .. } => Error::Network { url: url(), reason },
             error => error,
         })?;
@@ -88,11 +89,13 @@ fn append(
     wanted: Wanted<'_>,
     mut from: Box<dyn Read + Send>,
     part: &Path,
+    patience: Patience,
     progress: &mut dyn FnMut(u64),
 ) -> Result<()> {
     file.set_len(have).map_err(io("write", part))?;
     file.seek(SeekFrom::Start(have)).map_err(io("write", part))?;
     let (mut at, mut buffer) = (have, vec![0; CHUNK]);
+    let mut pace = Pace::new(patience);
     while at < wanted.size {
         let room = usize::try_from(wanted.size - at).unwrap_or(CHUNK).min(CHUNK);
         let broken = |reason: String| Error::Network { url: String::new(), reason };
@@ -104,6 +107,7 @@ fn append(
         file.write_all(buffer.get(..count).unwrap_or_default()).map_err(io("write", part))?;
         at += count as u64;
         progress(at);
+        pace.took(count).map_err(broken)?;
     }
     Ok(())
 }

@@ -82,19 +82,20 @@ fn follow_roots(state: &State, mirrors: &Mirrors) -> Result<Root> {
         let version = root.common.version + 1;
         let path = format!("metadata/{version}.root.json");
         let accept = |bytes: Vec<u8>| next_root(&root, &bytes).map(|next| (next, bytes));
-        let (next, bytes) = match mirrors.get(&path, MAX_ROOT_BYTES, accept) {
+        let (next, bytes) = match mirrors.get_if_any(&path, MAX_ROOT_BYTES, accept) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(root),
             // Whoever cannot be reached here cannot be reached for the timestamp either, which then says so.
             Err(error) if error.is_unreachable() => return Ok(root),
             Err(error) => return Err(error),
         };
+        // First: floors may not be gone while the root is the old one.
+        state.write(Kept::Root, &bytes)?;
         // Versions that a stolen key made huge must not outlive that key (5.3.11).
         if root.online_keys() != next.online_keys() {
             state.remove(Kept::Timestamp)?;
             state.remove(Kept::Snapshot)?;
         }
-        state.write(Kept::Root, &bytes)?;
         root = next;
     }
     Ok(root)

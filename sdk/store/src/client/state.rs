@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use tilemark_bundle::durable;
+use tilemark_bundle::{Digest, durable};
 
 use crate::error::{Error, Result, io};
 use crate::limits::MAX_SNAPSHOT_BYTES;
@@ -14,6 +14,8 @@ use crate::limits::MAX_SNAPSHOT_BYTES;
 pub(crate) struct State {
     dir: PathBuf,
 }
+
+const ID: &str = "id";
 
 /// A file of the state.
 #[derive(Clone, Copy, Debug)]
@@ -56,8 +58,19 @@ impl State {
         let path = self.dir.join(what.file());
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(io("remove", &path)(error)),
-            _ => Ok(()),
+            _ => durable::sync_dir(&self.dir).map_err(io("write", &self.dir)),
         }
+    }
+
+    /// The store, whatever its address and its keys become: the SHA-256 of the root that it was added by.
+    pub(crate) fn id(&self) -> Result<Digest> {
+        let bytes = self.read_file(ID)?.ok_or_else(|| self.damaged(ID, "not there".into()))?;
+        let id = String::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok());
+        id.ok_or_else(|| self.damaged(ID, "it is no digest".into()))
+    }
+
+    pub(crate) fn set_id(&self, id: Digest) -> Result<()> {
+        self.write_file(ID, format!("{id}\n").as_bytes())
     }
 
     /// When the store was last asked with success, and the latest time that was seen; the clock does not go below it.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Common, Document, Key, Keyring, RoleKeys, excerpt, pattern};
 use crate::error::{Error, Result};
-use crate::limits::{MAX_ROLE_NAME_BYTES, MAX_VERSION};
+use crate::limits::MAX_ROLE_NAME_BYTES;
 use tilemark_bundle::sha256;
 
 /// The names that a delegated role cannot have.
@@ -200,10 +200,10 @@ impl FileInfo {
 
     fn check(&self, file: &str) -> Result<(), String> {
         let hashed = self.hashes.as_ref().is_none_or(|hashes| !hashes.is_empty());
-        if (1..=MAX_VERSION).contains(&self.version) && self.length != Some(0) && hashed {
+        if self.version > 0 && self.length != Some(0) && hashed {
             return Ok(());
         }
-        Err(format!("{:?} has no version or length that there can be, or no hash", excerpt(file)))
+        Err(format!("{:?} has version or length 0, or no hash", excerpt(file)))
     }
 
     /// Compares length and hash, where they are stated.

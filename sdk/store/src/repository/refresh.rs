@@ -64,12 +64,17 @@ struct Round<'a, 'r> {
     meta: BTreeMap<String, FileInfo>,
     accepted: Vec<String>,
     refused: Vec<(String, Error)>,
-    /// Publishers that there are, and those that offer what is listed of them.
+    /// Publishers that there are, and what those offer that do.
     publishers: BTreeSet<String>,
-    offering: BTreeSet<String>,
-    /// Those whose rows are made anew.
-    changed: Vec<(Publisher, Targets)>,
+    offers: BTreeMap<String, Offers>,
     index: Option<(RoleKeys, Keyring)>,
+}
+
+/// What a publisher offers.
+struct Offers {
+    publisher: Publisher,
+    targets: Targets,
+    changed: bool,
 }
 
 impl<'a, 'r> Round<'a, 'r> {
@@ -83,8 +88,7 @@ impl<'a, 'r> Round<'a, 'r> {
             accepted: Vec::new(),
             refused: Vec::new(),
             publishers: BTreeSet::new(),
-            offering: BTreeSet::new(),
-            changed: Vec::new(),
+            offers: BTreeMap::new(),
             index: None,
         }
     }
@@ -125,15 +129,26 @@ impl<'a, 'r> Round<'a, 'r> {
             Err(Error::Unsigned { .. }) => None,
             listed => listed?,
         };
-        if listed.is_some() {
-            self.offering.insert(publisher.name().to_owned());
-        }
         let newest = self.documents.newest(&name, keys, ring)?;
-        let Some((targets, info)) = newest.found else { return newest.broken.map_or(Ok(()), Err) };
-        self.repository.check_publisher(&publisher, &targets, listed.as_ref())?;
-        self.accept(&name, info);
-        self.offering.insert(publisher.name().to_owned());
-        self.changed.push((publisher, targets));
+        let next = match newest.found {
+            Some((targets, info)) => {
+                let checked = self.repository.check_publisher(&publisher, &targets, listed.as_ref());
+                checked.map(|()| Some((targets, info)))
+            }
+            None => newest.broken.map_or(Ok(None), Err),
+        };
+        let publisher_name = publisher.name().to_owned();
+        match next {
+            Ok(Some((targets, info))) => {
+                self.accept(&name, info);
+                self.offers.insert(publisher_name, Offers { publisher, targets, changed: true });
+            }
+            Ok(None) | Err(_) => {
+                let offers = listed.map(|targets| Offers { publisher, targets, changed: false });
+                self.offers.extend(offers.map(|offers| (publisher_name, offers)));
+                next?;
+            }
+        }
         Ok(())
     }
 
@@ -200,25 +215,33 @@ impl<'a, 'r> Round<'a, 'r> {
     /// The rows of a shard: those of publishers that changed made anew, of the others as they were, of those that offer nothing
     /// any more none.
     fn rows(&self, path: &str, old: Option<&TargetFile>) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
-        if let Some(file) = old {
-            let relative = layout::target_file(path, file.sha256().unwrap_or_default(), true);
-            let bytes = self.documents.file(&relative, MAX_SHARD_BYTES)?;
-            let bytes = bytes.ok_or_else(|| self.repository.tampered(&relative, "it is gone"))?;
-            // Whatever is in it is signed again.
-            file.check_bytes(path, &bytes)?;
-            rows = index::read(path, &bytes)?;
-        }
+        let known = match old {
+            Some(file) => self.old_rows(path, file)?,
+            None => None,
+        };
+        let all = known.is_none();
+        let mut rows = known.unwrap_or_default();
+        rows.retain(|row| self.offers.get(row.app.publisher()).is_some_and(|offers| !offers.changed));
         let here = |publisher: &str| layout::shard(&layout::shard_of(publisher)) == path;
-        rows.retain(|row| self.offering.contains(row.app.publisher()));
-        for (publisher, targets) in self.changed.iter().filter(|(publisher, _)| here(publisher.name())) {
-            rows.retain(|row| row.app.publisher() != publisher.name());
+        for Offers { publisher, targets, changed } in self.offers.values() {
+            if !here(publisher.name()) || !(all || *changed) {
+                continue;
+            }
             for (app, release) in newest_releases(targets) {
                 let offer = self.repository.offer(publisher, targets, &app, release)?;
                 rows.push(Row::of(offer.listing()));
             }
         }
         Ok(rows)
+    }
+
+    /// The rows that a shard has, if it is the one that was signed: whatever is in it is signed again.
+    fn old_rows(&self, path: &str, file: &TargetFile) -> Result<Option<Vec<Row>>> {
+        let relative = layout::target_file(path, file.sha256().unwrap_or_default(), true);
+        match self.documents.file(&relative, MAX_SHARD_BYTES)? {
+            Some(bytes) if file.check_bytes(path, &bytes).is_ok() => index::read(path, &bytes).map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// The next snapshot, if anything is new or the last one expires soon, or else that one; its version and bytes.
