@@ -31,7 +31,7 @@ mod scale;
 pub mod time;
 pub mod transport;
 
-pub use client::{Freshness, Installation, Installed, Outcome, Progress, Store, View};
+pub use client::{Copied, Freshness, Installation, Installed, Outcome, Progress, Store, View};
 pub use error::{CODES, Error, ErrorKind, Result};
 pub use index::Row;
 pub use limits::Patience;

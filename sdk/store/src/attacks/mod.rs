@@ -1,6 +1,7 @@
 //! Attacks on stores, named as the literature and the advisories name them; each must be refused for what it is.
 
 mod advisories;
+mod copies;
 mod files;
 mod http;
 mod sources;

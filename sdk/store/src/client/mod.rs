@@ -2,6 +2,7 @@
 
 mod blobs;
 mod cache;
+mod copy;
 mod install;
 mod mirrors;
 mod refresh;
@@ -18,6 +19,7 @@ use crate::limits::{MAX_MIRRORS, MAX_ROOT_BYTES, Patience};
 use crate::metadata::Signed;
 use crate::{time, transport};
 
+pub use copy::Copied;
 pub use install::{Installation, Installed, Outcome, Progress};
 pub(crate) use blobs::digest;
 pub(crate) use refresh::{metadata_path, named, next_root, no_role_older, not_older};

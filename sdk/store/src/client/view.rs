@@ -22,7 +22,7 @@ use crate::time;
 #[derive(Debug)]
 pub struct View<'s> {
     store: &'s Store,
-    trusted: Trusted,
+    pub(crate) trusted: Trusted,
     freshness: Freshness,
     roles: RefCell<BTreeMap<String, Known>>,
 }
@@ -153,7 +153,7 @@ impl<'s> View<'s> {
     }
 
     /// A target's bytes, from the cache or a mirror.
-    fn file(&self, path: &str, file: &TargetFile, max: u64) -> Result<Vec<u8>> {
+    pub(crate) fn file(&self, path: &str, file: &TargetFile, max: u64) -> Result<Vec<u8>> {
         if !is_safe_path(path) {
             return Err(Error::malformed("targets", "a target's path leaves its folder"));
         }
@@ -216,33 +216,38 @@ impl<'s> View<'s> {
         if let Some(known) = self.roles.borrow().get(name).filter(|known| known.keys == *keys && known.ring == ring) {
             return Ok(Rc::clone(&known.targets));
         }
+        let found = Rc::new(self.document(name, keys, &ring)?.0);
+        let known = Known { targets: Rc::clone(&found), keys: keys.clone(), ring };
+        self.roles.borrow_mut().insert(name.to_owned(), known);
+        Ok(found)
+    }
+
+    /// The same with its bytes.
+    pub(crate) fn document(&self, name: &str, keys: &RoleKeys, ring: &Keyring) -> Result<(Targets, Vec<u8>)> {
         let info = self.trusted.info(name)?;
         let max = info.length.unwrap_or(MAX_TARGETS_BYTES).min(MAX_TARGETS_BYTES);
         let accept = |bytes: Vec<u8>| {
             info.check_bytes(name, &bytes)?;
-            let found: Targets = Signed::parse(name, &bytes)?.by(name, keys, &ring)?;
+            let found: Targets = Signed::parse(name, &bytes)?.by(name, keys, ring)?;
             named(name, "the snapshot", info.version, found.common.version)?;
             Ok((found, bytes))
         };
         let path = self.trusted.path(name, info.version);
         let cached = self.store.cache.join(file_name(&path));
         let kept = read_bounded(&cached, max).ok().flatten().and_then(|bytes| accept(bytes).ok());
-        let found = match kept {
-            Some((found, _)) => found,
+        let (found, bytes) = match kept {
+            Some(kept) => kept,
             None => {
                 let found = self.store.mirrors.get(&path, max, accept)?;
                 let (found, bytes) = found.ok_or(Error::NotFound { what: format!("file {path}") })?;
                 self.store.cache_file(&cached, &bytes);
-                found
+                (found, bytes)
             }
         };
         if self.freshness.stale.is_none() {
             found.common.check_expiry(name, self.store.now()?)?;
         }
-        let found = Rc::new(found);
-        let known = Known { targets: Rc::clone(&found), keys: keys.clone(), ring };
-        self.roles.borrow_mut().insert(name.to_owned(), known);
-        Ok(found)
+        Ok((found, bytes))
     }
 }
 

@@ -24,6 +24,7 @@ pub use init::{Replace, RootKeys, Validity};
 pub use operator::Operator;
 pub use publish::Published;
 pub use refresh::Refreshed;
+pub(crate) use refresh::listed_release;
 
 use documents::Documents;
 
@@ -101,7 +102,7 @@ impl Repository {
     }
 
     /// A folder in the store that is a link would have what is written land elsewhere.
-    fn refuse_links(&self, relative: &str) -> Result<()> {
+    pub(crate) fn refuse_links(&self, relative: &str) -> Result<()> {
         for (end, _) in relative.match_indices('/') {
             let folder = relative.get(..end).unwrap_or_default();
             let link = self.path(folder).symlink_metadata().is_ok_and(|found| !found.is_dir());

@@ -310,7 +310,7 @@ impl Repository {
     }
 
     /// Whether a blob is there, whole and itself.
-    pub(super) fn has_blob(&self, sha256: &Digest, size: u64) -> Result<bool> {
+    pub(crate) fn has_blob(&self, sha256: &Digest, size: u64) -> Result<bool> {
         let path = self.path(&layout::blob(sha256));
         let right = |found: std::fs::Metadata| found.is_file() && found.len() == size;
         if !path.metadata().is_ok_and(right) {
@@ -343,7 +343,7 @@ fn newest_releases(targets: &Targets) -> BTreeMap<AppName, u64> {
 }
 
 /// App and release of a listing's path.
-fn listed_release(path: &str) -> Option<(AppName, u64)> {
+pub(crate) fn listed_release(path: &str) -> Option<(AppName, u64)> {
     let (app, file) = path.rsplit_once('/')?;
     let (app, release) = (app.parse().ok()?, file.strip_suffix(".listing")?.parse().ok()?);
     (layout::listing(&app, release) == path).then_some((app, release))
