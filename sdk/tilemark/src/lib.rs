@@ -76,6 +76,7 @@ pub use tilemark_bundle::{
     Revocations, RevokedBundle, RevokedGrant, RevokedKey, Role, SignedGrant, SignedLineage,
     SignedRevocations, SigningKey, Statement, Strength, Trust, Untrusted, Usage, Vault, Verdict,
 };
+pub use tilemark_bundle::calendar::DAY;
 pub use tilemark_bundle::{Error as BundleError, oms, sha256};
 pub use tilemark_engine::{
     Basis, CpuLevel, Device, DeviceKind, EngineInfo, Error as EngineError, Facts, KernelInfo, Plan, StepInfo,

@@ -18,6 +18,8 @@ pub(crate) enum Store {
     Refresh(Refresh),
     /// Operator: sign the root, or who the publishers are, for another year
     Renew(Renew),
+    /// Operator: add the store's signature to a publisher's bundle, before it is offered
+    Countersign(Countersign),
     /// Publisher: offer a bundle
     Publish(Publish),
     /// Begin to trust a store
@@ -139,6 +141,20 @@ pub(crate) struct Renew {
     /// The public key that takes its place
     #[arg(long, requires = "old", value_name = "FILE")]
     pub(crate) new: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Countersign {
+    #[command(flatten)]
+    pub(crate) office: Office,
+    /// The bundle, by a publisher of the store
+    pub(crate) bundle: PathBuf,
+    /// The key that policies name in the role `store`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Where the countersigned bundle goes
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
 }
 
 #[derive(Debug, Group)]

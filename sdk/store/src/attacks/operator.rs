@@ -1,5 +1,7 @@
 //! Attacks on the operator by whoever may write to the folder: nothing that was planted, put back or taken away there is signed.
 
+use tilemark_bundle::{Role, Trust, Untrusted};
+
 use super::shop::{Shop, key, tagger};
 use crate::metadata::{FileInfo, Root, Signed, Snapshot, TargetFile, Targets, Timestamp};
 use crate::repository::{Operator, Replace, RootKeys, Validity};
@@ -353,4 +355,30 @@ fn a_store_is_made_where_there_is_none() {
     std::fs::create_dir_all(shop.path("half/metadata")).unwrap();
     std::fs::write(shop.path("half/metadata/1.targets.json"), "{").unwrap();
     init("half", "half-office").unwrap();
+}
+
+#[test]
+fn a_bundle_is_countersigned_for_its_publisher_alone() {
+    let shop = Shop::open();
+    let (zeta, review) = (key(), key());
+    shop.operator().invite("zeta", &[zeta.public().clone()], 1, &shop.targets).unwrap();
+    let sign = |app: &str, by| shop.operator().countersign(&shop.bundle(app, 2, by), &review);
+    assert_eq!(sign("acme/tagger", &key()).unwrap_err().code(), "TM0830", "by a stranger");
+    assert_eq!(sign("acme/tagger", &zeta).unwrap_err().code(), "TM0134", "by another publisher");
+    let signed = shop.path("signed.tmk");
+    std::fs::write(&signed, sign("acme/tagger", &shop.acme).unwrap()).unwrap();
+
+    // It is published and installed like any other, and whoever asks for the store's signature finds it.
+    shop.repository().publish(&signed, &[&shop.acme]).unwrap();
+    shop.operator().refresh(&shop.online).unwrap();
+    let path = shop.install(&shop.buyer()).unwrap().installed.path;
+    let [acme, review] = [&shop.acme, &review].map(|key| key.public().clone());
+    let trust = Trust::builder().key(acme.clone()).key(review.clone()).publisher("acme", &[acme.id()], 1);
+    let trust = trust.role("acme", Role::Store, &[review.id()], 1).build().unwrap();
+    Untrusted::from_path(path).unwrap().verify(&trust).unwrap();
+    let plain = Untrusted::from_path(shop.path("acme-tagger-2.tmk")).unwrap();
+    assert_eq!(plain.verify(&trust).unwrap_err().into_error().code(), "TM0135");
+    // What was planted in the folder makes nobody a publisher.
+    shop.forge::<Targets>("3.targets.json", "4.targets.json", &[&zeta], |targets| targets.common.version = 4);
+    assert_eq!(shop.operator().countersign(&signed, &shop.acme).unwrap_err().code(), "TM0811");
 }

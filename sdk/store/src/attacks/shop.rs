@@ -16,7 +16,7 @@ use crate::repository::{Operator, Repository, RootKeys, Validity};
 use crate::transport::{Folder, Opened, Transport};
 use crate::{Installation, Offer, Outcome, Store};
 
-pub(crate) use crate::time::DAY;
+pub(crate) use tilemark_bundle::calendar::DAY;
 
 pub(crate) struct Shop {
     pub(crate) folder: TempDir,

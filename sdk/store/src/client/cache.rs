@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::refresh::Trusted;
 use crate::limits::{MAX_CACHE_BYTES, MAX_PART_DAYS};
-use crate::time::DAY;
+use tilemark_bundle::calendar::DAY;
 
 /// Where a role's document is kept.
 pub(crate) fn file_name(path: &str) -> String {

@@ -22,7 +22,7 @@ use crate::repository::{Repository, listed_release};
 #[non_exhaustive]
 pub struct Copied {
     /// Files that the copy has.
-    pub files: u64,
+    pub files: usize,
     /// Bytes that were fetched.
     pub fetched: u64,
     /// Bytes that were there already, whole.

@@ -4,7 +4,7 @@ use super::{Repository, delegation, role_keys};
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::metadata::{Common, Document as _, Keyring, Root, Signed, TopLevel};
-use crate::time::DAY;
+use tilemark_bundle::calendar::DAY;
 
 /// The keys that a store begins with.
 #[derive(Debug)]

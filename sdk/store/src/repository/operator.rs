@@ -1,6 +1,7 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use tilemark_bundle::{PublicKey, SigningKey};
+use tilemark_bundle::{KeyId, PublicKey, SigningKey, Trust, TrustBuilder, Untrusted};
 
 use super::documents::Documents;
 use super::{Refreshed, Replace, Repository, RootKeys, Validity, delegation, role_keys};
@@ -211,6 +212,35 @@ impl Operator {
     pub fn rebuild(&self, online: &SigningKey) -> Result<Refreshed> {
         let _lock = self.state.lock()?;
         super::refresh::run(Documents::rebuilt(&self.repository, &self.state)?, &self.repository, online)
+    }
+
+    /// Adds the store's own signature to a bundle that a publisher of this store signed, before it is published: the new file, of
+    /// the same identity. Policies that ask for the role `store` accept no other (`docs/trust.md`).
+    ///
+    /// # Errors
+    /// [`Error::NoPublisher`], what the bundle is refused for, [`Error::Tampered`].
+    pub fn countersign(&self, bundle: &Path, signer: &SigningKey) -> Result<Vec<u8>> {
+        let _lock = self.state.lock()?;
+        let documents = Documents::known(&self.repository, &self.state)?;
+        let file = Untrusted::from_path(bundle)?;
+        let signers: Vec<KeyId> = file.signers().collect();
+        let mut trust = Trust::builder();
+        let mut known = BTreeSet::new();
+        for publisher in documents.publishers()? {
+            let keys = publisher.keys();
+            let ids: Vec<KeyId> = keys.iter().map(PublicKey::id).collect();
+            if ids.iter().any(|id| signers.contains(id)) {
+                let new = keys.into_iter().filter(|key| known.insert(key.id()));
+                trust = new.fold(trust, TrustBuilder::key);
+                trust = trust.publisher(publisher.name(), &ids, publisher.role.keys.threshold);
+            }
+        }
+        if known.is_empty() {
+            let publisher = signers.first().map_or("nobody".into(), |id| format!("the key {id}"));
+            return Err(Error::NoPublisher { publisher });
+        }
+        let bundle = file.verify(&trust.build()?).map_err(tilemark_bundle::Refused::into_error)?;
+        Ok(bundle.with_signature(signer)?)
     }
 
     /// Changes the delegations of a publisher's bin, and the paths that the targets pass on to that bin.

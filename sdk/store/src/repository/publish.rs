@@ -7,7 +7,7 @@ use super::documents::Documents;
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::listing::{Listing, Signers};
-use crate::metadata::{Delegation, Keyring, TargetFile, Targets};
+use crate::metadata::{Delegation, Delegations, Keyring, TargetFile, Targets};
 
 /// What a publication did.
 #[derive(Clone, Debug)]
@@ -92,7 +92,26 @@ impl Documents<'_> {
     }
 }
 
+impl Documents<'_> {
+    /// All publishers that there are.
+    pub(crate) fn publishers(&self) -> Result<Vec<Publisher>> {
+        let top = self.newest_targets()?.delegations.unwrap_or_default();
+        let mut found = Vec::new();
+        for role in top.roles.iter().filter(|role| role.name.starts_with("bin-")) {
+            let bin = self.own(&role.name, &role.keys, &top.keys)?.and_then(|bin| bin.delegations);
+            let Delegations { roles, keys, .. } = bin.unwrap_or_default();
+            found.extend(roles.into_iter().map(|role| Publisher { role, ring: keys.clone() }));
+        }
+        Ok(found)
+    }
+}
+
 impl Publisher {
+    /// The keys that may sign for it.
+    pub(crate) fn keys(&self) -> Vec<PublicKey> {
+        self.role.keys.keyids.iter().filter_map(|id| self.ring.get(id)?.public()).collect()
+    }
+
     pub(crate) fn signers(&self) -> Result<Signers> {
         Signers::of(&self.role.keys, &self.ring, self.name())
     }
@@ -114,8 +133,7 @@ impl Publisher {
     }
 
     fn check_keys(&self, keys: &[PublicKey]) -> Result<()> {
-        let allowed = self.role.keys.keyids.iter().filter_map(|id| self.ring.get(id)?.public());
-        let found = allowed.filter(|key| keys.contains(key)).count() as u64;
+        let found = self.keys().iter().filter(|key| keys.contains(key)).count() as u64;
         let needed = self.role.keys.threshold;
         if found < needed {
             return Err(Error::WrongKeys { role: format!("the publisher {}", self.name()), needed, found });

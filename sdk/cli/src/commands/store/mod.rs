@@ -19,6 +19,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Revoke(args) => operator::revoke(args),
         Command::Refresh(args) => operator::refresh(args),
         Command::Renew(args) => operator::renew(args),
+        Command::Countersign(args) => operator::countersign(args),
         Command::Publish(args) => operator::publish(args),
         Command::Add(args) => add(args),
         Command::Search(args) => search(args),
@@ -93,7 +94,7 @@ fn copy(args: &Copy, drive: bool) -> Result<()> {
     let view = store.refresh()?;
     let spinner = text::spinner("copying");
     let mut told = |done: &Copied| {
-        spinner.set_message(format!("{}, {}", text::plural_u64(done.files, "file"), text::bytes(done.fetched)));
+        spinner.set_message(format!("{}, {}", text::plural(done.files, "file"), text::bytes(done.fetched)));
     };
     let copied = match drive {
         true => view.copy_and_read_again(&args.folder, &mut told),
@@ -109,7 +110,7 @@ fn copy(args: &Copy, drive: bool) -> Result<()> {
             "refused": done.refused.len(), "freshness": view.freshness().describe() }));
     }
     let (fetched, reused) = (text::bytes(done.fetched), text::bytes(done.reused));
-    text::line(format_args!("copied  {}; {fetched} written, {reused} there already", text::plural_u64(done.files, "file")))?;
+    text::line(format_args!("copied  {}; {fetched} written, {reused} there already", text::plural(done.files, "file")))?;
     text::line(format_args!("store   {}", view.freshness().describe()))
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tilemark::{Algorithm, PublicKey, SigningKey};
 use tilemark_store::{Operator, Replace, Repository, RootKeys, Validity};
 
-use crate::args::store::{Init, Invite, Office, Publish, Refresh, Renew, Revoke};
+use crate::args::store::{Countersign, Init, Invite, Office, Publish, Refresh, Renew, Revoke};
 use crate::failure::{Failure, Result};
 use crate::{files, text};
 
@@ -18,7 +18,7 @@ pub(super) fn init(args: &Init) -> Result<()> {
     let state = args.keys.join(STATE);
     // Before there are keys that no store has.
     Operator::check_vacant(&args.store, &state)?;
-    durable::make_private_dir(&args.keys).map_err(tilemark::Error::from)?;
+    files::private_dir(&args.keys)?;
     let root =
         (1..=args.roots).map(|n| make_key(&args.keys, &format!("root-{n}"))).collect::<Result<Vec<_>>>()?;
     let (targets, online) = (make_key(&args.keys, "targets")?, make_key(&args.keys, "online")?);
@@ -78,6 +78,13 @@ pub(super) fn revoke(args: &Revoke) -> Result<()> {
     text::line(format_args!("revoked  {}", args.publisher))?;
     after_a_change();
     Ok(())
+}
+
+pub(super) fn countersign(args: &Countersign) -> Result<()> {
+    let key = key(&args.key)?;
+    let signed = operator(&args.office, &args.key)?.countersign(&args.bundle, &key)?;
+    files::write(&args.output, &signed)?;
+    text::line(format_args!("countersigned  {}, by {}", args.output.display(), key.public().id()))
 }
 
 pub(super) fn publish(args: &Publish) -> Result<()> {
