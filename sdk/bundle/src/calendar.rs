@@ -50,7 +50,15 @@ mod tests {
             assert_eq!(days_before(year, month, of_month), Some(day));
         }
         assert_eq!(civil(2_932_896), (9999, 12, 31));
-        for (year, month, day) in [(2026, 2, 29), (2100, 2, 29), (2026, 4, 31), (2026, 13, 1), (2026, 0, 1), (2026, 1, 0), (1969, 12, 31)] {
+        for (year, month, day) in [
+            (2026, 2, 29),
+            (2100, 2, 29),
+            (2026, 4, 31),
+            (2026, 13, 1),
+            (2026, 0, 1),
+            (2026, 1, 0),
+            (1969, 12, 31),
+        ] {
             assert_eq!(days_before(year, month, day), None);
         }
         assert!(days_before(2000, 2, 29).is_some());

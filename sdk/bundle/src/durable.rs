@@ -196,7 +196,10 @@ mod tests {
         fs::write(&victim, "precious").unwrap();
         std::os::unix::fs::symlink(&victim, dir.path().join("file.new")).unwrap();
         replace(&file, b"content", false, &|_| ()).unwrap();
-        assert_eq!((fs::read(&victim).unwrap(), fs::read(&file).unwrap()), (b"precious".into(), b"content".into()));
+        assert_eq!(
+            (fs::read(&victim).unwrap(), fs::read(&file).unwrap()),
+            (b"precious".into(), b"content".into())
+        );
         assert!(fs::symlink_metadata(&file).unwrap().is_file());
     }
 

@@ -82,7 +82,8 @@ pub(crate) fn check_name_part(part: &str) -> Result<(), &'static str> {
 
 /// Whether Windows opens a device where a file has this name, with whatever ending.
 fn is_device_of_windows(name: &str) -> bool {
-    let numbered = |stem| name.strip_prefix(stem).is_some_and(|digit| matches!(digit.as_bytes(), [b'0'..=b'9']));
+    let numbered =
+        |stem| name.strip_prefix(stem).is_some_and(|digit| matches!(digit.as_bytes(), [b'0'..=b'9']));
     matches!(name, "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
 }
 
@@ -128,10 +129,34 @@ mod tests {
     #[test]
     fn names_that_lead_elsewhere_or_look_like_others() {
         let hostile = [
-            "../etc/x", "..", "a/..", "/a", "a//b", "a/b/c", "a\\b/c", "Acme/tagger", "acme/Tagger",
-            "con/tagger", "acme/nul", "aux/a", "com1/a", "lpt9/a", "acme/prn", "acme./a", "acme /a", "a%2fb/c",
-            "асme/tagger", "acme/tаgger", "acme\u{200b}/tagger", "ａcme/tagger", "acmé/tagger", "acme/tagger\0",
-            "acme/tagger\n", "acme_x/tagger", ".acme/tagger", "~/tagger",
+            "../etc/x",
+            "..",
+            "a/..",
+            "/a",
+            "a//b",
+            "a/b/c",
+            "a\\b/c",
+            "Acme/tagger",
+            "acme/Tagger",
+            "con/tagger",
+            "acme/nul",
+            "aux/a",
+            "com1/a",
+            "lpt9/a",
+            "acme/prn",
+            "acme./a",
+            "acme /a",
+            "a%2fb/c",
+            "асme/tagger",
+            "acme/tаgger",
+            "acme\u{200b}/tagger",
+            "ａcme/tagger",
+            "acmé/tagger",
+            "acme/tagger\0",
+            "acme/tagger\n",
+            "acme_x/tagger",
+            ".acme/tagger",
+            "~/tagger",
         ];
         for name in hostile {
             assert_eq!(name.parse::<AppName>().unwrap_err().code(), "TM0140", "{name:?}");

@@ -1,5 +1,5 @@
 //! python-tuf as a peer: it reads what this crate writes, this crate reads what it writes, and where a store is wrong both refuse
-//! it. `cargo xtask interop` fetches it; `TILEMARK_MUTATIONS=10000` takes longer.
+//! it. `cargo xtask interop` fetches it; with `--mutations 10000` it takes longer.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -159,8 +159,9 @@ impl Mutation<'_> {
             0 => {
                 let (at, bit) = (self.below(bytes.len()), self.below(8));
                 bytes[at] ^= 1 << bit;
-                std::fs::write(&file, bytes).unwrap();
-                format!("bit {bit} of byte {at} of {name} flipped")
+                std::fs::write(&file, &bytes).unwrap();
+                let listed = self.below(2) == 0 && self.relist(&name, &bytes);
+                format!("bit {bit} of byte {at} of {name} flipped, listed: {listed}")
             }
             1 => {
                 let other = self.file();
@@ -191,10 +192,13 @@ impl Mutation<'_> {
         let what = self.change(&mut json, &pointer);
         let keys = self.keys(name);
         let signed = json["signed"].clone();
-        std::fs::write(file, Signed::seal_value(signed, &keys).unwrap().to_bytes().unwrap()).unwrap();
+        let bytes = Signed::seal_value(signed, &keys).unwrap().to_bytes().unwrap();
+        std::fs::write(file, &bytes).unwrap();
         let follow = self.below(4) > 0;
         if follow && name.ends_with(".snapshot.json") {
             self.follow(file);
+        } else if follow {
+            self.relist(name, &bytes);
         }
         format!("{pointer} of {name} {what}, followed: {follow}")
     }
@@ -260,6 +264,20 @@ impl Mutation<'_> {
             _ if name.contains(".p.") => vec![&shop.acme],
             _ => vec![&shop.online],
         }
+    }
+
+    /// A snapshot with length and hash of a changed document, if it lists that one.
+    fn relist(&self, name: &str, bytes: &[u8]) -> bool {
+        let (version, role) = name.split_once('.').unwrap();
+        let Ok(version) = version.parse() else { return false };
+        let mut listed = false;
+        if !["root.json", "snapshot.json"].contains(&role) {
+            self.shop.list(|snapshot| {
+                let info = snapshot.meta.get_mut(role).filter(|info| info.version == version);
+                listed = info.map(|info| *info = FileInfo::of(version, bytes)).is_some();
+            });
+        }
+        listed
     }
 
     /// A timestamp that names a changed snapshot.

@@ -32,8 +32,9 @@ fn a_change_among_100_000_listings_costs_less_than_200_kb() {
     index.targets.extend(shards.iter().map(|shard| (layout::shard(shard), TargetFile::of(b""))));
     let index = size(&index, &key);
 
-    let fullest =
-        shards.iter().map(|shard| names.iter().filter(|name| layout::shard_of(name) == *shard).collect::<Vec<_>>());
+    let fullest = shards
+        .iter()
+        .map(|shard| names.iter().filter(|name| layout::shard_of(name) == *shard).collect::<Vec<_>>());
     let fullest = fullest.max_by_key(Vec::len).unwrap();
     let rows = fullest.iter().flat_map(|publisher| (0..LISTINGS).map(|n| row(publisher, n)));
     let shard = index::write(rows.collect()).unwrap().len();

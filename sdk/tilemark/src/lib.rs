@@ -70,13 +70,13 @@ pub use stream::{Flow, Flowed, FrameResult, Pressure};
 pub use targets::{TargetFit, TargetsSection};
 pub use tuning::{TuningCache, TuningState};
 
+pub use tilemark_bundle::calendar::DAY;
 pub use tilemark_bundle::{
     Algorithm, Bundle, DeviceId, DeviceKey, Digest, Fact, FactKind, Grant, GrantClass, KeyId, LedgerEntry,
     Lineage, Manifest, Offer, OutputLevel, Permit, PublicKey, Reason, Refused, ReleaseFloor, Releases,
     Revocations, RevokedBundle, RevokedGrant, RevokedKey, Role, SignedGrant, SignedLineage,
     SignedRevocations, SigningKey, Statement, Strength, Trust, Untrusted, Usage, Vault, Verdict,
 };
-pub use tilemark_bundle::calendar::DAY;
 pub use tilemark_bundle::{Error as BundleError, oms, sha256};
 pub use tilemark_engine::{
     Basis, CpuLevel, Device, DeviceKind, EngineInfo, Error as EngineError, Facts, KernelInfo, Plan, StepInfo,

@@ -6,8 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use tilemark::license::{Clock, Installation, Installed, format_time, is_payload, keeper};
 use tilemark::{
-    DAY,
-    Digest, Grant, Home, KeyId, LedgerEntry, Lineage, Offer, Reason, Revocations, RevokedBundle,
+    DAY, Digest, Grant, Home, KeyId, LedgerEntry, Lineage, Offer, Reason, Revocations, RevokedBundle,
     RevokedGrant, RevokedKey, SigningKey, Untrusted, Usage, Vault,
 };
 

@@ -85,7 +85,9 @@ fn without_a_mirror_what_is_known_is_shown_with_its_age() {
     shop.tilemark("store search").fails(2, "TM0601");
     let server = Server::start(shop.path("store"));
     shop.tilemark(&format!("store add {} --root store/metadata/1.root.json", server.address)).ok();
-    shop.tilemark("store add store.example.org --root store/metadata/1.root.json").fails(1, "TM0835").says("https://");
+    shop.tilemark("store add store.example.org --root store/metadata/1.root.json")
+        .fails(1, "TM0835")
+        .says("https://");
     shop.tilemark("store add store").ok().prints("2 mirrors");
     shop.tilemark("store search --offline").fails(3, "TM0823");
     shop.tilemark("store info acme/tiny").ok();
@@ -154,7 +156,9 @@ fn a_stolen_online_key_is_replaced() {
     shop.tilemark("store renew store --key keys/root-1.key --key keys/root-2.key --old keys/online.pub --new keys/online2.pub")
         .ok();
     shop.tilemark("store refresh store --key keys/online.key").fails(1, "TM0832");
-    shop.tilemark("store refresh store --key keys/online2.key --rebuild").fails(1, "TM0832").says("left out   index");
+    shop.tilemark("store refresh store --key keys/online2.key --rebuild")
+        .fails(1, "TM0832")
+        .says("left out   index");
     shop.tilemark("store renew store --targets keys/targets.key").ok();
     shop.tilemark("store refresh store --key keys/online2.key").ok();
     shop.tilemark("store search tiny").ok().prints("acme/tiny");
@@ -165,7 +169,9 @@ fn a_stolen_online_key_is_replaced() {
 fn a_bundle_is_countersigned() {
     let shop = market();
     shop.tilemark("keygen --out keys/review").ok();
-    shop.tilemark("store countersign store tiny-7.tmk --key keys/review.key -o reviewed.tmk").ok().prints("reviewed.tmk");
+    shop.tilemark("store countersign store tiny-7.tmk --key keys/review.key -o reviewed.tmk")
+        .ok()
+        .prints("reviewed.tmk");
     shop.tilemark("verify reviewed.tmk --trust keys/review.pub").ok();
     shop.tilemark("verify reviewed.tmk --trust vendor.pub").ok();
     shop.tilemark("keygen --out stranger").ok();
@@ -237,6 +243,45 @@ fn killed_at_any_point_the_old_version_is_whole_and_the_next_try_finishes() {
         shop.tilemark("store update").ok();
         assert_eq!(installed(&shop), shop.read(&format!("tiny-{release}.tmk")));
     }
+}
+
+/// A folder of its own in a namespace of its own, of so few bytes that an update does not fit.
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_full_disk_the_old_version_stays() {
+    let isolated = ["--user", "--map-root-user", "--mount", "sh", "-ec"];
+    let mount = "mount -t tmpfs -o size=1m none /mnt";
+    let works = std::process::Command::new("unshare").args(isolated).arg(mount).output();
+    if !works.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: a file system cannot be mounted in a namespace here");
+        return;
+    }
+    let shop = market();
+    let script = r#"
+        mkdir home; mount -t tmpfs -o size=2m none home; export TILEMARK_HOME=$PWD/home
+        tilemark=$1
+        $tilemark store add store --root store/metadata/1.root.json
+        $tilemark store install acme/tiny
+        mv newer kept; mv store old; mv kept store
+        dd if=/dev/zero of=home/filler bs=1024 2>/dev/null || true
+        if $tilemark store update 2>said; then echo "updated on a full disk"; exit 1; fi
+        cat said; cmp home/apps/acme/tiny.tmk tiny-7.tmk
+        rm home/filler
+        $tilemark store update
+        cmp home/apps/acme/tiny.tmk tiny-8.tmk
+        ls home/apps/acme
+    "#;
+    // The store with release 8 lies ready beside the one that is added.
+    copy_folder(&shop.path("store"), &shop.path("first"));
+    publish(&shop, 8);
+    std::fs::rename(shop.path("store"), shop.path("newer")).unwrap();
+    std::fs::rename(shop.path("first"), shop.path("store")).unwrap();
+    let mut command = std::process::Command::new("unshare");
+    command.args(isolated).args([script, "sh", env!("CARGO_BIN_EXE_tilemark")]).current_dir(shop.path(""));
+    let output = command.output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("TM0840") && !said.contains(".new"), "{said}");
 }
 
 /// Starts a command and ends its process after a moment, wherever it is then.

@@ -43,7 +43,8 @@ fn open(address: &str, offset: u64) -> crate::Result<Option<Opened>> {
 fn a_redirect_elsewhere_is_not_followed() {
     let (victim, asked) = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".into());
     for to in [victim.as_str(), "file:///etc/passwd", "http://169.254.169.254/latest/meta-data", ""] {
-        let (address, _) = answering(format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"));
+        let (address, _) =
+            answering(format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"));
         assert!(matches!(open(&address, 0), Err(Error::Network { .. })), "{to}");
     }
     assert_eq!(asked.load(Ordering::SeqCst), 0);
@@ -51,20 +52,26 @@ fn a_redirect_elsewhere_is_not_followed() {
 
 #[test]
 fn a_redirect_without_end_ends() {
-    let (address, asked) =
-        answering("HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into());
+    let (address, asked) = answering(
+        "HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into(),
+    );
     assert!(matches!(open(&address, 0), Err(Error::Network { .. })));
     assert_eq!(asked.load(Ordering::SeqCst), 5);
 }
 
 #[test]
 fn a_range_that_was_not_asked_for() {
-    for range in ["Content-Range: bytes 0-9/10\r\n", "Content-Range: bytes 6-9/10\r\n", "Content-Range: 5\r\n", ""] {
-        let (address, _) = answering(format!("HTTP/1.1 206 Partial Content\r\n{range}Content-Length: 5\r\n\r\nabcde"));
+    for range in
+        ["Content-Range: bytes 0-9/10\r\n", "Content-Range: bytes 6-9/10\r\n", "Content-Range: 5\r\n", ""]
+    {
+        let (address, _) =
+            answering(format!("HTTP/1.1 206 Partial Content\r\n{range}Content-Length: 5\r\n\r\nabcde"));
         assert!(matches!(open(&address, 5), Err(Error::Network { .. })), "{range}");
     }
-    let (address, _) =
-        answering("HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\nabcde".into());
+    let (address, _) = answering(
+        "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-9/10\r\nContent-Length: 5\r\n\r\nabcde"
+            .into(),
+    );
     assert_eq!(open(&address, 5).unwrap().unwrap().from, 5);
     // One that knows no ranges sends all of it.
     let (address, _) = answering("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcde".into());
@@ -79,7 +86,8 @@ fn a_content_length_that_lies() {
         let (address, _) = server(move |request, client| {
             let path = request.split_whitespace().nth(1).unwrap_or_default();
             let Ok(bytes) = std::fs::read(folder.join(path.trim_start_matches('/'))) else {
-                let _ = client.write_all(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let _ =
+                    client.write_all(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
                 return;
             };
             let lie = if path.contains("blobs/") { lie.to_owned() } else { bytes.len().to_string() };
@@ -148,7 +156,10 @@ fn a_mirror_that_was_fast_may_not_be_slow_for_ever() {
     let patience = Patience { grace: Duration::from_millis(200), min_rate: 4096 };
     let trickle = Box::new(Trickle(Folder::new(shop.path("store"))));
     let error = shop.install(&shop.buyer().with_transports(vec![trickle], patience)).unwrap_err();
-    assert!(matches!(&error, Error::Network { reason, .. } if reason.contains("4096 bytes a second")), "{error}");
+    assert!(
+        matches!(&error, Error::Network { reason, .. } if reason.contains("4096 bytes a second")),
+        "{error}"
+    );
     // Another mirror goes on where it stopped.
     assert!(shop.install(&shop.buyer()).unwrap().fetched > 0);
 }

@@ -4,7 +4,7 @@ mod advisories;
 mod copies;
 mod files;
 mod http;
-mod sources;
 mod metadata;
 mod operator;
 pub(crate) mod shop;
+mod sources;

@@ -25,7 +25,12 @@ fn a_planted_snapshot_is_not_signed() {
     assert_eq!(shop.refuses_to_sign(), "TM0811");
     // The listed snapshot itself, changed.
     let shop = Shop::open();
-    shop.forge::<Snapshot>(&format!("{version}.snapshot.json"), &format!("{version}.snapshot.json"), &[&mallory], |_| ());
+    shop.forge::<Snapshot>(
+        &format!("{version}.snapshot.json"),
+        &format!("{version}.snapshot.json"),
+        &[&mallory],
+        |_| (),
+    );
     assert_eq!(shop.refuses_to_sign(), "TM0837");
 }
 
@@ -36,7 +41,12 @@ fn a_planted_root_is_not_followed() {
     let planted = |root: &mut Root| {
         let id = crate::metadata::key_id(&crate::metadata::Key::of(mallory.public()).unwrap());
         root.keys.insert(id.clone(), crate::metadata::Key::of(mallory.public()).unwrap());
-        for role in [&mut root.roles.root, &mut root.roles.targets, &mut root.roles.snapshot, &mut root.roles.timestamp] {
+        for role in [
+            &mut root.roles.root,
+            &mut root.roles.targets,
+            &mut root.roles.snapshot,
+            &mut root.roles.timestamp,
+        ] {
             (role.keyids, role.threshold) = (vec![id.clone()], 1);
         }
         root.common.version = 2;
@@ -48,7 +58,8 @@ fn a_planted_root_is_not_followed() {
     let invite = || shop.operator().invite("zeta", &[key().public().clone()], 1, &shop.targets).unwrap_err();
     assert_eq!(invite().code(), "TM0811");
     // In the place of the first one: a store of Mallory's, whole.
-    std::fs::rename(shop.path("store/metadata/2.root.json"), shop.path("store/metadata/1.root.json")).unwrap();
+    std::fs::rename(shop.path("store/metadata/2.root.json"), shop.path("store/metadata/1.root.json"))
+        .unwrap();
     assert_eq!(shop.refuses_to_sign(), "TM0837");
     assert_eq!(invite().code(), "TM0837");
     assert_eq!(shop.operator().renew_root(&[first, second], &[]).unwrap_err().code(), "TM0837");
@@ -254,7 +265,9 @@ fn the_old_key_of_a_publisher_lists_nothing() {
     shop.operator().revoke("acme", &shop.targets).unwrap();
     shop.operator().invite("acme", &[key().public().clone()], 1, &shop.targets).unwrap();
     shop.operator().refresh(&shop.online).unwrap();
-    shop.forge::<Targets>("1.p.acme.json", "2.p.acme.json", &[&shop.acme], |targets| targets.common.version = 2);
+    shop.forge::<Targets>("1.p.acme.json", "2.p.acme.json", &[&shop.acme], |targets| {
+        targets.common.version = 2
+    });
     let done = shop.operator().refresh(&shop.online).unwrap();
     assert_eq!((done.refused.len(), done.refused[0].1.code()), (1, "TM0811"));
 }
@@ -290,7 +303,9 @@ fn a_listed_document_that_was_replaced_is_told_of() {
 #[test]
 fn a_publisher_that_delegates_is_left_out() {
     let shop = Shop::open();
-    let bin = std::fs::read(shop.path(&format!("store/metadata/1.{}.json", layout::bin_role(&layout::bin("acme")))));
+    let bin = std::fs::read(
+        shop.path(&format!("store/metadata/1.{}.json", layout::bin_role(&layout::bin("acme")))),
+    );
     let bin: Targets = Signed::parse("bin", &bin.unwrap()).unwrap().unverified("bin").unwrap();
     shop.forge::<Targets>("1.p.acme.json", "2.p.acme.json", &[&shop.acme], |targets| {
         targets.common.version = 2;
@@ -303,7 +318,8 @@ fn a_publisher_that_delegates_is_left_out() {
 #[test]
 fn a_blob_that_was_planted_is_replaced_and_never_listed() {
     let shop = Shop::open();
-    let publish = |release| shop.repository().publish(&shop.bundle("acme/tagger", release, &shop.acme), &[&shop.acme]);
+    let publish =
+        |release| shop.repository().publish(&shop.bundle("acme/tagger", release, &shop.acme), &[&shop.acme]);
     // Garbage of the right length where the next release's blob will be.
     let digest = tilemark_bundle::sha256(b"2");
     let path = shop.path(&format!("store/{}", layout::blob(&digest)));
@@ -348,7 +364,9 @@ fn a_planted_target_beside_the_bins_is_nobodys() {
 fn a_store_is_made_where_there_is_none() {
     let shop = Shop::open();
     let keys = RootKeys { root: &[&shop.acme], threshold: 1, targets: &shop.targets, online: &shop.online };
-    let init = |dir: &str, state: &str| Operator::init(&shop.path(dir), &shop.path(state), &keys, Validity::default());
+    let init = |dir: &str, state: &str| {
+        Operator::init(&shop.path(dir), &shop.path(state), &keys, Validity::default())
+    };
     assert_eq!(init("store", "free").unwrap_err().code(), "TM0833");
     assert_eq!(init("free", "office").unwrap_err().code(), "TM0833");
     // Killed before the root was written: the next try makes it.

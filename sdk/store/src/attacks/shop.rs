@@ -121,7 +121,8 @@ impl Shop {
     /// Lists something else: the next snapshot with a change, and a timestamp that names it, by the online key.
     pub(crate) fn list(&self, change: impl FnOnce(&mut Snapshot)) {
         let bytes = self.timestamp().into_bytes();
-        let timestamp: Timestamp = Signed::parse("timestamp", &bytes).unwrap().unverified("timestamp").unwrap();
+        let timestamp: Timestamp =
+            Signed::parse("timestamp", &bytes).unwrap().unverified("timestamp").unwrap();
         let version = timestamp.meta.snapshot.version;
         let next = format!("{}.snapshot.json", version + 1);
         self.forge::<Snapshot>(&format!("{version}.snapshot.json"), &next, &[&self.online], |snapshot| {

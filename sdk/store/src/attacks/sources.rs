@@ -91,7 +91,9 @@ fn another_root_for_a_known_store_changes_nothing() {
 fn a_bare_host_is_no_folder() {
     let shop = Shop::open();
     let root = std::fs::read(shop.path("store/metadata/1.root.json")).unwrap();
-    for address in ["store.example.org", "store.example.org/path", "file:///no/such/folder", "ftp://a.org", ""] {
+    for address in
+        ["store.example.org", "store.example.org/path", "file:///no/such/folder", "ftp://a.org", ""]
+    {
         let added = Store::add(&shop.path("new"), &shop.path("cache"), &root, &[address.to_owned()]);
         assert_eq!(added.unwrap_err().code(), "TM0835", "{address}");
         assert!(!shop.path("new/root.json").exists());
@@ -113,7 +115,10 @@ fn one_hostile_mirror_does_not_hide_the_others() {
         let store = shop.buyer().with_transports(mirrors, impatient());
         assert_eq!(store.refresh().unwrap().releases(&tagger()).unwrap(), [1, 2]);
     }
-    assert_eq!(shop.buyer_at(crate::transport::Folder::new(shop.path("evil"))).refresh().err().unwrap().code(), "TM0811");
+    assert_eq!(
+        shop.buyer_at(crate::transport::Folder::new(shop.path("evil"))).refresh().err().unwrap().code(),
+        "TM0811"
+    );
 }
 
 #[test]
@@ -125,7 +130,10 @@ fn a_part_of_another_blob_is_thrown_away() {
         std::fs::create_dir_all(part.parent().unwrap()).unwrap();
         std::fs::write(&part, vec![9; garbage]).unwrap();
         let done = shop.install(&shop.buyer()).unwrap();
-        assert_eq!(std::fs::read(&done.installed.path).unwrap(), std::fs::read(shop.path("acme-tagger-1.tmk")).unwrap());
+        assert_eq!(
+            std::fs::read(&done.installed.path).unwrap(),
+            std::fs::read(shop.path("acme-tagger-1.tmk")).unwrap()
+        );
         std::fs::remove_file(done.installed.path).unwrap();
     }
 }

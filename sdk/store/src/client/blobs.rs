@@ -66,9 +66,11 @@ fn attempt(
         let Some(opened) = transport.open(path, have, patience)? else { return Ok(None) };
         have = opened.from.min(have);
         let url = || format!("{}/{path}", transport.name());
-        append(file, have, wanted, opened.reader, part, mirrors.patience(), progress).map_err(|error| match error {
-            Error::Network { reason, .. } => Error::Network { url: url(), reason },
-            error => error,
+        append(file, have, wanted, opened.reader, part, mirrors.patience(), progress).map_err(|error| {
+            match error {
+                Error::Network { reason, .. } => Error::Network { url: url(), reason },
+                error => error,
+            }
         })?;
     }
     file.set_len(wanted.size).map_err(io("write", part))?;

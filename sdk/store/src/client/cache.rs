@@ -19,7 +19,9 @@ pub(crate) fn file_name(path: &str) -> String {
 pub(crate) fn prune(cache: &Path, trusted: &Trusted) {
     let roles = trusted.snapshot.meta.iter();
     let listed: BTreeSet<String> = roles
-        .map(|(file, info)| file_name(&trusted.path(file.strip_suffix(".json").unwrap_or(file), info.version)))
+        .map(|(file, info)| {
+            file_name(&trusted.path(file.strip_suffix(".json").unwrap_or(file), info.version))
+        })
         .collect();
     for (path, _) in files(cache) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

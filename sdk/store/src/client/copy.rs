@@ -121,7 +121,10 @@ impl Copy<'_> {
             roots.push(bytes);
         }
         if roots.last() != store.state.read(Kept::Root)?.as_ref() {
-            return Err(Error::malformed("root", "the mirror's roots do not lead to the one that is trusted"));
+            return Err(Error::malformed(
+                "root",
+                "the mirror's roots do not lead to the one that is trusted",
+            ));
         }
         let first = read_bounded(&self.folder.join(root_path(1)), MAX_ROOT_BYTES)?;
         match first.is_some_and(|first| roots.first() != Some(&first)) {
@@ -156,7 +159,11 @@ impl Copy<'_> {
     fn targets(&mut self, targets: &Targets, keys: &RoleKeys, ring: &Keyring) -> Result<()> {
         let view = self.view;
         for (path, file) in &targets.targets {
-            let bytes = view.file(path, file, MAX_LISTING_BYTES.max(file.length.min(crate::limits::MAX_SHARD_BYTES)))?;
+            let bytes = view.file(
+                path,
+                file,
+                MAX_LISTING_BYTES.max(file.length.min(crate::limits::MAX_SHARD_BYTES)),
+            )?;
             if let Some((app, release)) = listed_release(path) {
                 let offer = Signers::of(keys, ring, app.publisher())
                     .and_then(|signers| Offer::read(path, &bytes, &app, release, signers));
@@ -197,7 +204,8 @@ impl Copy<'_> {
 
     fn put(&mut self, relative: &str, bytes: &[u8]) -> Result<()> {
         let size = bytes.len() as u64;
-        let there = read_bounded(&self.folder.join(relative), size).is_ok_and(|found| found.as_deref() == Some(bytes));
+        let there = read_bounded(&self.folder.join(relative), size)
+            .is_ok_and(|found| found.as_deref() == Some(bytes));
         if there {
             self.done.reused += size;
         } else {

@@ -160,7 +160,9 @@ impl Installation {
     fn write_policy(&self, offer: &Offer) -> Result<()> {
         let path = self.policy(&offer.manifest().app.name);
         let policy = offer.policy();
-        if read_bounded(&path, policy.len() as u64).is_ok_and(|known| known.as_deref() == Some(policy.as_bytes())) {
+        if read_bounded(&path, policy.len() as u64)
+            .is_ok_and(|known| known.as_deref() == Some(policy.as_bytes()))
+        {
             return Ok(());
         }
         Ok(durable::replace(&path, policy.as_bytes(), false, &|_| ())?)

@@ -174,8 +174,7 @@ impl Pace {
 fn all(what: &str, mut failures: Vec<(&str, Error)>) -> Error {
     let said = failures.iter().map(|(name, error)| format!("{name}: {error}"));
     let tried = said.collect::<Vec<_>>().join("; ");
-    let telling =
-        failures.iter().position(|(_, error)| !matches!(error, Error::Network { .. }));
+    let telling = failures.iter().position(|(_, error)| !matches!(error, Error::Network { .. }));
     let first = Box::new(failures.swap_remove(telling.unwrap_or(0)).1);
     Error::Mirrors { what: what.to_owned(), tried, first }
 }

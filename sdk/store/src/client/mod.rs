@@ -19,9 +19,9 @@ use crate::limits::{MAX_MIRRORS, MAX_ROOT_BYTES, Patience};
 use crate::metadata::Signed;
 use crate::{time, transport};
 
+pub(crate) use blobs::digest;
 pub use copy::Copied;
 pub use install::{Installation, Installed, Outcome, Progress};
-pub(crate) use blobs::digest;
 pub(crate) use refresh::{metadata_path, named, next_root, no_role_older, not_older};
 pub(crate) use state::{Kept, State, open_regular, read_bounded};
 pub use view::{Freshness, View};

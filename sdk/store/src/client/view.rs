@@ -78,7 +78,9 @@ impl<'s> View<'s> {
         }
         let expires = self.freshness.expires;
         if expires <= self.store.now()? {
-            return Err(Error::Stale { reason: format!("from before it expired at {}", time::format(expires)) });
+            return Err(Error::Stale {
+                reason: format!("from before it expired at {}", time::format(expires)),
+            });
         }
         Ok(())
     }
@@ -213,7 +215,9 @@ impl<'s> View<'s> {
     fn role(&self, name: &str, keys: &RoleKeys, ring: &Keyring) -> Result<Rc<Targets>> {
         let ring: Keyring =
             keys.keyids.iter().filter_map(|id| Some((id.clone(), ring.get(id)?.clone()))).collect();
-        if let Some(known) = self.roles.borrow().get(name).filter(|known| known.keys == *keys && known.ring == ring) {
+        if let Some(known) =
+            self.roles.borrow().get(name).filter(|known| known.keys == *keys && known.ring == ring)
+        {
             return Ok(Rc::clone(&known.targets));
         }
         let found = Rc::new(self.document(name, keys, &ring)?.0);

@@ -40,7 +40,11 @@ impl Key {
             ));
         }
         let ed25519 = "ed25519".to_owned();
-        Ok(Self { keytype: ed25519.clone(), keyval: KeyValue { public: hex::encode(key.raw()) }, scheme: ed25519 })
+        Ok(Self {
+            keytype: ed25519.clone(),
+            keyval: KeyValue { public: hex::encode(key.raw()) },
+            scheme: ed25519,
+        })
     }
 
     /// The key that signatures are checked with.

@@ -170,7 +170,10 @@ impl Delegations {
         let mut names = std::collections::BTreeSet::new();
         for role in &self.roles {
             let name = excerpt(&role.name);
-            if role.name.is_empty() || role.name.len() > MAX_ROLE_NAME_BYTES || TOP_LEVEL.contains(&role.name.as_str()) {
+            if role.name.is_empty()
+                || role.name.len() > MAX_ROLE_NAME_BYTES
+                || TOP_LEVEL.contains(&role.name.as_str())
+            {
                 return Err(format!("a delegated role cannot have the name {name:?}"));
             }
             if !names.insert(&role.name) {

@@ -152,7 +152,12 @@ impl<'r> Documents<'r> {
     }
 
     /// The same where the keys were replaced since: by the hash that was listed.
-    pub(crate) fn own_of_old_keys(&self, role: &str, keys: &RoleKeys, ring: &Keyring) -> Result<Option<Targets>> {
+    pub(crate) fn own_of_old_keys(
+        &self,
+        role: &str,
+        keys: &RoleKeys,
+        ring: &Keyring,
+    ) -> Result<Option<Targets>> {
         match self.own(role, keys, ring) {
             Err(Error::Unsigned { .. }) if self.state.is_some() => {}
             outcome => return outcome,
@@ -206,7 +211,12 @@ impl<'r> Documents<'r> {
     }
 
     /// Keeps what is listed now.
-    pub(crate) fn keep(&mut self, timestamp: &[u8], snapshot: &[u8], meta: &BTreeMap<String, FileInfo>) -> Result<()> {
+    pub(crate) fn keep(
+        &mut self,
+        timestamp: &[u8],
+        snapshot: &[u8],
+        meta: &BTreeMap<String, FileInfo>,
+    ) -> Result<()> {
         let Some(state) = self.state else { return Ok(()) };
         state.write(Kept::Snapshot, snapshot)?;
         state.write(Kept::Timestamp, timestamp)?;
@@ -245,7 +255,8 @@ impl<'r> Documents<'r> {
 
     fn write_staged(&self) -> Result<()> {
         let Some(state) = self.state else { return Ok(()) };
-        let bytes = serde_json::to_vec(&self.staged).map_err(|error| Error::invalid(STAGED, error.to_string()))?;
+        let bytes =
+            serde_json::to_vec(&self.staged).map_err(|error| Error::invalid(STAGED, error.to_string()))?;
         state.write_file(STAGED, &bytes)
     }
 }
@@ -264,7 +275,9 @@ fn known_root(repository: &Repository, state: &State) -> Result<(Root, Vec<u8>)>
     let path = root_path(version);
     match file(repository, &path, MAX_ROOT_BYTES)? {
         Some(found) if found == bytes => {}
-        Some(_) => return Err(repository.tampered(&path, "it is another root than the one that is known here")),
+        Some(_) => {
+            return Err(repository.tampered(&path, "it is another root than the one that is known here"));
+        }
         None => return Err(repository.tampered(&path, "it is gone")),
     }
     let (root, bytes) = follow_roots(repository, root, bytes)?;
@@ -277,7 +290,9 @@ fn known_root(repository: &Repository, state: &State) -> Result<(Root, Vec<u8>)>
 /// Every root to the newest, each signed by the keys of the one before.
 fn follow_roots(repository: &Repository, mut root: Root, mut bytes: Vec<u8>) -> Result<(Root, Vec<u8>)> {
     for _ in 0..MAX_ROOT_ROTATIONS {
-        let Some(next) = file(repository, &root_path(root.common.version + 1), MAX_ROOT_BYTES)? else { break };
+        let Some(next) = file(repository, &root_path(root.common.version + 1), MAX_ROOT_BYTES)? else {
+            break;
+        };
         root = next_root(&root, &next)?;
         bytes = next;
     }
@@ -302,7 +317,8 @@ fn listed(repository: &Repository, root: &Root) -> Result<Option<Listed>> {
 
 /// What the operator signed last, by whatever keys: the state is not where others write.
 fn kept_listed(state: &State) -> Result<Option<Listed>> {
-    let (Some(timestamp_bytes), Some(snapshot_bytes)) = (state.read(Kept::Timestamp)?, state.read(Kept::Snapshot)?)
+    let (Some(timestamp_bytes), Some(snapshot_bytes)) =
+        (state.read(Kept::Timestamp)?, state.read(Kept::Snapshot)?)
     else {
         return Ok(None);
     };

@@ -96,7 +96,13 @@ impl Operator {
     ///
     /// # Errors
     /// [`Error::PublisherExists`], [`Error::LooksLike`], [`Error::WrongKeys`], [`Error::Invalid`], [`Error::Tampered`].
-    pub fn invite(&self, publisher: &str, keys: &[PublicKey], threshold: u64, signer: &SigningKey) -> Result<()> {
+    pub fn invite(
+        &self,
+        publisher: &str,
+        keys: &[PublicKey],
+        threshold: u64,
+        signer: &SigningKey,
+    ) -> Result<()> {
         format!("{publisher}/a").parse::<tilemark_bundle::AppName>()?;
         if threshold == 0 || threshold > keys.len() as u64 {
             return Err(Error::invalid("threshold", format!("{threshold} of {} keys", keys.len())));
@@ -152,7 +158,8 @@ impl Operator {
         for role in &mut top.roles {
             if role.name == layout::INDEX {
                 role.keys = root.roles.snapshot.clone();
-                let keys = role.keys.keyids.iter().filter_map(|id| Some((id.clone(), root.keys.get(id)?.clone())));
+                let keys =
+                    role.keys.keyids.iter().filter_map(|id| Some((id.clone(), root.keys.get(id)?.clone())));
                 top.keys.extend(keys);
                 continue;
             }
@@ -301,7 +308,9 @@ mod tests {
 
     #[test]
     fn names_that_look_alike() {
-        for (a, b) in [("acme", "acrne"), ("acme1", "acmel"), ("ac-me", "acme"), ("vvoof", "woof"), ("t00l", "tool")] {
+        for (a, b) in
+            [("acme", "acrne"), ("acme1", "acmel"), ("ac-me", "acme"), ("vvoof", "woof"), ("t00l", "tool")]
+        {
             assert_eq!(skeleton(a), skeleton(b));
         }
         assert_ne!(skeleton("acme"), skeleton("acne"));

@@ -84,8 +84,7 @@ impl Documents<'_> {
         let top = targets.delegations.unwrap_or_default();
         let bin = layout::bin_role(&layout::bin(publisher));
         let role = top.roles.iter().find(|role| role.name == bin).ok_or_else(none)?;
-        let bin =
-            self.own(&bin, &role.keys, &top.keys)?.and_then(|bin| bin.delegations).ok_or_else(none)?;
+        let bin = self.own(&bin, &role.keys, &top.keys)?.and_then(|bin| bin.delegations).ok_or_else(none)?;
         let name = layout::publisher_role(publisher);
         let role = bin.roles.into_iter().find(|role| role.name == name).ok_or_else(none)?;
         Ok(Publisher { role, ring: bin.keys })

@@ -30,7 +30,11 @@ pub struct Refreshed {
 }
 
 /// Lists what was written since the last time.
-pub(super) fn run(mut documents: Documents<'_>, repository: &Repository, online: &SigningKey) -> Result<Refreshed> {
+pub(super) fn run(
+    mut documents: Documents<'_>,
+    repository: &Repository,
+    online: &SigningKey,
+) -> Result<Refreshed> {
     let id = key_id(&Key::of(online.public())?);
     if documents.root.online_keys().iter().any(|role| !role.keyids.contains(&id) || role.threshold > 1) {
         return Err(Error::WrongKeys { role: "snapshot and timestamp".into(), needed: 1, found: 0 });
@@ -279,7 +283,12 @@ impl<'a, 'r> Round<'a, 'r> {
 impl Repository {
     /// A publisher's targets, as integrators will look at them: paths of its own, every new listing readable, every blob of one
     /// there and whole.
-    fn check_publisher(&self, publisher: &Publisher, targets: &Targets, listed: Option<&Targets>) -> Result<()> {
+    fn check_publisher(
+        &self,
+        publisher: &Publisher,
+        targets: &Targets,
+        listed: Option<&Targets>,
+    ) -> Result<()> {
         targets.common.check_expiry(&publisher.role.name, self.until(0))?;
         if targets.delegations.as_ref().is_some_and(|delegations| !delegations.roles.is_empty()) {
             return Err(Error::invalid(publisher.role.name.clone(), "a publisher delegates to nobody"));

@@ -92,7 +92,9 @@ fn redirected(from: &str, to: &str) -> Result<String, String> {
     let shown = crate::metadata::excerpt(to);
     let refused = || format!("it sends on to {shown:?}: add that address as a mirror, if it is the store's");
     let from: Uri = from.parse().map_err(|_| refused())?;
-    let (Some(scheme), Some(authority)) = (from.scheme_str(), from.authority()) else { return Err(refused()) };
+    let (Some(scheme), Some(authority)) = (from.scheme_str(), from.authority()) else {
+        return Err(refused());
+    };
     if to.starts_with('/') && !to.starts_with("//") {
         return Ok(format!("{scheme}://{authority}{to}"));
     }
@@ -123,13 +125,26 @@ mod tests {
     fn a_server_sends_on_to_itself_alone() {
         let from = "https://store.example.org/a/metadata/timestamp.json";
         assert_eq!(redirected(from, "/b").unwrap(), "https://store.example.org/b");
-        assert_eq!(redirected(from, "https://store.example.org/b?c").unwrap(), "https://store.example.org/b?c");
+        assert_eq!(
+            redirected(from, "https://store.example.org/b?c").unwrap(),
+            "https://store.example.org/b?c"
+        );
         assert_eq!(redirected("http://a.org/x", "https://a.org/x").unwrap(), "https://a.org/x");
         let elsewhere = [
-            "http://store.example.org/b", "https://evil.org/b", "//evil.org/b", "file:///etc/passwd", "",
-            "https://store.example.org:8443/b", "https://store.example.org@evil.org/", "b", "ftp://store.example.org/b",
-            "https://user@store.example.org/b", "https://store.example.org.evil.org/", "http://169.254.169.254/latest",
-            "\\evil", "https:evil",
+            "http://store.example.org/b",
+            "https://evil.org/b",
+            "//evil.org/b",
+            "file:///etc/passwd",
+            "",
+            "https://store.example.org:8443/b",
+            "https://store.example.org@evil.org/",
+            "b",
+            "ftp://store.example.org/b",
+            "https://user@store.example.org/b",
+            "https://store.example.org.evil.org/",
+            "http://169.254.169.254/latest",
+            "\\evil",
+            "https:evil",
         ];
         for to in elsewhere {
             assert!(redirected(from, to).unwrap_err().contains("mirror"), "{to}");

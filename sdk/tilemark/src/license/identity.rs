@@ -107,7 +107,8 @@ impl Identity {
         let Some(json) = self.read()? else { return Ok(None) };
         let damaged = |reason: String| self.damaged(reason);
         let keeper = keeper(&json.keeper)?;
-        let sealed = hex::decode(&json.sealed).ok_or_else(|| damaged("\"sealed\" is not hexadecimal".into()))?;
+        let sealed =
+            hex::decode(&json.sealed).ok_or_else(|| damaged("\"sealed\" is not hexadecimal".into()))?;
         let key = DeviceKey::from_secret(&keeper.unseal(&sealed)?, keeper.strength())?;
         if key.id().digest() != json.device {
             return Err(damaged(format!("it holds the key of {}, and says {}", key.id(), json.device)));

@@ -110,7 +110,10 @@ fn copy(args: &Copy, drive: bool) -> Result<()> {
             "refused": done.refused.len(), "freshness": view.freshness().describe() }));
     }
     let (fetched, reused) = (text::bytes(done.fetched), text::bytes(done.reused));
-    text::line(format_args!("copied  {}; {fetched} written, {reused} there already", text::plural(done.files, "file")))?;
+    text::line(format_args!(
+        "copied  {}; {fetched} written, {reused} there already",
+        text::plural(done.files, "file")
+    ))?;
     text::line(format_args!("store   {}", view.freshness().describe()))
 }
 

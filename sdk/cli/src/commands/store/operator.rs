@@ -40,7 +40,11 @@ pub(super) fn init(args: &Init) -> Result<()> {
             args.keys.display().to_string(),
             format!("root keys ({} of {}) and targets.key belong offline", args.threshold, args.roots),
         ],
-        ["state".to_owned(), state.display().to_string(), "what was signed last; stays with the keys".to_owned()],
+        [
+            "state".to_owned(),
+            state.display().to_string(),
+            "what was signed last; stays with the keys".to_owned(),
+        ],
     ];
     text::table(&rows, &[])
 }
