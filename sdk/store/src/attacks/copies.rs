@@ -123,4 +123,14 @@ fn a_link_on_a_drive_is_not_written_through() {
     let view = store.refresh().unwrap();
     assert_eq!(view.copy_to(&shop.path("stick"), &mut |_| ()).unwrap_err().code(), "TM0837");
     assert_eq!(super::shop::files(&shop.path("home-of-somebody")).len(), 0);
+    // Nor is one in the place of a download.
+    for name in ["parts", "blobs", "metadata", "targets"] {
+        std::fs::remove_file(shop.path("stick").join(name)).unwrap();
+    }
+    let (blob, precious) = (tilemark_bundle::sha256(&vec![7; 300_000]), shop.path("precious"));
+    std::fs::write(&precious, "keep").unwrap();
+    std::fs::create_dir(shop.path("stick/parts")).unwrap();
+    std::os::unix::fs::symlink(&precious, shop.path(&format!("stick/parts/{blob}.part"))).unwrap();
+    view.copy_to(&shop.path("stick"), &mut |_| ()).unwrap();
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "keep");
 }

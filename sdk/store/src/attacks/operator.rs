@@ -109,6 +109,23 @@ fn an_invitation_that_was_taken_back_does_not_return() {
 }
 
 #[test]
+fn a_rebuild_brings_no_revoked_publisher_back() {
+    let shop = Shop::open();
+    let zeta = key();
+    shop.operator().invite("zeta", &[zeta.public().clone()], 1, &shop.targets).unwrap();
+    shop.operator().refresh(&shop.online).unwrap();
+    // One machine signs the targets, another one refreshes and has seen the revocation.
+    let root = std::fs::read(shop.path("store/metadata/1.root.json")).unwrap();
+    shop.keep("old");
+    shop.operator().revoke("zeta", &shop.targets).unwrap();
+    let other = Operator::begin(&shop.path("store"), &shop.path("second"), &root).unwrap();
+    other.refresh(&shop.online).unwrap();
+    shop.serve("old");
+    assert_eq!(shop.operator().rebuild(&shop.online).unwrap_err().code(), "TM0812");
+    assert_eq!(other.rebuild(&shop.online).unwrap_err().code(), "TM0812");
+}
+
+#[test]
 fn planted_targets_are_not_signed() {
     let shop = Shop::open();
     let mallory = key();
@@ -378,10 +395,10 @@ fn a_store_is_made_where_there_is_none() {
 #[test]
 fn a_bundle_is_countersigned_for_its_publisher_alone() {
     let shop = Shop::open();
-    let (zeta, review) = (key(), key());
+    let (zeta, review, stranger) = (key(), key(), key());
     shop.operator().invite("zeta", &[zeta.public().clone()], 1, &shop.targets).unwrap();
     let sign = |app: &str, by| shop.operator().countersign(&shop.bundle(app, 2, by), &review);
-    assert_eq!(sign("acme/tagger", &key()).unwrap_err().code(), "TM0830", "by a stranger");
+    assert_eq!(sign("acme/tagger", &stranger).unwrap_err().code(), "TM0830", "by a stranger");
     assert_eq!(sign("acme/tagger", &zeta).unwrap_err().code(), "TM0134", "by another publisher");
     let signed = shop.path("signed.tmk");
     std::fs::write(&signed, sign("acme/tagger", &shop.acme).unwrap()).unwrap();

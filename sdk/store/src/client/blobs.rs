@@ -56,6 +56,10 @@ fn attempt(
     part: &Path,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Option<()>> {
+    // On somebody else's drive it may be a link to a file that is to be overwritten.
+    if part.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+        std::fs::remove_file(part).map_err(io("remove", part))?;
+    }
     let mut file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(part);
     let file = file
         .as_mut()

@@ -25,8 +25,9 @@ pub(crate) struct Documents<'r> {
     pub(crate) root_bytes: Vec<u8>,
     /// Neither is there before the first refresh.
     pub(crate) listed: Option<Listed>,
-    /// What the operator signed and no snapshot lists yet.
-    staged: BTreeMap<String, FileInfo>,
+    /// The newest of every role of the operator's that was signed or accepted here, listed or not. No thief of the online key says
+    /// anything about these.
+    signed: BTreeMap<String, FileInfo>,
     /// Whether the listed versions say nothing any more: the key that signed them was stolen.
     rebuild: bool,
 }
@@ -48,8 +49,8 @@ pub(crate) struct Newest {
     pub(crate) broken: Option<Error>,
 }
 
-/// The state's record of what is staged.
-const STAGED: &str = "staged.json";
+/// The state's record of what was signed.
+const SIGNED: &str = "signed.json";
 
 impl<'r> Documents<'r> {
     /// As anybody sees them who trusts the folder's first root.
@@ -59,24 +60,24 @@ impl<'r> Documents<'r> {
         let root = Signed::parse("root", &bytes)?.trusted_root()?;
         let (root, root_bytes) = follow_roots(repository, root, bytes)?;
         let listed = listed(repository, &root)?;
-        let staged = BTreeMap::new();
-        Ok(Self { repository, state: None, root, root_bytes, listed, staged, rebuild: false })
+        let signed = BTreeMap::new();
+        Ok(Self { repository, state: None, root, root_bytes, listed, signed, rebuild: false })
     }
 
     /// As their operator knows them: a folder that is older than the state, or differs from it, is refused.
     pub(crate) fn known(repository: &'r Repository, state: &'r State) -> Result<Self> {
         let (root, root_bytes) = known_root(repository, state)?;
         let listed = known_listed(repository, state, &root)?;
-        let staged = read_staged(state)?;
-        Ok(Self { repository, state: Some(state), root, root_bytes, listed, staged, rebuild: false })
+        let signed = read_signed(state)?;
+        Ok(Self { repository, state: Some(state), root, root_bytes, listed, signed, rebuild: false })
     }
 
     /// The same where the listed versions are not to be believed: by the newest of every role that its keys signed.
     pub(crate) fn rebuilt(repository: &'r Repository, state: &'r State) -> Result<Self> {
         let (root, root_bytes) = known_root(repository, state)?;
         let listed = kept_listed(state)?;
-        let staged = read_staged(state)?;
-        Ok(Self { repository, state: Some(state), root, root_bytes, listed, staged, rebuild: true })
+        let signed = read_signed(state)?;
+        Ok(Self { repository, state: Some(state), root, root_bytes, listed, signed, rebuild: true })
     }
 
     /// What the snapshot lists of a role.
@@ -134,8 +135,8 @@ impl<'r> Documents<'r> {
         }
         // What was signed here is not forgotten: an invitation that was taken back stays so.
         let found = newest.found.as_ref().map_or(self.version(role), |(_, info)| info.version);
-        if let Some(staged) = self.staged.get(role).filter(|_| newest.broken.is_none()) {
-            not_older(role, staged.version, found)?;
+        if let Some(signed) = self.signed.get(role).filter(|_| newest.broken.is_none()) {
+            not_older(role, signed.version, found)?;
         }
         Ok(newest)
     }
@@ -162,7 +163,7 @@ impl<'r> Documents<'r> {
             Err(Error::Unsigned { .. }) if self.state.is_some() => {}
             outcome => return outcome,
         }
-        let known = [self.staged.get(role), self.info(role)].into_iter().flatten();
+        let known = [self.signed.get(role), self.info(role)].into_iter().flatten();
         let Some(info) = known.max_by_key(|info| info.version).filter(|info| info.hashes.is_some()) else {
             return self.own(role, keys, ring);
         };
@@ -195,8 +196,8 @@ impl<'r> Documents<'r> {
         keys: &[&SigningKey],
         expires: u64,
     ) -> Result<FileInfo> {
-        let staged = self.staged.get(role).map_or(0, |info| info.version);
-        document.common.version = document.common.version.max(self.version(role)).max(staged) + 1;
+        let signed = self.signed.get(role).map_or(0, |info| info.version);
+        document.common.version = document.common.version.max(self.version(role)).max(signed) + 1;
         document.common.expires = time::format(expires);
         document.check().map_err(|reason| Error::malformed(role, reason))?;
         let bytes = Signed::seal(document, keys)?.to_bytes()?;
@@ -204,25 +205,23 @@ impl<'r> Documents<'r> {
         self.repository.write(&self.path(role, info.version), &bytes)?;
         // After the folder: killed here, the state knows less than it may, never more.
         if self.state.is_some() {
-            self.staged.insert(role.to_owned(), info.clone());
-            self.write_staged()?;
+            self.signed.insert(role.to_owned(), info.clone());
+            self.write_signed()?;
         }
         Ok(info)
     }
 
+    /// Remembers a document of the operator's own that its keys signed, maybe on another machine.
+    pub(crate) fn remember(&mut self, role: &str, info: &FileInfo) {
+        self.signed.insert(role.to_owned(), info.clone());
+    }
+
     /// Keeps what is listed now.
-    pub(crate) fn keep(
-        &mut self,
-        timestamp: &[u8],
-        snapshot: &[u8],
-        meta: &BTreeMap<String, FileInfo>,
-    ) -> Result<()> {
+    pub(crate) fn keep(&self, timestamp: &[u8], snapshot: &[u8]) -> Result<()> {
         let Some(state) = self.state else { return Ok(()) };
         state.write(Kept::Snapshot, snapshot)?;
         state.write(Kept::Timestamp, timestamp)?;
-        let listed = |role: &str| meta.get(&format!("{role}.json")).map_or(0, |info| info.version);
-        self.staged.retain(|role, info| info.version > listed(role));
-        self.write_staged()
+        self.write_signed()
     }
 
     /// A file of the store's.
@@ -238,7 +237,7 @@ impl<'r> Documents<'r> {
     /// The bytes of a role's document, which are those that were listed or staged, if it was.
     fn bytes(&self, role: &str, version: u64) -> Result<Option<Vec<u8>>> {
         let Some(bytes) = self.file(&self.path(role, version), MAX_TARGETS_BYTES)? else { return Ok(None) };
-        let known = [self.info(role), self.staged.get(role)].into_iter().flatten();
+        let known = [self.info(role), self.signed.get(role)].into_iter().flatten();
         known.filter(|info| info.version == version).try_for_each(|info| info.check_bytes(role, &bytes))?;
         Ok(Some(bytes))
     }
@@ -253,17 +252,17 @@ impl<'r> Documents<'r> {
         Ok((first..first + MAX_STAGED).take_while(there).collect())
     }
 
-    fn write_staged(&self) -> Result<()> {
+    fn write_signed(&self) -> Result<()> {
         let Some(state) = self.state else { return Ok(()) };
         let bytes =
-            serde_json::to_vec(&self.staged).map_err(|error| Error::invalid(STAGED, error.to_string()))?;
-        state.write_file(STAGED, &bytes)
+            serde_json::to_vec(&self.signed).map_err(|error| Error::invalid(SIGNED, error.to_string()))?;
+        state.write_file(SIGNED, &bytes)
     }
 }
 
-fn read_staged(state: &State) -> Result<BTreeMap<String, FileInfo>> {
-    let Some(bytes) = state.read_file(STAGED)? else { return Ok(BTreeMap::new()) };
-    serde_json::from_slice(&bytes).map_err(|error| state.damaged(STAGED, error.to_string()))
+fn read_signed(state: &State) -> Result<BTreeMap<String, FileInfo>> {
+    let Some(bytes) = state.read_file(SIGNED)? else { return Ok(BTreeMap::new()) };
+    serde_json::from_slice(&bytes).map_err(|error| state.damaged(SIGNED, error.to_string()))
 }
 
 /// The newest root after the state's, which is then the state's.

@@ -43,7 +43,7 @@ pub(super) fn run(
     round.collect()?;
     round.write_index(online)?;
     let (snapshot, snapshot_bytes) = round.write_snapshot(online)?;
-    let Round { meta, accepted, refused, .. } = round;
+    let Round { accepted, refused, .. } = round;
     let known = documents.listed.as_ref().map_or(0, |listed| listed.timestamp.common.version);
     let mut common = Common::new(Timestamp::TYPE, repository.until(repository.validity.timestamp));
     common.version = plausible(&documents, known) + 1;
@@ -51,7 +51,7 @@ pub(super) fn run(
     let timestamp = Signed::seal(&Timestamp { common, meta: named }, &[online])?.to_bytes()?;
     // Last: with it all of the above is seen.
     repository.write("metadata/timestamp.json", &timestamp)?;
-    documents.keep(&timestamp, &snapshot_bytes, &meta)?;
+    documents.keep(&timestamp, &snapshot_bytes)?;
     Ok(Refreshed { snapshot, accepted, refused })
 }
 
@@ -162,6 +162,7 @@ impl<'a, 'r> Round<'a, 'r> {
         match (newest.broken, newest.found) {
             (Some(error), _) => Err(error),
             (None, Some((next, info))) => {
+                self.documents.remember(role, &info);
                 self.accept(role, info);
                 Ok(Some(next))
             }
