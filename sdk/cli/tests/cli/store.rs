@@ -143,7 +143,10 @@ fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        if from.is_dir() { copy_folder(&from, &to) } else { drop(std::fs::copy(from, to).unwrap()) }
+        match from.is_dir() {
+            true => copy_folder(&from, &to),
+            false => assert!(std::fs::copy(from, to).is_ok()),
+        }
     }
 }
 

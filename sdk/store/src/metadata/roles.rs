@@ -203,10 +203,10 @@ impl FileInfo {
 
     fn check(&self, file: &str) -> Result<(), String> {
         let hashed = self.hashes.as_ref().is_none_or(|hashes| !hashes.is_empty());
-        if self.version > 0 && self.length != Some(0) && hashed {
+        if self.version > 0 && hashed {
             return Ok(());
         }
-        Err(format!("{:?} has version or length 0, or no hash", excerpt(file)))
+        Err(format!("{:?} has version 0, or no hash", excerpt(file)))
     }
 
     /// Compares length and hash, where they are stated.
