@@ -284,7 +284,7 @@ fn on_a_full_disk_the_old_version_stays() {
     let output = command.output().unwrap();
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("TM0840") && !said.contains(".new"), "{said}");
+    assert!(output.status.success() && said.contains("No space left") && !said.contains(".new"), "{said}");
 }
 
 /// Starts a command and ends its process after a moment, wherever it is then.
