@@ -111,6 +111,9 @@ fn interop_mutated_stores_are_accepted_by_both_or_by_neither() {
     shop.keep("good");
     let (mut accepted, mut refused) = (0, 0);
     for seed in 0..count {
+        if seed > 0 && seed % 1000 == 0 {
+            println!("{seed} of {count}: {accepted} accepted by both, {refused} by neither");
+        }
         shop.serve("good");
         let what = Mutation { shop: &shop, random: seed * 2 + 1 }.apply();
         let store = shop.path("store");
