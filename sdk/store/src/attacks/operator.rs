@@ -126,6 +126,37 @@ fn a_rebuild_brings_no_revoked_publisher_back() {
 }
 
 #[test]
+fn killed_between_bin_and_targets_the_next_try_finishes() {
+    let shop = Shop::open();
+    let (zeta, other) = (key(), key());
+    let state = shop.path("office/signed.json");
+    // As it is when the bin is written, and the targets that pass on to it are not.
+    let killed = |version: u64| {
+        std::fs::remove_file(shop.path(&format!("store/metadata/{version}.targets.json"))).unwrap();
+        let mut signed: serde_json::Value = serde_json::from_slice(&std::fs::read(&state).unwrap()).unwrap();
+        signed["targets"]["version"] = (version - 1).into();
+        signed["targets"].as_object_mut().unwrap().remove("hashes");
+        signed["targets"].as_object_mut().unwrap().remove("length");
+        std::fs::write(&state, signed.to_string()).unwrap();
+    };
+    let invite = |key: &tilemark_bundle::SigningKey| {
+        shop.operator().invite("zeta", &[key.public().clone()], 1, &shop.targets)
+    };
+    invite(&zeta).unwrap();
+    killed(3);
+    assert_eq!(invite(&other).unwrap_err().code(), "TM0831", "another key is no second try");
+    invite(&zeta).unwrap();
+    shop.repository().publish(&shop.bundle("zeta/app", 1, &zeta), &[&zeta]).unwrap();
+    shop.operator().refresh(&shop.online).unwrap();
+    shop.buyer().refresh().unwrap().offer(&"zeta/app".parse().unwrap(), None).unwrap();
+    shop.operator().revoke("zeta", &shop.targets).unwrap();
+    killed(4);
+    shop.operator().revoke("zeta", &shop.targets).unwrap();
+    shop.operator().refresh(&shop.online).unwrap();
+    assert_eq!(invite(&zeta).map_err(|error| error.code()), Ok(()));
+}
+
+#[test]
 fn planted_targets_are_not_signed() {
     let shop = Shop::open();
     let mallory = key();

@@ -109,12 +109,15 @@ impl Operator {
         }
         self.change_publishers(publisher, signer, |bin, about| {
             let name = layout::publisher_role(publisher);
-            if bin.roles.iter().any(|role| role.name == name) {
-                return Err(Error::PublisherExists { publisher: publisher.to_owned() });
-            }
             let paths = vec![layout::publisher_paths(publisher)];
-            about.extend(paths.iter().cloned());
-            bin.roles.push(delegation(&mut bin.keys, name, keys, threshold, paths)?);
+            let invited = delegation(&mut bin.keys, name, keys, threshold, paths.clone())?;
+            match bin.roles.iter().find(|role| role.name == invited.name) {
+                None => bin.roles.push(invited),
+                // A process that was killed had come so far, and not to the targets.
+                Some(known) if *known == invited && !about.contains(&layout::publisher_paths(publisher)) => {}
+                Some(_) => return Err(Error::PublisherExists { publisher: publisher.to_owned() }),
+            }
+            about.extend(paths);
             Ok(())
         })
     }
@@ -126,15 +129,15 @@ impl Operator {
     /// [`Error::NoPublisher`], [`Error::WrongKeys`], [`Error::Tampered`].
     pub fn revoke(&self, publisher: &str, signer: &SigningKey) -> Result<()> {
         self.change_publishers(publisher, signer, |bin, about| {
-            let name = layout::publisher_role(publisher);
-            let before = bin.roles.len();
-            bin.roles.retain(|role| role.name != name);
-            if bin.roles.len() == before {
+            let (name, paths) = (layout::publisher_role(publisher), layout::publisher_paths(publisher));
+            let there = bin.roles.iter().any(|role| role.name == name) || about.contains(&paths);
+            if !there {
                 return Err(Error::NoPublisher { publisher: publisher.to_owned() });
             }
+            bin.roles.retain(|role| role.name != name);
             let used = |id: &String| bin.roles.iter().any(|role| role.keys.keyids.contains(id));
             bin.keys.retain(|id, _| used(id));
-            about.retain(|path| *path != layout::publisher_paths(publisher));
+            about.retain(|path| *path != paths);
             Ok(())
         })
     }
