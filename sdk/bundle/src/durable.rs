@@ -1,8 +1,8 @@
 //! Files that survive a crash: after each call either the old or the new content is there, whole.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::Path;
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
@@ -47,7 +47,8 @@ pub fn replace(path: &Path, bytes: &[u8], private: bool, probe: Probe<'_>) -> Re
         probe(Step::Renamed);
         path.parent().map_or(Ok(()), sync_dir)
     };
-    write().map_err(io("write", path))
+    // On a full disk what was begun is in the way of everything else.
+    write().inspect_err(|_| drop(fs::remove_file(&temporary))).map_err(io("write", path))
 }
 
 /// Adds a line to the end of a file, making it if it is not there. What a crash left of a line before goes: nobody was told that
@@ -96,9 +97,7 @@ pub fn make_private_dir(path: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::Io`], also when another process holds it for 10 seconds.
 pub fn lock(dir: &Path) -> Result<File> {
-    let path = dir.join("lock");
-    let file =
-        File::options().create(true).write(true).truncate(false).open(&path).map_err(io("open", &path))?;
+    let (file, path) = open_lock(dir)?;
     let start = Instant::now();
     loop {
         match file.try_lock() {
@@ -109,6 +108,24 @@ pub fn lock(dir: &Path) -> Result<File> {
             Err(error) => return Err(io("lock", &path)(error.into())),
         }
     }
+}
+
+/// The same, made with its directory if it is not there, for those whose turns are as long as a download: it waits for as long as
+/// that takes.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn wait_for_lock(dir: &Path) -> Result<File> {
+    fs::create_dir_all(dir).map_err(io("make the directory", dir))?;
+    let (file, path) = open_lock(dir)?;
+    file.lock().map_err(io("lock", &path))?;
+    Ok(file)
+}
+
+fn open_lock(dir: &Path) -> Result<(File, PathBuf)> {
+    let path = dir.join("lock");
+    let file = File::options().create(true).write(true).truncate(false).open(&path);
+    Ok((file.map_err(io("open", &path))?, path))
 }
 
 /// Cuts a file after its last whole line, and goes there.
@@ -124,9 +141,14 @@ fn drop_cut_line(file: &mut File) -> std::io::Result<()> {
     file.seek(SeekFrom::Start(end)).map(|_| ())
 }
 
+/// A new file: what lies there is left of a crash, or a link that somebody put there to have another file overwritten.
 fn create(path: &Path, private: bool) -> std::io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
-    options.create(true).write(true).truncate(true);
+    options.create_new(true).write(true);
     restrict(&mut options, private);
     options.open(path)
 }
@@ -161,4 +183,32 @@ pub fn sync_dir(_dir: &Path) -> std::io::Result<()> {
 pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
     let path = path.to_owned();
     move |source| Error::Io { action, path, source }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_in_the_place_of_a_temporary_file_is_not_followed() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let [victim, file] = ["victim", "file"].map(|name| dir.path().join(name));
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, dir.path().join("file.new")).unwrap();
+        replace(&file, b"content", false, &|_| ()).unwrap();
+        assert_eq!(
+            (fs::read(&victim).unwrap(), fs::read(&file).unwrap()),
+            (b"precious".into(), b"content".into())
+        );
+        assert!(fs::symlink_metadata(&file).unwrap().is_file());
+    }
+
+    #[test]
+    fn what_cannot_be_put_in_place_leaves_no_temporary_file() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let file = dir.path().join("file");
+        fs::create_dir_all(file.join("full")).unwrap();
+        replace(&file, b"content", false, &|_| ()).unwrap_err();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 }

@@ -23,6 +23,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod calendar;
 mod cipher;
 pub mod codec;
 mod device;
@@ -37,6 +38,7 @@ mod file;
 mod floor;
 mod grant;
 mod header;
+pub mod hex;
 pub mod json;
 mod keys;
 mod lease;

@@ -75,8 +75,16 @@ pub(crate) fn check_name_part(part: &str) -> Result<(), &'static str> {
         bytes if bytes.len() > MAX_APP_NAME_PART_BYTES => Err("a part has more than 63 bytes"),
         bytes if !bytes.iter().all(|&c| inner(c)) => Err("only a-z, 0-9 and - are allowed, and one /"),
         [b'-', ..] | [.., b'-'] => Err("a part begins or ends with -"),
+        _ if is_device_of_windows(part) => Err("Windows has a device of this name"),
         _ => Ok(()),
     }
+}
+
+/// Whether Windows opens a device where a file has this name, with whatever ending.
+fn is_device_of_windows(name: &str) -> bool {
+    let numbered =
+        |stem| name.strip_prefix(stem).is_some_and(|digit| matches!(digit.as_bytes(), [b'0'..=b'9']));
+    matches!(name, "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
 }
 
 /// Checks a blob's name: segments of ASCII letters, digits, `.`, `_` and `-`, separated by `/`.
@@ -117,6 +125,50 @@ pub(crate) fn excerpt(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_lead_elsewhere_or_look_like_others() {
+        let hostile = [
+            "../etc/x",
+            "..",
+            "a/..",
+            "/a",
+            "a//b",
+            "a/b/c",
+            "a\\b/c",
+            "Acme/tagger",
+            "acme/Tagger",
+            "con/tagger",
+            "acme/nul",
+            "aux/a",
+            "com1/a",
+            "lpt9/a",
+            "acme/prn",
+            "acme./a",
+            "acme /a",
+            "a%2fb/c",
+            "асme/tagger",
+            "acme/tаgger",
+            "acme\u{200b}/tagger",
+            "ａcme/tagger",
+            "acmé/tagger",
+            "acme/tagger\0",
+            "acme/tagger\n",
+            "acme_x/tagger",
+            ".acme/tagger",
+            "~/tagger",
+        ];
+        for name in hostile {
+            assert_eq!(name.parse::<AppName>().unwrap_err().code(), "TM0140", "{name:?}");
+        }
+        for part in ["a".repeat(64), "a".repeat(100_000)] {
+            format!("{part}/a").parse::<AppName>().unwrap_err();
+            format!("a/{part}").parse::<AppName>().unwrap_err();
+        }
+        for name in ["console/com", "com10/lpt", "nul1/a", "xn--a/b"] {
+            name.parse::<AppName>().unwrap();
+        }
+    }
 
     #[test]
     fn app_names() {

@@ -113,7 +113,7 @@ fn exit_codes(code: &str) -> &'static str {
         "TM0802" => "1, 3",
         "TM0822" => "5",
         code if ("TM0803".."TM0820").contains(&code) => "3",
-        "TM0821" | "TM0823" => "3",
+        "TM0821" | "TM0823" | "TM0826" | "TM0837" => "3",
         _ => "1",
     }
 }

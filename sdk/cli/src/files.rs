@@ -38,6 +38,15 @@ pub(crate) fn create_new(path: &Path, text: &str, secret: bool) -> Result<()> {
     })
 }
 
+/// Makes a folder that only its owner may look into, and those above it.
+pub(crate) fn private_dir(path: &Path) -> Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|source| Failure::File { path: path.to_owned(), source })
+}
+
 /// Reads a file of moderate size whole.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|source| Failure::File { path: path.to_owned(), source })

@@ -19,9 +19,11 @@ pub(crate) fn note(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{}", harmless(&text.to_string()));
 }
 
-/// Names in models and bundles are other people's: they must not move a terminal's cursor.
+/// Names in models and bundles are other people's: they must neither move a terminal's cursor nor turn a line's direction.
 fn harmless(text: &str) -> String {
-    let escape = |c: char| c.is_control() && c != '\n';
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let escape = |c: char| (c.is_control() && c != '\n') || turns(c);
     if !text.contains(escape) {
         return text.to_owned();
     }

@@ -48,6 +48,8 @@ pub enum Error {
     Stale { reason: String },
     #[error("{app} release {found} is not newer than release {known}")]
     NotNewer { app: String, known: u64, found: u64 },
+    #[error("the apps of {publisher} here come from another store ({known}) than this one ({found})")]
+    OtherStore { publisher: String, known: String, found: String },
 
     #[error("{app} may not be offered ({price}): {}", reasons.join("; "))]
     NotOffered { app: String, price: &'static str, reasons: Vec<String> },
@@ -60,6 +62,12 @@ pub enum Error {
     WrongKeys { role: String, needed: u64, found: u64 },
     #[error("{} is a store already", path.display())]
     StoreExists { path: PathBuf },
+    #[error("nothing is known at {} of what the operator of this store signed", path.display())]
+    NoState { path: PathBuf },
+    #[error("{} is not what the store's operator left there: {reason}", path.display())]
+    Tampered { path: PathBuf, reason: String },
+    #[error("{publisher:?} looks like the publisher {like:?}")]
+    LooksLike { publisher: String, like: String },
     #[error("{} is damaged: {reason}", path.display())]
     StateDamaged { path: PathBuf, reason: String },
     #[error("{what}: {reason}")]
@@ -107,12 +115,16 @@ impl Error {
             Self::Stale { .. } => "TM0823",
             Self::NotNewer { .. } => "TM0824",
             Self::NotOffered { .. } => "TM0825",
+            Self::OtherStore { .. } => "TM0826",
             Self::NoPublisher { .. } => "TM0830",
             Self::PublisherExists { .. } => "TM0831",
             Self::WrongKeys { .. } => "TM0832",
             Self::StoreExists { .. } => "TM0833",
             Self::StateDamaged { .. } => "TM0834",
             Self::Invalid { .. } => "TM0835",
+            Self::NoState { .. } => "TM0836",
+            Self::Tampered { .. } => "TM0837",
+            Self::LooksLike { .. } => "TM0838",
             Self::Io { .. } => "TM0840",
             Self::Bundle(error) => error.code(),
         }
@@ -133,6 +145,8 @@ impl Error {
             | Self::Expired { .. }
             | Self::NotInSnapshot { .. }
             | Self::Listing { .. }
+            | Self::OtherStore { .. }
+            | Self::Tampered { .. }
             | Self::Stale { .. } => ErrorKind::NotTrusted,
             Self::DoesNotFit { .. } => ErrorKind::NoDevice,
             Self::Bundle(error) => match error.kind() {
@@ -175,8 +189,17 @@ impl Error {
             Self::NotOffered { .. } => {
                 "state or change what it is made from under [origin] in app.toml, or offer it at another price; `docs/store.md` has the rules"
             }
+            Self::OtherStore { .. } => {
+                "remove that publisher's apps first, if this store is to be their source; floors of releases stay"
+            }
+            Self::NoState { .. } => {
+                "bring the state that lies beside the store's keys, or begin one with --root and a root that you trust"
+            }
+            Self::Tampered { .. } => {
+                "nothing was signed: find out who wrote it, and restore the folder from a copy of the store"
+            }
             Self::NoPublisher { .. } => "the operator invites publishers: `tilemark store invite`",
-            Self::PublisherExists { .. } => "choose another name",
+            Self::PublisherExists { .. } | Self::LooksLike { .. } => "choose another name",
             Self::WrongKeys { .. } => "give the private keys of that role with --key, as many as it needs",
             Self::StoreExists { .. } => "choose another folder",
             Self::StateDamaged { .. } => {
@@ -191,7 +214,7 @@ impl Error {
     /// Whether a mirror could not be reached, and nothing is known about what it would have said.
     pub(crate) fn is_unreachable(&self) -> bool {
         match self {
-            Self::Network { .. } | Self::Io { .. } => true,
+            Self::Network { .. } => true,
             Self::Mirrors { first, .. } => first.is_unreachable(),
             _ => false,
         }
@@ -230,12 +253,16 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0823", "the store's metadata is too old to install from"),
     ("TM0824", "a release that is not newer than one that is published or installed"),
     ("TM0825", "an app whose origin does not allow that it is offered at this price"),
+    ("TM0826", "apps of a publisher that came from another store"),
     ("TM0830", "no such publisher"),
     ("TM0831", "a publisher with this name exists"),
     ("TM0832", "not the keys that the role needs"),
     ("TM0833", "a store exists there already"),
     ("TM0834", "what is kept of a store is damaged"),
     ("TM0835", "a value that a store cannot have"),
+    ("TM0836", "no state of the store's operator"),
+    ("TM0837", "a store's folder that is not what its operator left"),
+    ("TM0838", "a publisher's name that looks like another one's"),
     ("TM0840", "a file of a store could not be read or written"),
 ];
 

@@ -90,6 +90,12 @@ pub(crate) fn read(path: &str, bytes: &[u8]) -> Result<Vec<Row>> {
     // Unknown fields are for newer SDKs.
     let shard: Shard = serde_json::from_slice(bytes)
         .map_err(|error| Error::malformed(path, crate::metadata::excerpt(&error.to_string())))?;
+    // People look at it, and nobody's manifest has lines of its own in these.
+    let clean = |text: &String| !text.chars().any(char::is_control);
+    let all = |row: &Row| clean(&row.license) && clean(&row.description) && row.targets.iter().all(clean);
+    if let Some(row) = shard.apps.iter().find(|row| !all(row)) {
+        return Err(Error::malformed(path, format!("{} has control characters", row.app)));
+    }
     match shard.schema {
         1 => Ok(shard.apps),
         found => Err(Error::malformed(path, format!("schema {found}, this SDK reads schema 1"))),
@@ -99,4 +105,20 @@ pub(crate) fn read(path: &str, bytes: &[u8]) -> Result<Vec<Row>> {
 pub(crate) fn write(mut apps: Vec<Row>) -> Result<Vec<u8>> {
     apps.sort_by(|a, b| a.app.cmp(&b.app));
     serde_json::to_vec(&Shard { schema: 1, apps }).map_err(|error| Error::invalid("index", error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_row_that_draws_on_the_terminal_is_refused() {
+        let shard = |description: &str| {
+            let row = serde_json::json!({ "app": "acme/a", "version": "1.0.0", "release": 1, "license": "MIT", "size": 1,
+                "targets": ["host"], "description": description });
+            super::read("shard", serde_json::json!({ "schema": 1, "apps": [row] }).to_string().as_bytes())
+        };
+        assert_eq!(shard("Names things").unwrap().len(), 1);
+        for hostile in ["a\nacme/evil  1.0.0", "\u{1b}[2J", "\u{9b}2J", "\r"] {
+            assert_eq!(shard(hostile).unwrap_err().code(), "TM0810");
+        }
+    }
 }

@@ -15,9 +15,19 @@ pub(crate) fn shard(bin: &str) -> String {
     format!("index/{bin}.json")
 }
 
-/// The bin of a publisher, 00 to ff: which role delegates to it, and which shard of the index lists its apps.
+/// The shard of the index, 00 to ff, that lists a publisher's apps.
+pub(crate) fn shard_of(publisher: &str) -> String {
+    format!("{:02x}", first_byte(publisher))
+}
+
+/// The bin of a publisher, 00 to 1f: which role delegates to it. Few, since the snapshot has a line for each.
 pub(crate) fn bin(publisher: &str) -> String {
-    sha256(publisher.as_bytes()).to_string().chars().take(2).collect()
+    format!("{:02x}", first_byte(publisher) >> 3)
+}
+
+fn first_byte(publisher: &str) -> u8 {
+    let [first, ..] = *sha256(publisher.as_bytes()).as_bytes();
+    first
 }
 
 /// The role that delegates to the publishers of a bin.

@@ -6,7 +6,7 @@
 //! fresh all of it is. A bundle that comes from a store is verified like any other; the store only says which keys are its
 //! publisher's, and what is new.
 //!
-//! - [`Repository`]: the folder, for those who write it.
+//! - [`Operator`] and [`Repository`]: the folder, for its operator and for publishers.
 //! - [`Store`] and [`View`]: what an integrator sees of it, through mirrors that may be hostile.
 //! - [`Installation`]: the apps of a machine.
 //! - [`judge`]: whether an app may be offered at a price, by the licences of all that is in it.
@@ -35,13 +35,13 @@ mod search;
 pub mod time;
 pub mod transport;
 
-pub use client::{Freshness, Installation, Installed, Outcome, Progress, Store, View};
+pub use client::{Copied, Freshness, Installation, Installed, Outcome, Progress, Store, View};
 pub use contract::{Contract, Port, Report, Reported, Speed, TargetFacts};
 pub use error::{CODES, Error, ErrorKind, Result};
 pub use gate::{Duty, DutyKind, Price, Ruling, judge};
 pub use index::Row;
 pub use limits::Patience;
 pub use listing::{ListedBlob, Listing, Offer};
-pub use repository::{Offering, Published, Refreshed, Replace, Repository, RootKeys, Validity};
+pub use repository::{Offering, Operator, Published, Refreshed, Replace, Repository, RootKeys, Validity};
 pub use search::{Hardware, Query};
 pub use tilemark_bundle::AppName;

@@ -41,11 +41,23 @@ pub const MAX_REPORT_BYTES: usize = 128 << 10;
 /// Roots that one refresh follows; a store that rotates its keys monthly is followed for 85 years.
 pub const MAX_ROOT_ROTATIONS: u64 = 1024;
 
+/// Versions of a role that are signed and not listed yet.
+pub(crate) const MAX_STAGED: u64 = 4096;
+
+/// Bytes of a delegated role's name, so that its file can be named after it.
+pub const MAX_ROLE_NAME_BYTES: usize = 200;
+
 /// Roles that the search for one target looks into.
 pub const MAX_DELEGATIONS: usize = 32;
 
 /// Mirrors of one store.
 pub const MAX_MIRRORS: usize = 16;
+
+/// Listings and shards of the index that are kept to be read again.
+pub const MAX_CACHE_BYTES: u64 = 256 << 20;
+
+/// Days for which a download that was interrupted is kept.
+pub const MAX_PART_DAYS: u64 = 14;
 
 /// How long one answer may take.
 #[derive(Clone, Copy, Debug)]

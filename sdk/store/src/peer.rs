@@ -1,5 +1,5 @@
 //! python-tuf as a peer: it reads what this crate writes, this crate reads what it writes, and where a store is wrong both refuse
-//! it. `cargo xtask interop` fetches it; `TILEMARK_MUTATIONS=10000` takes longer.
+//! it. `cargo xtask interop` fetches it; with `--mutations 10000` it takes longer.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -71,10 +71,10 @@ fn interop_python_tuf_reads_our_store() {
     let shop = Shop::open();
     shop.publish(2);
     let [first, second, _] = &shop.roots;
-    shop.repository().renew_root(&[first, second], &[]).unwrap();
+    shop.operator().renew_root(&[first, second], &[]).unwrap();
     let (store, root, mut peer) =
         (shop.path("store"), shop.path("store/metadata/1.root.json"), Peer::start());
-    let shard = crate::layout::shard(&crate::layout::bin("acme"));
+    let shard = crate::layout::shard(&crate::layout::shard_of("acme"));
     for target in [LISTING, "acme/tagger/2.listing", &shard] {
         assert_eq!(peer.download(&store, &root, target).unwrap(), download(&store, &root, target).unwrap());
     }
@@ -104,13 +104,16 @@ fn interop_we_read_python_tufs_store() {
 fn interop_mutated_stores_are_accepted_by_both_or_by_neither() {
     let count = std::env::var("TILEMARK_MUTATIONS").map_or(300, |text| text.parse().expect("a number"));
     let shop = Shop::open();
-    shop.repository().invite("zeta", &[shop.acme.public().clone()], 1, &shop.targets).unwrap();
-    shop.repository().refresh(&shop.online).unwrap();
+    shop.operator().invite("zeta", &[shop.acme.public().clone()], 1, &shop.targets).unwrap();
+    shop.operator().refresh(&shop.online).unwrap();
     let (root, mut peer) = (shop.path("root.json"), Peer::start());
     std::fs::copy(shop.path("store/metadata/1.root.json"), &root).unwrap();
     shop.keep("good");
     let (mut accepted, mut refused) = (0, 0);
     for seed in 0..count {
+        if seed > 0 && seed % 1000 == 0 {
+            println!("{seed} of {count}: {accepted} accepted by both, {refused} by neither");
+        }
         shop.serve("good");
         let what = Mutation { shop: &shop, random: seed * 2 + 1 }.apply();
         let store = shop.path("store");
@@ -159,8 +162,9 @@ impl Mutation<'_> {
             0 => {
                 let (at, bit) = (self.below(bytes.len()), self.below(8));
                 bytes[at] ^= 1 << bit;
-                std::fs::write(&file, bytes).unwrap();
-                format!("bit {bit} of byte {at} of {name} flipped")
+                std::fs::write(&file, &bytes).unwrap();
+                let listed = self.below(2) == 0 && self.relist(&name, &bytes);
+                format!("bit {bit} of byte {at} of {name} flipped, listed: {listed}")
             }
             1 => {
                 let other = self.file();
@@ -191,10 +195,13 @@ impl Mutation<'_> {
         let what = self.change(&mut json, &pointer);
         let keys = self.keys(name);
         let signed = json["signed"].clone();
-        std::fs::write(file, Signed::seal_value(signed, &keys).unwrap().to_bytes().unwrap()).unwrap();
+        let bytes = Signed::seal_value(signed, &keys).unwrap().to_bytes().unwrap();
+        std::fs::write(file, &bytes).unwrap();
         let follow = self.below(4) > 0;
         if follow && name.ends_with(".snapshot.json") {
             self.follow(file);
+        } else if follow {
+            self.relist(name, &bytes);
         }
         format!("{pointer} of {name} {what}, followed: {follow}")
     }
@@ -260,6 +267,20 @@ impl Mutation<'_> {
             _ if name.contains(".p.") => vec![&shop.acme],
             _ => vec![&shop.online],
         }
+    }
+
+    /// A snapshot with length and hash of a changed document, if it lists that one.
+    fn relist(&self, name: &str, bytes: &[u8]) -> bool {
+        let (version, role) = name.split_once('.').unwrap();
+        let Ok(version) = version.parse() else { return false };
+        let mut listed = false;
+        if !["root.json", "snapshot.json"].contains(&role) {
+            self.shop.list(|snapshot| {
+                let info = snapshot.meta.get_mut(role).filter(|info| info.version == version);
+                listed = info.map(|info| *info = FileInfo::of(version, bytes)).is_some();
+            });
+        }
+        listed
     }
 
     /// A timestamp that names a changed snapshot.

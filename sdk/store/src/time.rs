@@ -2,31 +2,19 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use tilemark_bundle::calendar;
+
 /// Seconds since 1970-01-01 of this machine's clock.
 #[must_use]
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
 
-const DAY: u64 = 86_400;
-
 /// The text for so many seconds since 1970-01-01; the years beyond 9999 are 9999.
 #[must_use]
 pub fn format(seconds: u64) -> String {
-    let seconds = seconds.min(253_402_300_799);
-    let (days, second) = (seconds / DAY, seconds % DAY);
-    let (mut year, mut day) = (1970, days);
-    while day >= year_days(year) {
-        day -= year_days(year);
-        year += 1;
-    }
-    let mut month = 1;
-    while day >= month_days(year, month) {
-        day -= month_days(year, month);
-        month += 1;
-    }
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!("{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{:02}Z", day + 1, second % 60)
+    let [year, month, day, hour, minute, second] = calendar::date_and_time(seconds.min(253_402_300_799));
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// Reads exactly what [`format()`] writes.
@@ -36,34 +24,10 @@ pub fn parse(text: &str) -> Option<u64> {
         let digits = text.get(from..to)?;
         if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
     };
-    let (year, month, day) = (field(0, 4)?, field(5, 7)?, field(8, 10)?);
+    let days = calendar::days_before(field(0, 4)?, field(5, 7)?, field(8, 10)?)?;
     let (hour, minute, second) = (field(11, 13)?, field(14, 16)?, field(17, 19)?);
-    if year < 1970 || !(1..=12).contains(&month) || day == 0 || day > month_days(year, month) {
-        return None;
-    }
-    let days: u64 = (1970..year).map(year_days).sum::<u64>()
-        + (1..month).map(|month| month_days(year, month)).sum::<u64>()
-        + day
-        - 1;
-    let seconds = days * DAY + hour * 3600 + minute * 60 + second;
+    let seconds = days * calendar::DAY + hour * 3600 + minute * 60 + second;
     (format(seconds) == text).then_some(seconds)
-}
-
-fn year_days(year: u64) -> u64 {
-    if is_leap(year) { 366 } else { 365 }
-}
-
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-fn month_days(year: u64, month: u64) -> u64 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if is_leap(year) => 29,
-        2 => 28,
-        _ => 31,
-    }
 }
 
 #[cfg(test)]

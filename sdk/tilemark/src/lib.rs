@@ -72,6 +72,7 @@ pub use stream::{Flow, Flowed, FrameResult, Pressure};
 pub use targets::{TargetFit, TargetsSection};
 pub use tuning::{TuningCache, TuningState};
 
+pub use tilemark_bundle::calendar::DAY;
 pub use tilemark_bundle::{
     Algorithm, Bundle, DeviceId, DeviceKey, Digest, Fact, FactKind, Grant, GrantClass, KeyId, LedgerEntry,
     Lineage, Manifest, Offer, OutputLevel, Permit, PublicKey, Reason, Refused, ReleaseFloor, Releases,

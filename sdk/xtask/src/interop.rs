@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use clap::Args;
 
 use crate::{python, steps};
 
@@ -17,8 +18,17 @@ const PACKAGES: [&str; 6] = [
     "cyclonedx-python-lib[json-validation]==11.12.0",
 ];
 
-pub(crate) fn run() -> Result<()> {
-    check(&fetch()?)
+#[derive(Args)]
+pub(crate) struct Interop {
+    /// Stores that are changed at random and read by both; 10,000 take a quarter of an hour
+    #[arg(long, default_value_t = MUTATIONS, value_name = "N")]
+    mutations: u32,
+}
+
+const MUTATIONS: u32 = 300;
+
+pub(crate) fn run(wanted: &Interop) -> Result<()> {
+    check_with(&fetch()?, wanted.mutations)
 }
 
 /// The Python that has the tools.
@@ -28,9 +38,13 @@ pub(crate) fn fetch() -> Result<PathBuf> {
 
 /// Runs the tests that use them.
 pub(crate) fn check(python: &Path) -> Result<()> {
+    check_with(python, MUTATIONS)
+}
+
+fn check_with(python: &Path, mutations: u32) -> Result<()> {
     let mut test = steps::cargo();
     // In one command: apart they would be built with other features of the crates below.
     test.args(["test", "--locked", "-p", "tilemark-cli", "--test", "cli", "-p", "tilemark-store", "--lib"]);
     test.args(["interop", "--", "--include-ignored"]);
-    steps::shell(test.env("TILEMARK_INTEROP_PYTHON", python))
+    steps::shell(test.env("TILEMARK_INTEROP_PYTHON", python).env("TILEMARK_MUTATIONS", mutations.to_string()))
 }

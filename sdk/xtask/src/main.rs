@@ -44,8 +44,8 @@ enum Task {
     Expected,
     /// Runs ONNX's own operator cases (fetches them the first time).
     OnnxTests,
-    /// Checks model signatures and envelopes against PyPI's tools (fetches them the first time).
-    Interop,
+    /// Checks model signatures, envelopes and stores against PyPI's tools (fetches them the first time).
+    Interop(interop::Interop),
     /// Plants faults into the checks of bundles and licences, and counts how many the tests find.
     Mutants,
     /// Fetches real models and makes their int8 forms below target/models (needs Python and the network).
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         Task::Simfpga => simfpga::run().map(|()| true),
         Task::Expected => expected::run().map(|()| true),
         Task::OnnxTests => onnx_tests::run().map(|()| true),
-        Task::Interop => interop::run().map(|()| true),
+        Task::Interop(wanted) => interop::run(&wanted).map(|()| true),
         Task::Mutants => mutants::run(),
         Task::Models(wanted) => models::run(&wanted).map(|()| true),
         Task::Peers(wanted) => peers::run(&wanted).map(|()| true),

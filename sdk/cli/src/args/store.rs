@@ -18,6 +18,8 @@ pub(crate) enum Store {
     Refresh(Refresh),
     /// Operator: sign the root, or who the publishers are, for another year
     Renew(Renew),
+    /// Operator: add the store's signature to a publisher's bundle, before it is offered
+    Countersign(Countersign),
     /// Publisher: offer a bundle
     Publish(Publish),
     /// Begin to trust a store
@@ -36,17 +38,23 @@ pub(crate) enum Store {
     List(List),
     /// Remove an app
     Remove(Remove),
+    /// Copy the whole store into a folder, for a web server or another machine to have as a mirror
+    Mirror(Copy),
+    /// Copy the whole store onto a drive, and read it again: a store to carry to where there is no network
+    Stick(Copy),
 }
 
 impl Store {
     pub(crate) fn wants_json(&self) -> bool {
         match self {
-            Self::Search(Search { json, .. })
-            | Self::Info(Info { json, .. })
-            | Self::FindSubstitute(FindSubstitute { json, .. })
-            | Self::List(List { json, .. })
-            | Self::Install(Install { json, .. })
-            | Self::Update(Update { json, .. }) => *json,
+            Self::Search(Search { of, .. })
+            | Self::Info(Info { of, .. })
+            | Self::FindSubstitute(FindSubstitute { of, .. })
+            | Self::Install(Install { of, .. })
+            | Self::Mirror(Copy { of, .. })
+            | Self::Stick(Copy { of, .. })
+            | Self::Update(Update { of, .. }) => of.json,
+            Self::List(List { json }) => *json,
             _ => false,
         }
     }
@@ -67,10 +75,23 @@ pub(crate) struct Init {
     pub(crate) threshold: u64,
 }
 
+/// A store's folder, and what its operator knows of it.
 #[derive(Debug, Group)]
-pub(crate) struct Invite {
+pub(crate) struct Office {
     /// The store's folder
     pub(crate) store: PathBuf,
+    /// What this operator signed last, in a folder where nobody else writes [default: `state` beside the key]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Begin that folder, on another machine or where it was lost, by a root of the store that you trust
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Invite {
+    #[command(flatten)]
+    pub(crate) office: Office,
     /// The publisher, as in the names of its apps
     pub(crate) publisher: String,
     /// The publisher's public key, which signs its bundles; may be given several times
@@ -86,8 +107,8 @@ pub(crate) struct Invite {
 
 #[derive(Debug, Group)]
 pub(crate) struct Revoke {
-    /// The store's folder
-    pub(crate) store: PathBuf,
+    #[command(flatten)]
+    pub(crate) office: Office,
     /// The publisher, as in the names of its apps
     pub(crate) publisher: String,
     /// targets.key
@@ -97,17 +118,20 @@ pub(crate) struct Revoke {
 
 #[derive(Debug, Group)]
 pub(crate) struct Refresh {
-    /// The store's folder
-    pub(crate) store: PathBuf,
+    #[command(flatten)]
+    pub(crate) office: Office,
     /// online.key
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
+    /// After online.key was stolen and replaced: believe nothing that it listed, and list every role anew
+    #[arg(long)]
+    pub(crate) rebuild: bool,
 }
 
 #[derive(Debug, Group)]
 pub(crate) struct Renew {
-    /// The store's folder
-    pub(crate) store: PathBuf,
+    #[command(flatten)]
+    pub(crate) office: Office,
     /// A root key; as many as the root asks for
     #[arg(long, required_unless_present = "targets", value_name = "FILE")]
     pub(crate) key: Vec<PathBuf>,
@@ -120,6 +144,20 @@ pub(crate) struct Renew {
     /// The public key that takes its place
     #[arg(long, requires = "old", value_name = "FILE")]
     pub(crate) new: Option<PathBuf>,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Countersign {
+    #[command(flatten)]
+    pub(crate) office: Office,
+    /// The bundle, by a publisher of the store
+    pub(crate) bundle: PathBuf,
+    /// The key that policies name in the role `store`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// Where the countersigned bundle goes
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
 }
 
 #[derive(Debug, Group)]
@@ -168,19 +206,37 @@ pub(crate) struct Add {
     /// Where it is: https://, http://, file:/// or a folder; the same store's mirrors may follow
     #[arg(required = true, value_name = "ADDRESS")]
     pub(crate) addresses: Vec<String>,
-    /// A root of the store, which came by a way that you trust
+    /// A root of the store, which came by a way that you trust; not needed for further mirrors of a store that is known
     #[arg(long, value_name = "FILE")]
-    pub(crate) root: PathBuf,
+    pub(crate) root: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) of: Of,
+    pub(crate) named: Named,
 }
 
 /// Which store.
 #[derive(Debug, Group)]
-pub(crate) struct Of {
+pub(crate) struct Named {
     /// What this machine calls the store
     #[arg(long, default_value = "main", value_name = "NAME")]
     pub(crate) store: String,
+}
+
+/// Which store, and in which form to answer.
+#[derive(Debug, Group)]
+pub(crate) struct Of {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Copy {
+    /// The folder
+    pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) of: Of,
 }
 
 #[derive(Debug, Group)]
@@ -204,9 +260,6 @@ pub(crate) struct Search {
     /// Ask no mirror: what is known here
     #[arg(long)]
     pub(crate) offline: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Group)]
@@ -222,9 +275,6 @@ pub(crate) struct Info {
     /// Ask no mirror: what is known here
     #[arg(long)]
     pub(crate) offline: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Group)]
@@ -239,9 +289,6 @@ pub(crate) struct FindSubstitute {
     /// Ask no mirror: what is known here
     #[arg(long)]
     pub(crate) offline: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Group)]
@@ -257,9 +304,6 @@ pub(crate) struct Install {
     pub(crate) target: String,
     #[command(flatten)]
     pub(crate) of: Of,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Group)]
@@ -272,9 +316,6 @@ pub(crate) struct Update {
     pub(crate) target: String,
     #[command(flatten)]
     pub(crate) of: Of,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Group)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use tilemark::license::{Clock, Installation, Installed, format_time, is_payload, keeper};
 use tilemark::{
-    Digest, Grant, Home, KeyId, LedgerEntry, Lineage, Offer, Reason, Revocations, RevokedBundle,
+    DAY, Digest, Grant, Home, KeyId, LedgerEntry, Lineage, Offer, Reason, Revocations, RevokedBundle,
     RevokedGrant, RevokedKey, SigningKey, Untrusted, Usage, Vault,
 };
 
@@ -60,8 +60,6 @@ fn issue(args: &Issue) -> Result<()> {
     let grant = vault.issue(&get(&args.request)?, &offer, &key, now).map_err(tilemark::Error::from)?;
     put(&args.output, &grant, true)
 }
-
-const DAY: u64 = 86_400;
 
 fn install(args: &Install) -> Result<()> {
     let trust = files::trust(args.trust.as_deref())?;

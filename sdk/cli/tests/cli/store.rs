@@ -245,11 +245,15 @@ fn without_a_mirror_what_is_known_is_shown_with_its_age() {
     shop.tilemark("store search").fails(2, "TM0601");
     let server = Server::start(shop.path("store"));
     shop.tilemark(&format!("store add {} --root store/metadata/1.root.json", server.address)).ok();
-    shop.tilemark("store add elsewhere --root store/metadata/1.root.json").fails(1, "TM0833");
+    shop.tilemark("store add store.example.org --root store/metadata/1.root.json")
+        .fails(1, "TM0835")
+        .says("https://");
+    shop.tilemark("store add store").ok().prints("2 mirrors");
     shop.tilemark("store search --offline").fails(3, "TM0823");
     shop.tilemark("store info acme/tiny").ok();
     shop.tilemark("store search").ok();
     drop(server);
+    std::fs::rename(shop.path("store"), shop.path("gone")).unwrap();
     shop.tilemark("store search tiny").ok().prints("acme/tiny").says("stale: ");
     shop.tilemark("store info acme/tiny --offline").ok().prints("stale: no mirror was asked");
     shop.tilemark("store install acme/tiny").fails(1, "TM0801");
@@ -259,7 +263,8 @@ fn without_a_mirror_what_is_known_is_shown_with_its_age() {
 fn the_wrong_keys_change_nothing() {
     let shop = market();
     shop.tilemark("store init store --keys other").fails(1, "TM0833");
-    shop.tilemark("store init new --keys keys").fails(1, "TM0603");
+    shop.tilemark("store init new --keys keys").fails(1, "TM0833");
+    assert!(!shop.path("other").exists() && !shop.path("new").exists(), "no keys without a store");
     shop.tilemark("store invite store zeta --pub vendor.pub --key keys/online.key").fails(1, "TM0832");
     shop.tilemark("store invite store acme --pub vendor.pub --key keys/targets.key").fails(1, "TM0831");
     shop.tilemark("store revoke store zeta --key keys/targets.key").fails(1, "TM0830");
@@ -271,6 +276,103 @@ fn the_wrong_keys_change_nothing() {
     shop.tilemark("store renew store --targets keys/targets.key").ok().prints("the targets");
     shop.tilemark("store refresh store --key keys/online.key").ok().prints("snapshot 3");
     shop.tilemark("store refresh keys --key keys/online.key").fails(1, "TM0820");
+}
+
+#[test]
+fn an_operator_signs_by_what_it_signed_last() {
+    let shop = market();
+    let root = std::fs::read(shop.path("store/metadata/1.root.json")).unwrap();
+    shop.write("trusted-root.json", String::from_utf8(root).unwrap());
+    std::fs::create_dir(shop.path("online")).unwrap();
+    std::fs::copy(shop.path("keys/online.key"), shop.path("online/online.key")).unwrap();
+    // Another machine, which knows nothing yet.
+    shop.tilemark("store refresh store --key online/online.key").fails(1, "TM0836").says("--root");
+    shop.tilemark("store refresh store --key online/online.key --root trusted-root.json").ok();
+    shop.tilemark("store refresh store --key keys/online.key").ok();
+    // Somebody puts an old state of the folder back.
+    copy_folder(&shop.path("store"), &shop.path("old"));
+    publish(&shop, 8);
+    std::fs::remove_dir_all(shop.path("store")).unwrap();
+    std::fs::rename(shop.path("old"), shop.path("store")).unwrap();
+    shop.tilemark("store refresh store --key keys/online.key").fails(3, "TM0812");
+    shop.tilemark("store revoke store acme --key keys/targets.key").fails(3, "TM0812");
+    shop.tilemark("store renew store --key keys/root-1.key --key keys/root-2.key").fails(3, "TM0812");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        match from.is_dir() {
+            true => copy_folder(&from, &to),
+            false => assert!(std::fs::copy(from, to).is_ok()),
+        }
+    }
+}
+
+#[test]
+fn a_stolen_online_key_is_replaced() {
+    let shop = market();
+    shop.tilemark("store add store --root store/metadata/1.root.json").ok();
+    shop.tilemark("store install acme/tiny").ok();
+    shop.tilemark("keygen --out keys/online2").ok();
+    shop.tilemark("store renew store --key keys/root-1.key --key keys/root-2.key --old keys/online.pub --new keys/online2.pub")
+        .ok();
+    shop.tilemark("store refresh store --key keys/online.key").fails(1, "TM0832");
+    shop.tilemark("store refresh store --key keys/online2.key --rebuild")
+        .fails(1, "TM0832")
+        .says("left out   index");
+    shop.tilemark("store renew store --targets keys/targets.key").ok();
+    shop.tilemark("store refresh store --key keys/online2.key").ok();
+    shop.tilemark("store search tiny").ok().prints("acme/tiny");
+    shop.tilemark("store update").ok();
+}
+
+#[test]
+fn a_bundle_is_countersigned() {
+    let shop = market();
+    shop.tilemark("keygen --out keys/review").ok();
+    shop.tilemark("store countersign store tiny-7.tmk --key keys/review.key -o reviewed.tmk")
+        .ok()
+        .prints("reviewed.tmk");
+    shop.tilemark("verify reviewed.tmk --trust keys/review.pub").ok();
+    shop.tilemark("verify reviewed.tmk --trust vendor.pub").ok();
+    shop.tilemark("keygen --out stranger").ok();
+    shop.tilemark("pack app.toml --key stranger.key -o strange.tmk").ok();
+    shop.tilemark("store countersign store strange.tmk --key keys/review.key -o no.tmk").fails(1, "TM0830");
+    assert!(!shop.path("no.tmk").exists());
+}
+
+#[test]
+fn a_store_on_a_drive() {
+    let shop = market();
+    let server = Server::start(shop.path("store"));
+    shop.tilemark(&format!("store add {} --root store/metadata/1.root.json", server.address)).ok();
+    shop.tilemark("store stick drive").ok().prints("good until");
+    let again = shop.tilemark("store mirror drive --json").ok().json();
+    assert_eq!((again["fetched"].as_u64(), again["refused"].as_u64()), (Some(0), Some(0)));
+    drop(server);
+    std::fs::rename(shop.path("store"), shop.path("gone")).unwrap();
+    shop.tilemark("store add drive --store away --root gone/metadata/1.root.json").ok();
+    shop.tilemark("store install acme/tiny --store away").ok();
+    assert_eq!(installed(&shop), shop.read("tiny-7.tmk"));
+    shop.tilemark("store mirror drive").fails(1, "TM0801");
+}
+
+#[test]
+fn apps_of_another_store_stay() {
+    let shop = market();
+    shop.tilemark("store add store --root store/metadata/1.root.json").ok();
+    shop.tilemark("store install acme/tiny").ok();
+    shop.tilemark("store init second --keys second-keys").ok();
+    shop.tilemark("store invite second acme --pub vendor.pub --key second-keys/targets.key").ok();
+    shop.tilemark("store publish second tiny-7.tmk --key vendor.key").ok();
+    shop.tilemark("store refresh second --key second-keys/online.key").ok();
+    shop.tilemark("store add second --store second --root second/metadata/1.root.json").ok();
+    shop.tilemark("store update --store second").ok().says("it stays");
+    shop.tilemark("store install acme/tiny --store second").fails(3, "TM0826");
+    shop.tilemark("store add second").ok(); // an address is no trust
+    shop.tilemark("store add second --root second/metadata/1.root.json").fails(1, "TM0833");
 }
 
 #[test]
@@ -304,6 +406,45 @@ fn killed_at_any_point_the_old_version_is_whole_and_the_next_try_finishes() {
         shop.tilemark("store update").ok();
         assert_eq!(installed(&shop), shop.read(&format!("tiny-{release}.tmk")));
     }
+}
+
+/// A folder of its own in a namespace of its own, of so few bytes that an update does not fit.
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_full_disk_the_old_version_stays() {
+    let isolated = ["--user", "--map-root-user", "--mount", "sh", "-ec"];
+    let mount = "mount -t tmpfs -o size=1m none /mnt";
+    let works = std::process::Command::new("unshare").args(isolated).arg(mount).output();
+    if !works.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: a file system cannot be mounted in a namespace here");
+        return;
+    }
+    let shop = market();
+    let script = r#"
+        mkdir home; mount -t tmpfs -o size=2m none home; export TILEMARK_HOME=$PWD/home
+        tilemark=$1
+        $tilemark store add store --root store/metadata/1.root.json
+        $tilemark store install acme/tiny
+        mv newer kept; mv store old; mv kept store
+        dd if=/dev/zero of=home/filler bs=1024 2>/dev/null || true
+        if $tilemark store update 2>said; then echo "updated on a full disk"; exit 1; fi
+        cat said; cmp home/apps/acme/tiny.tmk tiny-7.tmk
+        rm home/filler
+        $tilemark store update
+        cmp home/apps/acme/tiny.tmk tiny-8.tmk
+        ls home/apps/acme
+    "#;
+    // The store with release 8 lies ready beside the one that is added.
+    copy_folder(&shop.path("store"), &shop.path("first"));
+    publish(&shop, 8);
+    std::fs::rename(shop.path("store"), shop.path("newer")).unwrap();
+    std::fs::rename(shop.path("first"), shop.path("store")).unwrap();
+    let mut command = std::process::Command::new("unshare");
+    command.args(isolated).args([script, "sh", env!("CARGO_BIN_EXE_tilemark")]).current_dir(shop.path(""));
+    let output = command.output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("No space left") && !said.contains(".new"), "{said}");
 }
 
 /// Starts a command and ends its process after a moment, wherever it is then.

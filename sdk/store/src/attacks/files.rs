@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::shop::{Attack, Hostile, Shop, impatient, key, tagger};
-use crate::metadata::{TargetFile, Targets};
+use crate::metadata::{FileInfo, TargetFile, Targets};
 use crate::transport::{Http, Transport};
 use crate::{Error, Patience};
 
@@ -144,8 +144,8 @@ fn a_slow_mirror_is_given_up() {
 fn wrong_publisher() {
     let shop = Shop::open();
     let zeta = key();
-    shop.repository().invite("zeta", &[zeta.public().clone()], 1, &shop.targets).unwrap();
-    shop.repository().refresh(&shop.online).unwrap();
+    shop.operator().invite("zeta", &[zeta.public().clone()], 1, &shop.targets).unwrap();
+    shop.operator().refresh(&shop.online).unwrap();
     // A bundle of zeta's by acme's key.
     let bundle = shop.bundle("zeta/app", 1, &shop.acme);
     assert_eq!(shop.repository().publish(&bundle, &[&shop.acme]).unwrap_err().code(), "TM0832");
@@ -161,7 +161,7 @@ fn wrong_publisher() {
         targets.common.version = 2;
         targets.targets.insert("zeta/app/1.listing".into(), file);
     });
-    let done = shop.repository().refresh(&shop.online).unwrap();
+    let done = shop.operator().refresh(&shop.online).unwrap();
     assert!(done.refused.len() == 1 && done.refused[0].0 == "p.acme", "{done:?}");
     let store = shop.buyer();
     let view = store.refresh().unwrap();
@@ -182,6 +182,8 @@ fn a_listing_says_what_its_manifest_says() {
         shop.forge::<Targets>("1.p.acme.json", "1.p.acme.json", &[&shop.acme], |targets| {
             targets.targets.insert("acme/tagger/1.listing".into(), file);
         });
+        let role = std::fs::read(shop.path("store/metadata/1.p.acme.json")).unwrap();
+        shop.list(|snapshot| drop(snapshot.meta.insert("p.acme.json".into(), FileInfo::of(1, &role))));
         let store = shop.buyer();
         let _ = std::fs::remove_dir_all(shop.path("cache"));
         store.refresh().unwrap().offer(&tagger(), Some(1)).err().map(|error| error.code())
@@ -197,13 +199,13 @@ fn a_revoked_publisher_offers_nothing_and_its_apps_stay() {
     let shop = Shop::open();
     let store = shop.buyer();
     let path = shop.install(&store).unwrap().installed.path;
-    shop.repository().revoke("acme", &shop.targets).unwrap();
-    shop.repository().refresh(&shop.online).unwrap();
+    shop.operator().revoke("acme", &shop.targets).unwrap();
+    shop.operator().refresh(&shop.online).unwrap();
     let view = store.refresh().unwrap();
     assert_eq!(view.offer(&tagger(), None).unwrap_err().code(), "TM0820");
     assert!(view.index().unwrap().is_empty());
     assert!(path.exists());
-    assert_eq!(shop.repository().revoke("acme", &shop.targets).unwrap_err().code(), "TM0830");
+    assert_eq!(shop.operator().revoke("acme", &shop.targets).unwrap_err().code(), "TM0830");
 }
 
 #[test]

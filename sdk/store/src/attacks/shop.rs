@@ -11,12 +11,12 @@ use tilemark_bundle::{Algorithm, AppIdentity, AppName, BundleWriter, Floors, Sig
 
 use crate::error::Result;
 use crate::limits::Patience;
-use crate::metadata::{Document, Signed};
-use crate::repository::{Repository, RootKeys, Validity};
+use crate::metadata::{Document, FileInfo, Signed, Snapshot, Timestamp};
+use crate::repository::{Operator, Repository, RootKeys, Validity};
 use crate::transport::{Folder, Opened, Transport};
 use crate::{Installation, Offer, Outcome, Store};
 
-pub(crate) const DAY: u64 = 86_400;
+pub(crate) use tilemark_bundle::calendar::DAY;
 
 pub(crate) struct Shop {
     pub(crate) folder: TempDir,
@@ -43,8 +43,8 @@ impl Shop {
         let root: Vec<_> = shop.roots.iter().collect();
         let keys = RootKeys { root: &root, threshold: 2, targets: &shop.targets, online: &shop.online };
         std::fs::create_dir(shop.path("store")).unwrap();
-        Repository::init(&shop.path("store"), &keys, Validity::default()).unwrap();
-        shop.repository().invite("acme", &[shop.acme.public().clone()], 1, &shop.targets).unwrap();
+        Operator::init(&shop.path("store"), &shop.path("office"), &keys, Validity::default()).unwrap();
+        shop.operator().invite("acme", &[shop.acme.public().clone()], 1, &shop.targets).unwrap();
         shop.publish(1);
         shop
     }
@@ -57,10 +57,28 @@ impl Shop {
         Repository::open(&self.path("store")).unwrap()
     }
 
+    pub(crate) fn operator(&self) -> Operator {
+        Operator::open(&self.path("store"), &self.path("office")).unwrap()
+    }
+
+    /// The timestamp as it is served.
+    pub(crate) fn timestamp(&self) -> String {
+        std::fs::read_to_string(self.path("store/metadata/timestamp.json")).unwrap()
+    }
+
+    /// The operator's refresh is refused, and nothing was signed: every file of the store is as it was.
+    #[track_caller]
+    pub(crate) fn refuses_to_sign(&self) -> &'static str {
+        let before = files(&self.path("store"));
+        let code = self.operator().refresh(&self.online).expect_err("nothing is signed").code();
+        assert!(before == files(&self.path("store")), "nothing is written");
+        code
+    }
+
     /// Offers a release of acme/tagger: a large blob that stays, and one that changes.
     pub(crate) fn publish(&self, release: u64) {
         self.repository().publish(&self.bundle("acme/tagger", release, &self.acme), &[&self.acme]).unwrap();
-        let done = self.repository().refresh(&self.online).unwrap();
+        let done = self.operator().refresh(&self.online).unwrap();
         assert!(done.refused.is_empty(), "{:?}", done.refused);
     }
 
@@ -100,6 +118,29 @@ impl Shop {
         std::fs::write(self.path("store/metadata").join(to), bytes).unwrap();
     }
 
+    /// Lists something else: the next snapshot with a change, and a timestamp that names it, by the online key.
+    pub(crate) fn list(&self, change: impl FnOnce(&mut Snapshot)) {
+        let bytes = self.timestamp().into_bytes();
+        let timestamp: Timestamp =
+            Signed::parse("timestamp", &bytes).unwrap().unverified("timestamp").unwrap();
+        let version = timestamp.meta.snapshot.version;
+        let next = format!("{}.snapshot.json", version + 1);
+        self.forge::<Snapshot>(&format!("{version}.snapshot.json"), &next, &[&self.online], |snapshot| {
+            snapshot.common.version = version + 1;
+            change(snapshot);
+        });
+        let bytes = std::fs::read(self.path("store/metadata").join(next)).unwrap();
+        self.forge::<Timestamp>("timestamp.json", "timestamp.json", &[&self.online], |timestamp| {
+            timestamp.common.version += 1;
+            timestamp.meta.snapshot = FileInfo::of(version + 1, &bytes);
+        });
+    }
+
+    /// A mirror that the buyer asks alone.
+    pub(crate) fn buyer_at(&self, mirror: impl Transport + 'static) -> Store {
+        self.buyer().with_transports(vec![Box::new(mirror)], impatient())
+    }
+
     /// The buyer's store; the first time it is added by the first root.
     pub(crate) fn buyer(&self) -> Store {
         let (state, cache) = (self.path("home/stores/main"), self.path("cache"));
@@ -130,6 +171,19 @@ impl Shop {
 
 pub(crate) fn tagger() -> AppName {
     "acme/tagger".parse().unwrap()
+}
+
+/// Every file below a folder and its content.
+pub(crate) fn files(folder: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => drop(found.insert(path.clone(), std::fs::read(&path).unwrap_or_default())),
+        }
+    }
+    found
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use tilemark_bundle::{Digest, Hasher};
 
-use crate::client::mirrors::Mirrors;
+use crate::client::mirrors::{Mirrors, Pace};
 use crate::error::{Error, Result, io};
 use crate::layout;
+use crate::limits::Patience;
 use crate::transport::Transport;
 
 /// Bytes read at once.
@@ -55,6 +56,10 @@ fn attempt(
     part: &Path,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Option<()>> {
+    // On somebody else's drive it may be a link to a file that is to be overwritten.
+    if part.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+        std::fs::remove_file(part).map_err(io("remove", part))?;
+    }
     let mut file = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(part);
     let file = file
         .as_mut()
@@ -65,9 +70,11 @@ fn attempt(
         let Some(opened) = transport.open(path, have, patience)? else { return Ok(None) };
         have = opened.from.min(have);
         let url = || format!("{}/{path}", transport.name());
-        append(file, have, wanted, opened.reader, part, progress).map_err(|error| match error {
-            Error::Network { reason, .. } => Error::Network { url: url(), reason },
-            error => error,
+        append(file, have, wanted, opened.reader, part, mirrors.patience(), progress).map_err(|error| {
+            match error {
+                Error::Network { reason, .. } => Error::Network { url: url(), reason },
+                error => error,
+            }
         })?;
     }
     file.set_len(wanted.size).map_err(io("write", part))?;
@@ -88,11 +95,13 @@ fn append(
     wanted: Wanted<'_>,
     mut from: Box<dyn Read + Send>,
     part: &Path,
+    patience: Patience,
     progress: &mut dyn FnMut(u64),
 ) -> Result<()> {
     file.set_len(have).map_err(io("write", part))?;
     file.seek(SeekFrom::Start(have)).map_err(io("write", part))?;
     let (mut at, mut buffer) = (have, vec![0; CHUNK]);
+    let mut pace = Pace::new(patience);
     while at < wanted.size {
         let room = usize::try_from(wanted.size - at).unwrap_or(CHUNK).min(CHUNK);
         let broken = |reason: String| Error::Network { url: String::new(), reason };
@@ -104,6 +113,7 @@ fn append(
         file.write_all(buffer.get(..count).unwrap_or_default()).map_err(io("write", part))?;
         at += count as u64;
         progress(at);
+        pace.took(count).map_err(broken)?;
     }
     Ok(())
 }
@@ -112,7 +122,7 @@ fn length(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-fn digest(file: &mut File, path: &Path) -> Result<Digest> {
+pub(crate) fn digest(file: &mut File, path: &Path) -> Result<Digest> {
     file.seek(SeekFrom::Start(0)).map_err(io("read", path))?;
     let (mut hasher, mut buffer) = (Hasher::new(), vec![0; CHUNK]);
     loop {

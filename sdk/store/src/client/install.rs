@@ -6,12 +6,24 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use tilemark_bundle::{AppName, Bundle, Digest, Floors, Manifest, Untrusted, durable};
 
 use crate::client::blobs::{self, Wanted};
-use crate::client::{View, create_dirs, lock_folder};
+use crate::client::{View, create_dirs, read_bounded};
 use crate::error::{Error, Result, io};
 use crate::listing::Offer;
+
+/// Where a publisher's apps come from, beside them.
+#[derive(Deserialize, Serialize)]
+struct Source {
+    schema: u64,
+    store: Digest,
+    publisher: String,
+}
+
+const SOURCE: &str = "source.json";
+const MAX_SOURCE_BYTES: u64 = 4096;
 
 /// Where apps are installed: `publisher/name.tmk` below a folder, and the floors of their releases.
 #[derive(Clone, Debug)]
@@ -99,10 +111,61 @@ impl Installation {
     /// [`Error::NotFound`], [`Error::Io`].
     pub fn remove(&self, app: &AppName) -> Result<()> {
         let path = self.path(app);
+        let _lock = durable::wait_for_lock(&self.folder)?;
         if !path.exists() {
             return Err(Error::NotFound { what: format!("{app} among the installed apps") });
         }
-        fs::remove_file(&path).map_err(io("remove", &path))
+        fs::remove_file(&path).map_err(io("remove", &path))?;
+        let folder = path.parent().unwrap_or(&self.folder);
+        durable::sync_dir(folder).map_err(io("write", folder))
+    }
+
+    /// The store that a publisher's apps here come from, by its [`id`](crate::Store::id); none where there are none.
+    ///
+    /// # Errors
+    /// [`Error::StateDamaged`], [`Error::Io`].
+    pub fn source(&self, publisher: &str) -> Result<Option<Digest>> {
+        let folder = self.folder.join(publisher);
+        if !entries(&folder)?.iter().any(|file| file.extension().is_some_and(|end| end == "tmk")) {
+            return Ok(None);
+        }
+        let path = folder.join(SOURCE);
+        let damaged = |reason: &str| Error::StateDamaged { path: path.clone(), reason: reason.to_owned() };
+        let bytes = read_bounded(&path, MAX_SOURCE_BYTES)?.ok_or_else(|| damaged("not there"))?;
+        let source: Source = serde_json::from_slice(&bytes).map_err(|error| damaged(&error.to_string()))?;
+        match source.schema == 1 && source.publisher == publisher {
+            true => Ok(Some(source.store)),
+            false => Err(damaged("it is about something else")),
+        }
+    }
+
+    /// Two stores may both have a publisher of this name, and not the same one: whoever was first stays.
+    fn check_source(&self, publisher: &str, store: Digest) -> Result<()> {
+        match self.source(publisher)?.filter(|known| *known != store) {
+            None => Ok(()),
+            Some(known) => Err(Error::OtherStore {
+                publisher: publisher.to_owned(),
+                known: known.to_string(),
+                found: store.to_string(),
+            }),
+        }
+    }
+
+    fn write_source(&self, publisher: &str, store: Digest) -> Result<()> {
+        let source = Source { schema: 1, store, publisher: publisher.to_owned() };
+        let bytes = serde_json::to_vec(&source).map_err(|error| Error::invalid(SOURCE, error.to_string()))?;
+        Ok(durable::replace(&self.folder.join(publisher).join(SOURCE), &bytes, false, &|_| ())?)
+    }
+
+    fn write_policy(&self, offer: &Offer) -> Result<()> {
+        let path = self.policy(&offer.manifest().app.name);
+        let policy = offer.policy();
+        if read_bounded(&path, policy.len() as u64)
+            .is_ok_and(|known| known.as_deref() == Some(policy.as_bytes()))
+        {
+            return Ok(());
+        }
+        Ok(durable::replace(&path, policy.as_bytes(), false, &|_| ())?)
     }
 
     /// Installs what is offered, if `fits` lets it: it is asked before anything is fetched, and says what speaks against it.
@@ -119,17 +182,18 @@ impl Installation {
         fits: impl FnOnce(&Manifest) -> Result<(), String>,
         progress: Progress<'_>,
     ) -> Result<Outcome> {
-        if let Some(reason) = &view.freshness().stale {
-            return Err(Error::Stale { reason: reason.clone() });
-        }
+        view.check_fresh()?;
         let manifest = offer.manifest();
         let app = &manifest.app.name;
         fits(manifest).map_err(|reason| Error::DoesNotFit { app: app.to_string(), reason })?;
         let path = self.path(app);
         create_dirs(path.parent().unwrap_or(&self.folder))?;
         // Others may install here from another store, or elsewhere from this one: one after the other.
-        let _locks = [lock_folder(&self.folder)?, lock_folder(&view.store().parts_folder())?];
+        let _locks =
+            [durable::wait_for_lock(&self.folder)?, durable::wait_for_lock(&view.store().parts_folder())?];
+        self.check_source(app.publisher(), view.store().id()?)?;
         self.floors.check(&manifest.app, offer.head().identity())?;
+        remove_leftovers(path.parent().unwrap_or(&self.folder));
         let old = Self::installed_at(&path, offer);
         let outcome = |unchanged, fetched, reused| Outcome {
             installed: Installed { app: app.clone(), path: path.clone(), release: manifest.app.release },
@@ -141,10 +205,15 @@ impl Installation {
         if old.as_ref().is_some_and(|old| old.as_bytes().starts_with(offer.head().as_bytes())) {
             // A process that was killed before it came to this left the floor as it was.
             self.floors.record(&manifest.app, offer.head().identity())?;
+            self.write_policy(offer)?;
             return Ok(outcome(true, 0, 0));
         }
-        let (fetched, reused) = Assembly { view, offer, old }.write(&path, &self.floors, progress)?;
-        durable::replace(&self.policy(app), offer.policy().as_bytes(), false, &|_| ())?;
+        let assembly = Assembly { view, offer, old };
+        let (fetched, new) = assembly.make(&path, progress)?;
+        // Before the first app of a publisher is there it is settled where its apps come from.
+        self.write_source(app.publisher(), view.store().id()?)?;
+        let (fetched, reused) = new.replace(&path, &self.floors, fetched)?;
+        self.write_policy(offer)?;
         Ok(outcome(false, fetched, reused))
     }
 
@@ -168,8 +237,8 @@ struct Assembly<'a> {
 }
 
 impl Assembly<'_> {
-    /// Makes the bundle at `path`; bytes fetched and bytes reused.
-    fn write(&self, path: &Path, floors: &Floors, progress: Progress<'_>) -> Result<(u64, u64)> {
+    /// Makes the bundle beside `path`, and verifies it.
+    fn make(&self, path: &Path, progress: Progress<'_>) -> Result<(Parts, Made)> {
         let parts = self.view.store().parts_folder();
         let fetched = self.fetch(&parts, progress)?;
         let new = path.with_extension("tmk.new");
@@ -179,21 +248,11 @@ impl Assembly<'_> {
             Ok(bundle.map_err(tilemark_bundle::Refused::into_error)?)
         });
         let bundle = written.inspect_err(|_| drop(fs::remove_file(&new)))?;
-        fs::rename(&new, path).map_err(io("replace", path))?;
-        let folder = path.parent().unwrap_or(path);
-        durable::sync_dir(folder).map_err(io("write", folder))?;
-        // After the rename: a floor above the bundle that is there would keep it from running.
-        floors.record(&bundle.manifest().app, bundle.identity())?;
-        let bytes = fetched.values().map(|(_, size)| size).sum();
-        for (part, _) in fetched.values() {
-            let _ = fs::remove_file(part); // else it is found again, and used again
-        }
-        let all: u64 = bundle.manifest().blobs.iter().map(|blob| blob.size).sum();
-        Ok((bytes, all.saturating_sub(bytes)))
+        Ok((fetched, Made { new, bundle }))
     }
 
     /// Fetches what is not there, each blob once.
-    fn fetch(&self, parts: &Path, progress: Progress<'_>) -> Result<BTreeMap<Digest, (PathBuf, u64)>> {
+    fn fetch(&self, parts: &Path, progress: Progress<'_>) -> Result<Parts> {
         let blobs = self.offer.manifest().blobs.iter();
         let missing: BTreeMap<Digest, u64> = blobs
             .filter(|blob| self.old_blob(&blob.sha256).is_none())
@@ -212,7 +271,7 @@ impl Assembly<'_> {
     }
 
     /// The file: the head, and every blob at its place with zeros before it.
-    fn assemble(&self, new: &Path, fetched: &BTreeMap<Digest, (PathBuf, u64)>) -> Result<()> {
+    fn assemble(&self, new: &Path, fetched: &Parts) -> Result<()> {
         let head = self.offer.head();
         let mut file = File::create(new).map_err(io("write", new))?;
         file.write_all(head.as_bytes()).map_err(io("write", new))?;
@@ -235,6 +294,41 @@ impl Assembly<'_> {
     fn old_blob(&self, sha256: &Digest) -> Option<&[u8]> {
         let mut stored = self.old.as_ref()?.stored();
         stored.find(|(blob, _)| blob.sha256 == *sha256).map(|(_, bytes)| bytes)
+    }
+}
+
+/// Blobs that were fetched: where they are, and their sizes.
+type Parts = BTreeMap<Digest, (PathBuf, u64)>;
+
+/// A bundle beside the place that it is for.
+struct Made {
+    new: PathBuf,
+    bundle: Bundle,
+}
+
+impl Made {
+    /// Takes the old one's place; bytes fetched and bytes reused.
+    fn replace(self, path: &Path, floors: &Floors, fetched: Parts) -> Result<(u64, u64)> {
+        fs::rename(&self.new, path).map_err(io("replace", path))?;
+        let folder = path.parent().unwrap_or(path);
+        durable::sync_dir(folder).map_err(io("write", folder))?;
+        // After the rename: a floor above the bundle that is there would keep it from running.
+        floors.record(&self.bundle.manifest().app, self.bundle.identity())?;
+        let bytes = fetched.values().map(|(_, size)| size).sum();
+        for (part, _) in fetched.values() {
+            let _ = fs::remove_file(part); // else it is found again, and used again
+        }
+        let all: u64 = self.bundle.manifest().blobs.iter().map(|blob| blob.size).sum();
+        Ok((bytes, all.saturating_sub(bytes)))
+    }
+}
+
+/// What processes that were killed left of bundles that they made.
+fn remove_leftovers(folder: &Path) {
+    for path in entries(folder).unwrap_or_default() {
+        if path.extension().is_some_and(|end| end == "new") {
+            let _ = fs::remove_file(path);
+        }
     }
 }
 

@@ -1,30 +1,33 @@
 //! The integrator's side: a store that this machine trusts by its root, asked through mirrors that it does not trust.
 
 mod blobs;
+mod cache;
+mod copy;
 mod install;
 mod mirrors;
 mod refresh;
 mod state;
 mod view;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use tilemark_bundle::durable;
+use tilemark_bundle::{Digest, durable, sha256};
 
 use crate::error::{Error, Result, io};
 use crate::limits::{MAX_MIRRORS, MAX_ROOT_BYTES, Patience};
 use crate::metadata::Signed;
 use crate::{time, transport};
 
+pub(crate) use blobs::digest;
+pub use copy::Copied;
 pub use install::{Installation, Installed, Outcome, Progress};
-pub(crate) use refresh::metadata_path;
-pub(crate) use state::read_bounded;
+pub(crate) use refresh::{metadata_path, named, next_root, no_role_older, not_older};
+pub(crate) use state::{Kept, State, open_regular, read_bounded};
 pub use view::{Freshness, View};
 
 use mirrors::Mirrors;
 use refresh::Trusted;
-use state::{Kept, State};
 
 /// A store as this machine knows it.
 ///
@@ -43,24 +46,58 @@ const MIRRORS: &str = "mirrors";
 
 impl Store {
     /// Begins to trust a store by its root, which came from its operator by a way that is trusted already. `addresses` are those of
-    /// mirrors: `https://`, `http://`, `file:///`, or folders.
+    /// mirrors: `https://`, `http://`, `file:///`, or folders. A store that is known by this very root gets them as further mirrors;
+    /// what is known of it stays.
     ///
     /// # Errors
-    /// [`Error::StoreExists`], [`Error::Malformed`], [`Error::Unsigned`], [`Error::Invalid`], [`Error::Io`].
+    /// [`Error::StoreExists`] where another store is known, [`Error::Malformed`], [`Error::Unsigned`], [`Error::Invalid`],
+    /// [`Error::Io`].
     pub fn add(state: &Path, cache: &Path, root: &[u8], addresses: &[String]) -> Result<Self> {
-        if state.join("root.json").exists() {
-            return Err(Error::StoreExists { path: state.to_owned() });
-        }
         if root.len() as u64 > MAX_ROOT_BYTES {
             return Err(Error::EndlessData { what: "root".into(), max: MAX_ROOT_BYTES });
         }
+        let id = sha256(root);
+        if let Some(known) = State::at(state.to_owned()).read(Kept::Root)? {
+            let store = Self::open(state, cache)?;
+            return match store.id()? == id || known == root {
+                true => store.with_mirrors(addresses),
+                false => Err(Error::StoreExists { path: state.to_owned() }),
+            };
+        }
         Signed::parse("root", root)?.trusted_root()?;
+        addresses.iter().try_for_each(|address| transport::check_address(address))?;
         let store = Self::with(state, cache, addresses)?;
-        durable::make_private_dir(state)?;
-        store.state.write_file(MIRRORS, (addresses.join("\n") + "\n").as_bytes())?;
+        store.write_mirrors()?;
+        store.state.set_id(id)?;
         // Last: with it the store is added.
         store.state.write(Kept::Root, root)?;
         Ok(store)
+    }
+
+    /// The same store with further mirrors, which need no trust.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::Io`].
+    pub fn with_mirrors(self, addresses: &[String]) -> Result<Self> {
+        addresses.iter().try_for_each(|address| transport::check_address(address))?;
+        let _lock = self.state.lock()?;
+        let mut all = self.addresses.clone();
+        all.extend(addresses.iter().filter(|address| !self.addresses.contains(address)).cloned());
+        let store = Self::with(self.state.path(), &self.cache, &all)?;
+        store.write_mirrors()?;
+        Ok(store)
+    }
+
+    fn write_mirrors(&self) -> Result<()> {
+        self.state.write_file(MIRRORS, (self.addresses.join("\n") + "\n").as_bytes())
+    }
+
+    /// What this machine knows the store by: the SHA-256 of the root that it was added by. Addresses and keys may change.
+    ///
+    /// # Errors
+    /// [`Error::StateDamaged`], [`Error::Io`].
+    pub fn id(&self) -> Result<Digest> {
+        self.state.id()
     }
 
     /// A store that was added before.
@@ -118,6 +155,7 @@ impl Store {
         let now = self.now()?;
         let trusted = Trusted::refresh(&self.state, &self.mirrors, now)?;
         self.state.set_last_refresh(now)?;
+        cache::prune(&self.cache, &trusted);
         View::new(self, trusted, None)
     }
 
@@ -172,14 +210,4 @@ fn error_again(error: &Error) -> Error {
 
 pub(crate) fn create_dirs(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(io("make the directory", path))
-}
-
-/// Waits until no other process works in a folder, which is made if it is not there.
-pub(crate) fn lock_folder(folder: &Path) -> Result<File> {
-    create_dirs(folder)?;
-    let path = folder.join("lock");
-    let file =
-        File::options().create(true).write(true).truncate(false).open(&path).map_err(io("open", &path))?;
-    file.lock().map_err(io("lock", &path))?;
-    Ok(file)
 }

@@ -82,25 +82,26 @@ fn follow_roots(state: &State, mirrors: &Mirrors) -> Result<Root> {
         let version = root.common.version + 1;
         let path = format!("metadata/{version}.root.json");
         let accept = |bytes: Vec<u8>| next_root(&root, &bytes).map(|next| (next, bytes));
-        let (next, bytes) = match mirrors.get(&path, MAX_ROOT_BYTES, accept) {
+        let (next, bytes) = match mirrors.get_if_any(&path, MAX_ROOT_BYTES, accept) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(root),
             // Whoever cannot be reached here cannot be reached for the timestamp either, which then says so.
             Err(error) if error.is_unreachable() => return Ok(root),
             Err(error) => return Err(error),
         };
+        // First: floors may not be gone while the root is the old one.
+        state.write(Kept::Root, &bytes)?;
         // Versions that a stolen key made huge must not outlive that key (5.3.11).
         if root.online_keys() != next.online_keys() {
             state.remove(Kept::Timestamp)?;
             state.remove(Kept::Snapshot)?;
         }
-        state.write(Kept::Root, &bytes)?;
         root = next;
     }
     Ok(root)
 }
 
-fn next_root(root: &Root, bytes: &[u8]) -> Result<Root> {
+pub(crate) fn next_root(root: &Root, bytes: &[u8]) -> Result<Root> {
     let signed = Signed::parse("root", bytes)?;
     let by_old: Root = signed.by("root", &root.roles.root, &root.keys)?;
     let by_itself: Root = signed.by("root", &by_old.roles.root, &by_old.keys)?;
@@ -176,7 +177,7 @@ fn named_snapshot(
     Ok(found)
 }
 
-fn no_role_older(known: &Snapshot, found: &Snapshot) -> Result<()> {
+pub(crate) fn no_role_older(known: &Snapshot, found: &Snapshot) -> Result<()> {
     known.meta.iter().try_for_each(|(file, info)| {
         let role = || file.trim_end_matches(".json").to_owned();
         let now = found.meta.get(file).ok_or_else(|| Error::NotInSnapshot { role: role() })?;
@@ -184,7 +185,7 @@ fn no_role_older(known: &Snapshot, found: &Snapshot) -> Result<()> {
     })
 }
 
-fn not_older(role: &str, known: u64, found: u64) -> Result<()> {
+pub(crate) fn not_older(role: &str, known: u64, found: u64) -> Result<()> {
     if found < known {
         return Err(Error::RolledBack { role: role.to_owned(), known, found });
     }

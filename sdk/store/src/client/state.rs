@@ -5,9 +5,8 @@ use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use tilemark_bundle::durable;
+use tilemark_bundle::{Digest, durable};
 
-use crate::client::lock_folder;
 use crate::error::{Error, Result, io};
 use crate::limits::MAX_SNAPSHOT_BYTES;
 
@@ -15,6 +14,8 @@ use crate::limits::MAX_SNAPSHOT_BYTES;
 pub(crate) struct State {
     dir: PathBuf,
 }
+
+const ID: &str = "id";
 
 /// A file of the state.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,10 @@ impl State {
         Self { dir }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.dir
+    }
+
     /// The bytes that were accepted last, if any were.
     pub(crate) fn read(&self, what: Kept) -> Result<Option<Vec<u8>>> {
         self.read_file(what.file())
@@ -53,8 +58,19 @@ impl State {
         let path = self.dir.join(what.file());
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(io("remove", &path)(error)),
-            _ => Ok(()),
+            _ => durable::sync_dir(&self.dir).map_err(io("write", &self.dir)),
         }
+    }
+
+    /// The store, whatever its address and its keys become: the SHA-256 of the root that it was added by.
+    pub(crate) fn id(&self) -> Result<Digest> {
+        let bytes = self.read_file(ID)?.ok_or_else(|| self.damaged(ID, "not there".into()))?;
+        let id = String::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok());
+        id.ok_or_else(|| self.damaged(ID, "it is no digest".into()))
+    }
+
+    pub(crate) fn set_id(&self, id: Digest) -> Result<()> {
+        self.write_file(ID, format!("{id}\n").as_bytes())
     }
 
     /// When the store was last asked with success, and the latest time that was seen; the clock does not go below it.
@@ -70,7 +86,8 @@ impl State {
 
     /// One refresh at a time, whatever process it is in. Others wait for as long as a mirror may take.
     pub(crate) fn lock(&self) -> Result<fs::File> {
-        lock_folder(&self.dir)
+        durable::make_private_dir(&self.dir)?;
+        Ok(durable::wait_for_lock(&self.dir)?)
     }
 
     pub(crate) fn damaged(&self, file: &str, reason: String) -> Error {
@@ -91,9 +108,9 @@ impl State {
     }
 }
 
-/// A small file of ours; `None` if there is none.
+/// A small file; `None` if there is none.
 pub(crate) fn read_bounded(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
-    let file = match fs::File::open(path) {
+    let file = match open_regular(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io("open", path)(error)),
@@ -104,4 +121,12 @@ pub(crate) fn read_bounded(path: &Path, max: u64) -> Result<Option<Vec<u8>>> {
         return Err(Error::EndlessData { what: path.display().to_string(), max });
     }
     Ok(Some(bytes))
+}
+
+/// Opens a file. Looks before: whoever opens a named pipe waits for its writer, who may never come.
+pub(crate) fn open_regular(path: &Path) -> std::io::Result<fs::File> {
+    match fs::metadata(path)?.is_file() {
+        true => fs::File::open(path),
+        false => Err(std::io::Error::new(ErrorKind::InvalidInput, "it is no regular file")),
+    }
 }

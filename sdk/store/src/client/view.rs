@@ -7,6 +7,7 @@ use std::rc::Rc;
 use tilemark_bundle::{AppName, sha256};
 
 use crate::client::Store;
+use crate::client::cache::file_name;
 use crate::client::refresh::{Trusted, named};
 use crate::client::state::read_bounded;
 use crate::error::{Error, Result};
@@ -22,9 +23,17 @@ use crate::time;
 #[derive(Debug)]
 pub struct View<'s> {
     store: &'s Store,
-    trusted: Trusted,
+    pub(crate) trusted: Trusted,
     freshness: Freshness,
-    roles: RefCell<BTreeMap<String, Rc<Targets>>>,
+    roles: RefCell<BTreeMap<String, Known>>,
+}
+
+/// A role's document, and who had to sign it: another role may pass on to the same name with other keys.
+#[derive(Debug)]
+struct Known {
+    targets: Rc<Targets>,
+    keys: RoleKeys,
+    ring: Keyring,
 }
 
 /// How old what is known of a store is.
@@ -58,6 +67,23 @@ impl<'s> View<'s> {
     #[must_use]
     pub fn freshness(&self) -> &Freshness {
         &self.freshness
+    }
+
+    /// Whether new apps are installed from it: it may have been looked at for a long time.
+    ///
+    /// # Errors
+    /// [`Error::Stale`].
+    pub(crate) fn check_fresh(&self) -> Result<()> {
+        if let Some(reason) = &self.freshness.stale {
+            return Err(Error::Stale { reason: reason.clone() });
+        }
+        let expires = self.freshness.expires;
+        if expires <= self.store.now()? {
+            return Err(Error::Stale {
+                reason: format!("from before it expired at {}", time::format(expires)),
+            });
+        }
+        Ok(())
     }
 
     /// The store.
@@ -158,7 +184,7 @@ impl<'s> View<'s> {
     }
 
     /// A target's bytes, from the cache or a mirror.
-    fn file(&self, path: &str, file: &TargetFile, max: u64) -> Result<Vec<u8>> {
+    pub(crate) fn file(&self, path: &str, file: &TargetFile, max: u64) -> Result<Vec<u8>> {
         if !is_safe_path(path) {
             return Err(Error::malformed("targets", "a target's path leaves its folder"));
         }
@@ -166,7 +192,7 @@ impl<'s> View<'s> {
             return Err(Error::EndlessData { what: path.to_owned(), max });
         }
         let sha256 = file.sha256().unwrap_or_default();
-        let cached = self.store.cache.join("targets").join(path.replace('/', "~"));
+        let cached = self.store.cache.join("targets").join(file_name(path));
         if let Some(bytes) = read_bounded(&cached, max)?
             && file.check_bytes(path, &bytes).is_ok()
         {
@@ -216,9 +242,21 @@ impl<'s> View<'s> {
 
     /// The targets of a role in the version that the snapshot names, from the cache or a mirror.
     fn role(&self, name: &str, keys: &RoleKeys, ring: &Keyring) -> Result<Rc<Targets>> {
-        if let Some(known) = self.roles.borrow().get(name) {
-            return Ok(Rc::clone(known));
+        let ring: Keyring =
+            keys.keyids.iter().filter_map(|id| Some((id.clone(), ring.get(id)?.clone()))).collect();
+        if let Some(known) =
+            self.roles.borrow().get(name).filter(|known| known.keys == *keys && known.ring == ring)
+        {
+            return Ok(Rc::clone(&known.targets));
         }
+        let found = Rc::new(self.document(name, keys, &ring)?.0);
+        let known = Known { targets: Rc::clone(&found), keys: keys.clone(), ring };
+        self.roles.borrow_mut().insert(name.to_owned(), known);
+        Ok(found)
+    }
+
+    /// The same with its bytes.
+    pub(crate) fn document(&self, name: &str, keys: &RoleKeys, ring: &Keyring) -> Result<(Targets, Vec<u8>)> {
         let info = self.trusted.info(name)?;
         let max = info.length.unwrap_or(MAX_TARGETS_BYTES).min(MAX_TARGETS_BYTES);
         let accept = |bytes: Vec<u8>| {
@@ -228,23 +266,21 @@ impl<'s> View<'s> {
             Ok((found, bytes))
         };
         let path = self.trusted.path(name, info.version);
-        let cached = self.store.cache.join(path.replace('/', "~"));
+        let cached = self.store.cache.join(file_name(&path));
         let kept = read_bounded(&cached, max).ok().flatten().and_then(|bytes| accept(bytes).ok());
-        let found = match kept {
-            Some((found, _)) => found,
+        let (found, bytes) = match kept {
+            Some(kept) => kept,
             None => {
                 let found = self.store.mirrors.get(&path, max, accept)?;
                 let (found, bytes) = found.ok_or(Error::NotFound { what: format!("file {path}") })?;
                 self.store.cache_file(&cached, &bytes);
-                found
+                (found, bytes)
             }
         };
         if self.freshness.stale.is_none() {
             found.common.check_expiry(name, self.store.now()?)?;
         }
-        let found = Rc::new(found);
-        self.roles.borrow_mut().insert(name.to_owned(), Rc::clone(&found));
-        Ok(found)
+        Ok((found, bytes))
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tilemark_bundle::{Algorithm, PublicKey, sha256};
+use tilemark_bundle::{Algorithm, PublicKey, hex, sha256};
 
 use super::canonical;
 use crate::error::{Error, Result};
@@ -40,7 +40,11 @@ impl Key {
             ));
         }
         let ed25519 = "ed25519".to_owned();
-        Ok(Self { keytype: ed25519.clone(), keyval: KeyValue { public: hex(key.raw()) }, scheme: ed25519 })
+        Ok(Self {
+            keytype: ed25519.clone(),
+            keyval: KeyValue { public: hex::encode(key.raw()) },
+            scheme: ed25519,
+        })
     }
 
     /// The key that signatures are checked with.
@@ -48,7 +52,7 @@ impl Key {
         if self.keytype != "ed25519" || self.scheme != "ed25519" {
             return None;
         }
-        let raw: [u8; 32] = unhex(&self.keyval.public)?.try_into().ok()?;
+        let raw: [u8; 32] = hex::decode(&self.keyval.public)?.try_into().ok()?;
         Some(PublicKey::from_ed25519(&raw))
     }
 }
@@ -70,19 +74,4 @@ impl RoleKeys {
 /// The id of a key: the SHA-256 of its canonical JSON.
 pub(crate) fn key_id(key: &Key) -> String {
     sha256(&canonical::encode(&serde_json::json!(key))).to_string()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}"); // a string takes everything
-        text
-    })
-}
-
-pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    rest.is_empty()
-        .then(|| pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect())?
 }

@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tilemark_bundle::{SigningKey, json};
+use tilemark_bundle::{SigningKey, hex, json};
 
 use crate::error::{Error, Result};
 use crate::time;
 
-pub(crate) use keys::{Key, Keyring, RoleKeys, hex, key_id, unhex};
+pub(crate) use keys::{Key, Keyring, RoleKeys, key_id};
 pub(crate) use roles::{
     Delegation, Delegations, FileInfo, Root, Snapshot, SnapshotOnly, TargetFile, Targets, Timestamp,
     TopLevel, is_safe_path,
@@ -141,7 +141,7 @@ impl Signed {
 
     fn sign(&mut self, key: &SigningKey) -> Result<()> {
         let signature = key.sign(&canonical::encode(&self.signed))?;
-        self.signatures.insert(key_id(&Key::of(key.public())?), hex(&signature));
+        self.signatures.insert(key_id(&Key::of(key.public())?), hex::encode(&signature));
         Ok(())
     }
 
@@ -173,7 +173,7 @@ impl Signed {
         let mut held = std::collections::BTreeSet::new();
         for keyid in &keys.keyids {
             let key = ring.get(keyid).and_then(Key::public);
-            let signature = self.signatures.get(keyid).and_then(|text| unhex(text));
+            let signature = self.signatures.get(keyid).and_then(|text| hex::decode(text));
             if let (Some(key), Some(signature)) = (key, signature)
                 && key.verify(&message, &signature)
             {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Common, Document, Key, Keyring, RoleKeys, excerpt, pattern};
 use crate::error::{Error, Result};
+use crate::limits::MAX_ROLE_NAME_BYTES;
 use tilemark_bundle::sha256;
 
 /// The names that a delegated role cannot have.
@@ -169,7 +170,10 @@ impl Delegations {
         let mut names = std::collections::BTreeSet::new();
         for role in &self.roles {
             let name = excerpt(&role.name);
-            if role.name.is_empty() || TOP_LEVEL.contains(&role.name.as_str()) {
+            if role.name.is_empty()
+                || role.name.len() > MAX_ROLE_NAME_BYTES
+                || TOP_LEVEL.contains(&role.name.as_str())
+            {
                 return Err(format!("a delegated role cannot have the name {name:?}"));
             }
             if !names.insert(&role.name) {
@@ -199,10 +203,10 @@ impl FileInfo {
 
     fn check(&self, file: &str) -> Result<(), String> {
         let hashed = self.hashes.as_ref().is_none_or(|hashes| !hashes.is_empty());
-        if self.version > 0 && self.length != Some(0) && hashed {
+        if self.version > 0 && hashed {
             return Ok(());
         }
-        Err(format!("{:?} has version or length 0, or no hash", excerpt(file)))
+        Err(format!("{:?} has version 0, or no hash", excerpt(file)))
     }
 
     /// Compares length and hash, where they are stated.

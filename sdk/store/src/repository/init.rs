@@ -1,11 +1,10 @@
-use std::path::Path;
-
 use tilemark_bundle::{PublicKey, SigningKey};
 
-use super::{Repository, delegation};
+use super::{Repository, delegation, role_keys};
 use crate::error::{Error, Result};
 use crate::layout;
-use crate::metadata::{Common, Document as _, Key, Keyring, RoleKeys, Root, Signed, TopLevel, key_id};
+use crate::metadata::{Common, Document as _, Keyring, Root, Signed, TopLevel};
+use tilemark_bundle::calendar::DAY;
 
 /// The keys that a store begins with.
 #[derive(Debug)]
@@ -33,8 +32,6 @@ pub struct Validity {
     pub timestamp: u64,
 }
 
-const DAY: u64 = 86_400;
-
 impl Default for Validity {
     /// A year, a year, 30 days, 7 days.
     fn default() -> Self {
@@ -43,52 +40,37 @@ impl Default for Validity {
 }
 
 impl Repository {
-    /// Makes a store in a folder that is none yet.
-    ///
-    /// # Errors
-    /// [`Error::StoreExists`], [`Error::Invalid`], [`Error::Io`].
-    pub fn init(dir: &Path, keys: &RootKeys<'_>, validity: Validity) -> Result<Self> {
-        let made = Self::at(dir).with_validity(validity);
-        if made.path("metadata").exists() {
-            return Err(Error::StoreExists { path: dir.to_owned() });
-        }
+    /// Writes the first root and the first targets; the root's bytes.
+    pub(super) fn init(&self, keys: &RootKeys<'_>) -> Result<Vec<u8>> {
         if keys.threshold == 0 || keys.threshold > keys.root.len() as u64 {
             return Err(Error::invalid(
                 "threshold",
                 format!("{} of {} root keys", keys.threshold, keys.root.len()),
             ));
         }
-        let root = made.first_root(keys)?;
-        let mut targets = made.targets();
+        let root = Signed::seal(&self.first_root(keys)?, keys.root)?.to_bytes()?;
+        let mut targets = self.targets();
         let delegations = targets.delegations.get_or_insert_default();
         let index = [keys.online.public().clone()];
         let paths = vec![layout::shard("*")];
         let index = delegation(&mut delegations.keys, layout::INDEX.into(), &index, 1, paths)?;
         delegations.roles.push(index);
-        targets.common.expires = crate::time::format(made.until(validity.targets));
-        made.write("metadata/1.targets.json", &Signed::seal(&targets, &[keys.targets])?.to_bytes()?)?;
+        targets.common.version = 1;
+        targets.common.expires = crate::time::format(self.until(self.validity.targets));
+        self.write("metadata/1.targets.json", &Signed::seal(&targets, &[keys.targets])?.to_bytes()?)?;
         // Last: with it the folder is a store.
-        made.write("metadata/1.root.json", &Signed::seal(&root, keys.root)?.to_bytes()?)?;
-        made.refresh(keys.online)?;
-        Ok(made)
+        self.write("metadata/1.root.json", &root)?;
+        Ok(root)
     }
 
     fn first_root(&self, keys: &RootKeys<'_>) -> Result<Root> {
         let mut ring = Keyring::new();
-        let mut role = |keys: &[&PublicKey], threshold| -> Result<RoleKeys> {
-            let mut keyids = Vec::new();
-            for key in keys {
-                let key = Key::of(key)?;
-                keyids.push(key_id(&key));
-                ring.insert(key_id(&key), key);
-            }
-            Ok(RoleKeys { keyids, threshold })
-        };
-        let root: Vec<_> = keys.root.iter().map(|key| key.public()).collect();
-        let online = role(&[keys.online.public()], 1)?;
+        let mut role = |keys: &[PublicKey], threshold| role_keys(&mut ring, keys, threshold);
+        let root: Vec<_> = keys.root.iter().map(|key| key.public().clone()).collect();
+        let online = role(&[keys.online.public().clone()], 1)?;
         let roles = TopLevel {
             root: role(&root, keys.threshold)?,
-            targets: role(&[keys.targets.public()], 1)?,
+            targets: role(&[keys.targets.public().clone()], 1)?,
             snapshot: online.clone(),
             timestamp: online,
         };
@@ -96,31 +78,6 @@ impl Repository {
         let root = Root { common, consistent_snapshot: Some(true), keys: ring, roles };
         root.check().map_err(|reason| Error::invalid("root keys", reason))?;
         Ok(root)
-    }
-
-    /// Writes the next root: the same keys for longer, or other ones by `change`. Signed by as many of the old root's keys and of
-    /// the new one's as each asks for.
-    ///
-    /// # Errors
-    /// [`Error::WrongKeys`].
-    pub fn renew_root(&self, keys: &[&SigningKey], change: &[Replace<'_>]) -> Result<()> {
-        let _lock = tilemark_bundle::durable::lock(&self.dir)?;
-        let old = super::Documents::read(self)?.root;
-        let mut root = old.clone();
-        root.common.version += 1;
-        root.common.expires = crate::time::format(self.until(self.validity.root));
-        for Replace { old, new } in change {
-            root.replace_key(&key_id(&Key::of(old)?), Key::of(new)?);
-        }
-        root.check().map_err(|reason| Error::invalid("root keys", reason))?;
-        let signed = Signed::seal(&root, keys)?;
-        for root in [&old, &root] {
-            signed.by::<Root>("root", &root.roles.root, &root.keys).map_err(|error| match error {
-                Error::Unsigned { role, needed, found } => Error::WrongKeys { role, needed, found },
-                error => error,
-            })?;
-        }
-        self.write(&format!("metadata/{}.root.json", root.common.version), &signed.to_bytes()?)
     }
 }
 

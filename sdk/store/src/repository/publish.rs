@@ -10,7 +10,7 @@ use crate::gate::{self, Price, Ruling};
 use crate::layout;
 use crate::limits::MAX_LISTING_BYTES;
 use crate::listing::{Listing, Signers};
-use crate::metadata::{Delegation, Keyring, TargetFile, Targets};
+use crate::metadata::{Delegation, Delegations, Keyring, TargetFile, Targets};
 
 /// How a bundle is offered.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +61,7 @@ impl Repository {
         let file = Untrusted::from_path(bundle)?;
         let bundle = file.verify(&any_of(&ours)?).map_err(tilemark_bundle::Refused::into_error)?;
         let _lock = durable::lock(&self.dir)?;
-        let documents = Documents::read(self)?;
+        let mut documents = Documents::served(self)?;
         let publisher = documents.publisher(bundle.manifest().app.name.publisher())?;
         publisher.check_keys(&ours)?;
         // As integrators will: by the keys that the store lets sign for the publisher.
@@ -75,8 +75,7 @@ impl Repository {
         let (price, contract) = (offering.price, offering.contract.clone());
         let listing = Listing { price, contract, ..Listing::of(&head, &envelope) };
         let name = &publisher.role.name;
-        let newest = documents.newest(name, &publisher.role.keys, &publisher.ring)?;
-        let mut targets = newest.unwrap_or_else(|| self.targets());
+        let mut targets = publisher.targets(&documents)?.unwrap_or_else(|| self.targets());
         let file = listing.to_bytes()?;
         let path = layout::listing(&listing.app, listing.release);
         self.check_newer(&targets, &listing, &path)?;
@@ -117,8 +116,8 @@ impl Repository {
         let (mut added, mut shared) = (0, 0);
         for (blob, bytes) in bundle.stored() {
             let relative = layout::blob(&blob.sha256);
-            // Files appear whole, and by their digests: one of the right length is the right one.
-            if self.path(&relative).metadata().is_ok_and(|metadata| metadata.len() == blob.size) {
+            // Whoever may write here may have put anything under this name.
+            if self.has_blob(&blob.sha256, blob.size)? {
                 shared += blob.size;
             } else {
                 self.write(&relative, bytes)?;
@@ -137,26 +136,55 @@ impl Documents<'_> {
         let top = targets.delegations.unwrap_or_default();
         let bin = layout::bin_role(&layout::bin(publisher));
         let role = top.roles.iter().find(|role| role.name == bin).ok_or_else(none)?;
-        let bin =
-            self.newest(&bin, &role.keys, &top.keys)?.and_then(|bin| bin.delegations).ok_or_else(none)?;
+        let bin = self.own(&bin, &role.keys, &top.keys)?.and_then(|bin| bin.delegations).ok_or_else(none)?;
         let name = layout::publisher_role(publisher);
         let role = bin.roles.into_iter().find(|role| role.name == name).ok_or_else(none)?;
         Ok(Publisher { role, ring: bin.keys })
     }
 }
 
+impl Documents<'_> {
+    /// All publishers that there are.
+    pub(crate) fn publishers(&self) -> Result<Vec<Publisher>> {
+        let top = self.newest_targets()?.delegations.unwrap_or_default();
+        let mut found = Vec::new();
+        for role in top.roles.iter().filter(|role| role.name.starts_with("bin-")) {
+            let bin = self.own(&role.name, &role.keys, &top.keys)?.and_then(|bin| bin.delegations);
+            let Delegations { roles, keys, .. } = bin.unwrap_or_default();
+            found.extend(roles.into_iter().map(|role| Publisher { role, ring: keys.clone() }));
+        }
+        Ok(found)
+    }
+}
+
 impl Publisher {
+    /// The keys that may sign for it.
+    pub(crate) fn keys(&self) -> Vec<PublicKey> {
+        self.role.keys.keyids.iter().filter_map(|id| self.ring.get(id)?.public()).collect()
+    }
+
     pub(crate) fn signers(&self) -> Result<Signers> {
         Signers::of(&self.role.keys, &self.ring, self.name())
     }
 
     pub(crate) fn name(&self) -> &str {
-        self.role.name.trim_start_matches("p.")
+        self.role.name.strip_prefix("p.").unwrap_or(&self.role.name)
+    }
+
+    /// What it signed last. A document that only the keys of before signed offers nothing any more.
+    pub(crate) fn targets(&self, documents: &Documents<'_>) -> Result<Option<Targets>> {
+        let (name, keys) = (&self.role.name, &self.role.keys);
+        if let Some((newest, _)) = documents.newest(name, keys, &self.ring)?.found {
+            return Ok(Some(newest));
+        }
+        match documents.listed_role(name, keys, &self.ring) {
+            Err(Error::Unsigned { .. }) => Ok(None),
+            listed => listed,
+        }
     }
 
     fn check_keys(&self, keys: &[PublicKey]) -> Result<()> {
-        let allowed = self.role.keys.keyids.iter().filter_map(|id| self.ring.get(id)?.public());
-        let found = allowed.filter(|key| keys.contains(key)).count() as u64;
+        let found = self.keys().iter().filter(|key| keys.contains(key)).count() as u64;
         let needed = self.role.keys.threshold;
         if found < needed {
             return Err(Error::WrongKeys { role: format!("the publisher {}", self.name()), needed, found });

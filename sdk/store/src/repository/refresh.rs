@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tilemark_bundle::{AppName, SigningKey, durable};
+use tilemark_bundle::{AppName, Digest, SigningKey};
 
-use super::Repository;
-use super::documents::Documents;
+use super::documents::{Documents, Listed};
 use super::publish::Publisher;
-use crate::error::{Error, Result};
+use super::{MAX_REBUILT_VERSION, Repository};
+use crate::error::{Error, Result, io};
 use crate::gate;
 use crate::index::{self, Row};
 use crate::layout;
-use crate::limits::{MAX_LISTING_BYTES, MAX_SHARD_BYTES, MAX_SNAPSHOT_BYTES};
+use crate::limits::{MAX_LISTING_BYTES, MAX_SHARD_BYTES};
 use crate::listing::Offer;
 use crate::metadata::{
     Common, Document as _, FileInfo, Key, Keyring, RoleKeys, Signed, Snapshot, SnapshotOnly, TargetFile,
@@ -30,97 +30,128 @@ pub struct Refreshed {
     pub refused: Vec<(String, Error)>,
 }
 
-impl Repository {
-    /// Lists what was written since the last time, after checking it as an integrator would, and signs snapshot and timestamp
-    /// anew. To be run after every change, and on its own before the timestamp expires.
-    ///
-    /// # Errors
-    /// [`Error::WrongKeys`], [`Error::Io`], or metadata of the operator's own that does not hold. What a publisher got wrong is in
-    /// [`Refreshed::refused`], and what it had before stays.
-    pub fn refresh(&self, online: &SigningKey) -> Result<Refreshed> {
-        let _lock = durable::lock(&self.dir)?;
-        let documents = Documents::read(self)?;
-        let id = key_id(&Key::of(online.public())?);
-        if documents.root.online_keys().iter().any(|role| !role.keyids.contains(&id) || role.threshold > 1) {
-            return Err(Error::WrongKeys { role: "snapshot and timestamp".into(), needed: 1, found: 0 });
-        }
-        let mut round = Round::new(self, &documents);
-        round.collect()?;
-        round.write_index(online)?;
-        let (snapshot, bytes) = round.write_snapshot(online)?;
-        let version = documents.timestamp.as_ref().map_or(0, |timestamp| timestamp.common.version) + 1;
-        let mut common = Common::new(Timestamp::TYPE, self.until(self.validity.timestamp));
-        common.version = version;
-        let meta = SnapshotOnly { snapshot: FileInfo::of(snapshot, &bytes) };
-        let timestamp = Signed::seal(&Timestamp { common, meta }, &[online])?;
-        // Last: with it all of the above is seen.
-        self.write("metadata/timestamp.json", &timestamp.to_bytes()?)?;
-        Ok(Refreshed { snapshot, accepted: round.accepted, refused: round.refused })
+/// Lists what was written since the last time.
+pub(super) fn run(
+    mut documents: Documents<'_>,
+    repository: &Repository,
+    online: &SigningKey,
+) -> Result<Refreshed> {
+    let id = key_id(&Key::of(online.public())?);
+    if documents.root.online_keys().iter().any(|role| !role.keyids.contains(&id) || role.threshold > 1) {
+        return Err(Error::WrongKeys { role: "snapshot and timestamp".into(), needed: 1, found: 0 });
     }
+    let mut round = Round::new(repository, &mut documents);
+    round.collect()?;
+    round.write_index(online)?;
+    let (snapshot, snapshot_bytes) = round.write_snapshot(online)?;
+    let Round { accepted, refused, .. } = round;
+    let known = documents.listed.as_ref().map_or(0, |listed| listed.timestamp.common.version);
+    let mut common = Common::new(Timestamp::TYPE, repository.until(repository.validity.timestamp));
+    common.version = plausible(&documents, known) + 1;
+    let named = SnapshotOnly { snapshot: FileInfo::of(snapshot, &snapshot_bytes) };
+    let timestamp = Signed::seal(&Timestamp { common, meta: named }, &[online])?.to_bytes()?;
+    // Last: with it all of the above is seen.
+    repository.write("metadata/timestamp.json", &timestamp)?;
+    documents.keep(&timestamp, &snapshot_bytes)?;
+    Ok(Refreshed { snapshot, accepted, refused })
+}
+
+/// A version to count on from. After a rebuild not from one that a thief made huge: integrators forget it with the thief's key.
+fn plausible(documents: &Documents<'_>, version: u64) -> u64 {
+    if documents.is_rebuilt() && version >= MAX_REBUILT_VERSION { 0 } else { version }
 }
 
 /// One refresh in the making.
-struct Round<'a> {
+struct Round<'a, 'r> {
     repository: &'a Repository,
-    documents: &'a Documents<'a>,
+    documents: &'a mut Documents<'r>,
     /// Versions by file, as the next snapshot will list them.
     meta: BTreeMap<String, FileInfo>,
     accepted: Vec<String>,
     refused: Vec<(String, Error)>,
-    /// Publishers that there are, by bin, with the targets of those that changed.
-    changed: BTreeMap<String, Vec<(Publisher, Targets)>>,
-    publishers: BTreeMap<String, BTreeSet<String>>,
+    /// Publishers that there are, and what those offer that do.
+    publishers: BTreeSet<String>,
+    offers: BTreeMap<String, Offers>,
     index: Option<(RoleKeys, Keyring)>,
 }
 
-impl<'a> Round<'a> {
-    fn new(repository: &'a Repository, documents: &'a Documents<'a>) -> Self {
-        let meta = documents.snapshot.as_ref().map(|snapshot| snapshot.meta.clone()).unwrap_or_default();
+/// What a publisher offers.
+struct Offers {
+    publisher: Publisher,
+    targets: Targets,
+    changed: bool,
+}
+
+impl<'a, 'r> Round<'a, 'r> {
+    fn new(repository: &'a Repository, documents: &'a mut Documents<'r>) -> Self {
+        let listed = documents.listed.as_ref().filter(|_| !documents.is_rebuilt());
+        let meta = listed.map(|listed| listed.snapshot.meta.clone()).unwrap_or_default();
         Self {
             repository,
             documents,
             meta,
             accepted: Vec::new(),
             refused: Vec::new(),
-            changed: BTreeMap::new(),
-            publishers: BTreeMap::new(),
+            publishers: BTreeSet::new(),
+            offers: BTreeMap::new(),
             index: None,
         }
     }
 
     /// Walks from the targets over the bins to the publishers, and takes the next version of each that has one.
     fn collect(&mut self) -> Result<()> {
-        let root = &self.documents.root;
+        let root = self.documents.root.clone();
         let targets = self.next("targets", &root.roles.targets, &root.keys)?;
         let top = targets.and_then(|targets| targets.delegations).unwrap_or_default();
         for role in &top.roles {
-            match role.name.strip_prefix("bin-") {
-                Some(bin) => self.collect_bin(bin, &role.keys, &top.keys)?,
-                None if role.name == layout::INDEX => {
-                    self.index = Some((role.keys.clone(), top.keys.clone()))
-                }
-                None => {}
+            if role.name.starts_with("bin-") {
+                self.collect_bin(&role.name, &role.keys, &top.keys)?;
+            } else if role.name == layout::INDEX {
+                self.index = Some((role.keys.clone(), top.keys.clone()));
             }
         }
         Ok(())
     }
 
     fn collect_bin(&mut self, bin: &str, keys: &RoleKeys, ring: &Keyring) -> Result<()> {
-        let found = self.next(&layout::bin_role(bin), keys, ring)?;
-        self.publishers.entry(bin.to_owned()).or_default();
+        let found = self.next(bin, keys, ring)?;
         let below = found.and_then(|found| found.delegations).unwrap_or_default();
         for role in below.roles {
             let name = role.name.clone();
             let publisher = Publisher { role, ring: below.keys.clone() };
-            self.publishers.entry(bin.to_owned()).or_default().insert(publisher.name().to_owned());
-            let check = |targets: &Targets| self.repository.check_publisher(&publisher, targets);
-            match self.documents.next(&name, &publisher.role.keys, &publisher.ring, check) {
-                Ok(Some(targets)) => {
-                    self.accept(&name, targets.common.version);
-                    self.changed.entry(bin.to_owned()).or_default().push((publisher, targets));
-                }
-                Ok(None) => {}
-                Err(error) => self.refused.push((name, error)),
+            self.publishers.insert(publisher.name().to_owned());
+            if let Err(error) = self.collect_publisher(publisher) {
+                self.refused.push((name, error));
+            }
+        }
+        Ok(())
+    }
+
+    fn collect_publisher(&mut self, publisher: Publisher) -> Result<()> {
+        let (name, keys, ring) = (publisher.role.name.clone(), &publisher.role.keys, &publisher.ring);
+        let listed = match self.documents.listed_role(&name, keys, ring) {
+            // By the keys of before: nothing of it is offered until the new ones have signed.
+            Err(Error::Unsigned { .. }) => None,
+            listed => listed?,
+        };
+        let newest = self.documents.newest(&name, keys, ring)?;
+        let next = match newest.found {
+            Some((targets, info)) => {
+                let checked = self.repository.check_publisher(&publisher, &targets, listed.as_ref());
+                checked.map(|()| Some((targets, info)))
+            }
+            None => newest.broken.map_or(Ok(None), Err),
+        };
+        let publisher_name = publisher.name().to_owned();
+        match next {
+            Ok(Some((targets, info))) => {
+                self.accept(&name, info);
+                self.offers.insert(publisher_name, Offers { publisher, targets, changed: true });
+            }
+            Ok(None) | Err(_) => {
+                let offers = listed.map(|targets| Offers { publisher, targets, changed: false });
+                self.offers.extend(offers.map(|offers| (publisher_name, offers)));
+                next?;
             }
         }
         Ok(())
@@ -128,70 +159,80 @@ impl<'a> Round<'a> {
 
     /// A role of the operator's: its next version if it has one, else the one that is listed.
     fn next(&mut self, role: &str, keys: &RoleKeys, ring: &Keyring) -> Result<Option<Targets>> {
-        if let Some(next) = self.documents.next(role, keys, ring, |_| Ok(()))? {
-            self.accept(role, next.common.version);
-            return Ok(Some(next));
-        }
-        match self.documents.version(role) {
-            0 => Ok(None),
-            version => self.documents.role(role, version, keys, ring),
+        let newest = self.documents.newest(role, keys, ring)?;
+        match (newest.broken, newest.found) {
+            (Some(error), _) => Err(error),
+            (None, Some((next, info))) => {
+                self.documents.remember(role, &info);
+                self.accept(role, info);
+                Ok(Some(next))
+            }
+            (None, None) => self.documents.listed_role(role, keys, ring),
         }
     }
 
-    fn accept(&mut self, role: &str, version: u64) {
-        // Lengths and hashes would make the snapshot four times as long; the signature and the version say enough.
-        self.meta.insert(format!("{role}.json"), FileInfo { version, length: None, hashes: None });
+    fn accept(&mut self, role: &str, info: FileInfo) {
+        self.meta.insert(format!("{role}.json"), info);
         self.accepted.push(role.to_owned());
     }
 
-    /// Writes the shards of bins in which something changed, and the role that names them.
+    /// Writes the shards in which something changed, and the role that names them.
     fn write_index(&mut self, online: &SigningKey) -> Result<()> {
         let Some((keys, ring)) = self.index.take() else { return Ok(()) };
-        let listed = self.documents.newest(layout::INDEX, &keys, &ring)?;
-        let first = listed.is_none();
-        let mut role = listed.unwrap_or_else(|| self.repository.targets());
+        if !keys.keyids.contains(&key_id(&Key::of(online.public())?)) || keys.threshold > 1 {
+            // The online key was replaced, and the targets name the old one yet. Apps are installed without an index.
+            let error = Error::WrongKeys { role: "index".into(), needed: 1, found: 0 };
+            self.refused.push((layout::INDEX.to_owned(), error));
+            return Ok(());
+        }
+        let newest = match self.documents.own(layout::INDEX, &keys, &ring) {
+            Err(Error::Unsigned { .. }) => None,
+            found => found?,
+        };
+        // What was staged and never listed is as good as not there; so is what a thief listed.
+        let version = newest.as_ref().map_or(0, |newest| newest.common.version);
+        let same = newest.is_some() && version == self.documents.version(layout::INDEX);
+        let mut role = newest.unwrap_or_else(|| self.repository.targets());
         let before = role.targets.clone();
-        let bins: BTreeSet<_> = self.publishers.keys().cloned().collect();
-        for bin in bins {
-            let path = layout::shard(&bin);
-            let rows = self.rows(&bin, role.targets.get(&path))?;
-            let bytes = index::write(rows)?;
+        if self.documents.is_rebuilt() {
+            role.targets.clear();
+        }
+        let shards = self.publishers.iter().map(|publisher| layout::shard(&layout::shard_of(publisher)));
+        let all: BTreeSet<String> = role.targets.keys().cloned().chain(shards).collect();
+        for path in all {
+            let bytes = index::write(self.rows(&path, role.targets.get(&path))?)?;
             let file = TargetFile::of(&bytes);
             if role.targets.get(&path) != Some(&file) {
-                self.repository
-                    .write(&layout::target_file(&path, file.sha256().unwrap_or_default(), true), &bytes)?;
+                let relative = layout::target_file(&path, file.sha256().unwrap_or_default(), true);
+                self.repository.write(&relative, &bytes)?;
                 role.targets.insert(path, file);
             }
         }
         let repository = self.repository;
         let soon = role.common.expires() < repository.until(repository.validity.snapshot / 2);
-        if first || soon || role.targets != before {
-            self.documents.stage(
-                layout::INDEX,
-                &mut role,
-                &[online],
-                repository.until(repository.validity.snapshot),
-            )?;
-            self.accept(layout::INDEX, role.common.version);
+        if !same || soon || role.targets != before {
+            let until = repository.until(repository.validity.snapshot);
+            let info = self.documents.stage(layout::INDEX, &mut role, &[online], until)?;
+            self.accept(layout::INDEX, info);
         }
         Ok(())
     }
 
-    /// The rows of a bin: those of publishers that changed made anew, of the others as they were, of those that are gone none.
-    fn rows(&self, bin: &str, old: Option<&TargetFile>) -> Result<Vec<Row>> {
-        let path = layout::shard(bin);
-        let mut rows = Vec::new();
-        if let Some(file) = old {
-            let relative = layout::target_file(&path, file.sha256().unwrap_or_default(), true);
-            if let Some(bytes) = self.documents.file(&relative, MAX_SHARD_BYTES)? {
-                rows = index::read(&path, &bytes)?;
+    /// The rows of a shard: those of publishers that changed made anew, of the others as they were, of those that offer nothing
+    /// any more none.
+    fn rows(&self, path: &str, old: Option<&TargetFile>) -> Result<Vec<Row>> {
+        let known = match old {
+            Some(file) => self.old_rows(path, file)?,
+            None => None,
+        };
+        let all = known.is_none();
+        let mut rows = known.unwrap_or_default();
+        rows.retain(|row| self.offers.get(row.app.publisher()).is_some_and(|offers| !offers.changed));
+        let here = |publisher: &str| layout::shard(&layout::shard_of(publisher)) == path;
+        for Offers { publisher, targets, changed } in self.offers.values() {
+            if !here(publisher.name()) || !(all || *changed) {
+                continue;
             }
-        }
-        let none = BTreeSet::new();
-        let publishers = self.publishers.get(bin).unwrap_or(&none);
-        rows.retain(|row| publishers.contains(row.app.publisher()));
-        for (publisher, targets) in self.changed.get(bin).into_iter().flatten() {
-            rows.retain(|row| row.app.publisher() != publisher.name());
             for (app, release) in newest_releases(targets) {
                 let offer = self.repository.listed(publisher, targets, &app, release)?;
                 rows.push(Row::of(offer.listing()));
@@ -200,61 +241,64 @@ impl<'a> Round<'a> {
         Ok(rows)
     }
 
+    /// The rows that a shard has, if it is the one that was signed: whatever is in it is signed again.
+    fn old_rows(&self, path: &str, file: &TargetFile) -> Result<Option<Vec<Row>>> {
+        let relative = layout::target_file(path, file.sha256().unwrap_or_default(), true);
+        match self.documents.file(&relative, MAX_SHARD_BYTES)? {
+            Some(bytes) if file.check_bytes(path, &bytes).is_ok() => index::read(path, &bytes).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// The next snapshot, if anything is new or the last one expires soon, or else that one; its version and bytes.
     fn write_snapshot(&mut self, online: &SigningKey) -> Result<(u64, Vec<u8>)> {
-        let (repository, documents) = (self.repository, self.documents);
-        let listed = documents.snapshot.as_ref().map_or(0, |snapshot| snapshot.common.version);
-        let path = |version| crate::client::metadata_path(&documents.root, "snapshot", version);
-        if self.accepted.is_empty()
-            && let Some(bytes) = documents.file(&path(listed), MAX_SNAPSHOT_BYTES)?
-            && self.lasts(&bytes)
-        {
-            return Ok((listed, bytes));
+        let (repository, documents) = (self.repository, &*self.documents);
+        let listed = documents.listed.as_ref();
+        if let Some(listed) = listed.filter(|listed| self.accepted.is_empty() && self.lasts(listed)) {
+            return Ok((listed.snapshot.common.version, listed.snapshot_bytes.clone()));
+        }
+        let known = listed.map_or(0, |listed| listed.snapshot.common.version);
+        let mut version = plausible(documents, known) + 1;
+        // A file that was served once keeps its content, for whoever has it in a cache.
+        while documents.is_rebuilt() && repository.path(&documents.path("snapshot", version)).exists() {
+            version += 1;
         }
         let mut common = Common::new(Snapshot::TYPE, repository.until(repository.validity.snapshot));
-        common.version = listed + 1;
-        let snapshot = Snapshot { common, meta: std::mem::take(&mut self.meta) };
+        common.version = version;
+        let snapshot = Snapshot { common, meta: self.meta.clone() };
         let bytes = Signed::seal(&snapshot, &[online])?.to_bytes()?;
-        repository.write(&path(listed + 1), &bytes)?;
-        Ok((listed + 1, bytes))
+        repository.write(&documents.path("snapshot", version), &bytes)?;
+        Ok((version, bytes))
     }
 
     /// Whether a snapshot is by the keys that the root names now, and holds for half of its time yet.
-    fn lasts(&self, bytes: &[u8]) -> bool {
+    fn lasts(&self, listed: &Listed) -> bool {
         let root = &self.documents.root;
-        let signed = Signed::parse("snapshot", bytes);
+        let signed = Signed::parse("snapshot", &listed.snapshot_bytes);
         let snapshot =
             signed.and_then(|signed| signed.by::<Snapshot>("snapshot", &root.roles.snapshot, &root.keys));
         let until = self.repository.until(self.repository.validity.snapshot / 2);
-        snapshot.is_ok_and(|snapshot| snapshot.common.expires() > until)
-    }
-}
-
-impl Documents<'_> {
-    /// The version of a role after the listed one, if there is one and it holds.
-    fn next(
-        &self,
-        role: &str,
-        keys: &RoleKeys,
-        ring: &Keyring,
-        check: impl Fn(&Targets) -> Result<()>,
-    ) -> Result<Option<Targets>> {
-        let Some(next) = self.role(role, self.version(role) + 1, keys, ring)? else { return Ok(None) };
-        check(&next).map(|()| Some(next))
+        !self.documents.is_rebuilt() && snapshot.is_ok_and(|snapshot| snapshot.common.expires() > until)
     }
 }
 
 impl Repository {
-    /// A publisher's targets, as integrators will look at them: paths of its own, every new listing readable, every blob there.
-    fn check_publisher(&self, publisher: &Publisher, targets: &Targets) -> Result<()> {
+    /// A publisher's targets, as integrators will look at them: paths of its own, every new listing readable, every blob of one
+    /// there and whole.
+    fn check_publisher(
+        &self,
+        publisher: &Publisher,
+        targets: &Targets,
+        listed: Option<&Targets>,
+    ) -> Result<()> {
         targets.common.check_expiry(&publisher.role.name, self.until(0))?;
-        let releases = targets.targets.keys().map(|path| listed_release(path).ok_or(path));
-        for found in releases {
-            let (app, release) = found.map_err(|path| {
-                Error::invalid(
-                    crate::metadata::excerpt(path),
-                    "a target is named publisher/app/RELEASE.listing",
-                )
+        if targets.delegations.as_ref().is_some_and(|delegations| !delegations.roles.is_empty()) {
+            return Err(Error::invalid(publisher.role.name.clone(), "a publisher delegates to nobody"));
+        }
+        for (path, file) in &targets.targets {
+            let (app, release) = listed_release(path).ok_or_else(|| {
+                let name = crate::metadata::excerpt(path);
+                Error::invalid(name, "a target is named publisher/app/RELEASE.listing")
             })?;
             if app.publisher() != publisher.name() {
                 return Err(Error::invalid(
@@ -262,17 +306,30 @@ impl Repository {
                     format!("it is not the publisher {}'s to offer", publisher.name()),
                 ));
             }
+            if listed.is_some_and(|listed| listed.targets.get(path) == Some(file)) {
+                continue; // it was looked at when it was new
+            }
             let offer = self.listed(publisher, targets, &app, release)?;
             gate::offered(offer.manifest(), offer.listing().price)?;
             for blob in &offer.listing().blobs {
-                let relative = layout::blob(&blob.sha256);
-                let there = self.path(&relative).metadata().is_ok_and(|metadata| metadata.len() == blob.size);
-                if !there {
+                if !self.has_blob(&blob.sha256, blob.size)? {
+                    let relative = layout::blob(&blob.sha256);
                     return Err(Error::NotFound { what: format!("file {relative} of {} bytes", blob.size) });
                 }
             }
         }
         Ok(())
+    }
+
+    /// Whether a blob is there, whole and itself.
+    pub(crate) fn has_blob(&self, sha256: &Digest, size: u64) -> Result<bool> {
+        let path = self.path(&layout::blob(sha256));
+        let right = |found: std::fs::Metadata| found.is_file() && found.len() == size;
+        if !path.metadata().is_ok_and(right) {
+            return Ok(false);
+        }
+        let mut file = std::fs::File::open(&path).map_err(io("open", &path))?;
+        Ok(crate::client::digest(&mut file, &path)? == *sha256)
     }
 
     fn listed(&self, publisher: &Publisher, targets: &Targets, app: &AppName, release: u64) -> Result<Offer> {
@@ -298,7 +355,7 @@ fn newest_releases(targets: &Targets) -> BTreeMap<AppName, u64> {
 }
 
 /// App and release of a listing's path.
-fn listed_release(path: &str) -> Option<(AppName, u64)> {
+pub(crate) fn listed_release(path: &str) -> Option<(AppName, u64)> {
     let (app, file) = path.rsplit_once('/')?;
     let (app, release) = (app.parse().ok()?, file.strip_suffix(".listing")?.parse().ok()?);
     (layout::listing(&app, release) == path).then_some((app, release))

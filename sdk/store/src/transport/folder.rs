@@ -1,10 +1,10 @@
-use std::fs::File;
 use std::io::{ErrorKind, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Opened, Transport};
-use crate::error::{Result, io};
+use crate::client::open_regular;
+use crate::error::{Error, Result};
 
 /// A folder: the store itself on its operator's machine, a stick, a mounted share.
 #[derive(Clone, Debug)]
@@ -29,12 +29,17 @@ impl Transport for Folder {
 
     fn open(&self, path: &str, offset: u64, _patience: Duration) -> Result<Option<Opened>> {
         let path = self.path.join(path);
-        let mut file = match File::open(&path) {
+        // A mirror that fails, not this machine: the next one is asked.
+        let failed = |error: std::io::Error| Error::Network {
+            url: path.display().to_string(),
+            reason: error.to_string(),
+        };
+        let mut file = match open_regular(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io("open", &path)(error)),
+            Err(error) => return Err(failed(error)),
         };
-        file.seek(SeekFrom::Start(offset)).map_err(io("read", &path))?;
+        file.seek(SeekFrom::Start(offset)).map_err(failed)?;
         Ok(Some(Opened { from: offset, reader: Box::new(file) }))
     }
 }

@@ -60,6 +60,21 @@ pub fn of_address(address: &str) -> Result<Box<dyn Transport>> {
     Ok(Box::new(Folder::new(PathBuf::from(path))))
 }
 
+/// The same, where a folder has to be there: what is meant for a web address is not taken for a folder's name.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub(crate) fn check_address(address: &str) -> Result<()> {
+    of_address(address)?;
+    let lower = address.to_ascii_lowercase();
+    let folder = if lower.starts_with("file://") { address.get("file://".len()..) } else { Some(address) };
+    let web = lower.starts_with("http://") || lower.starts_with("https://");
+    match folder.filter(|folder| !web && !PathBuf::from(folder).is_dir()) {
+        None => Ok(()),
+        Some(_) => Err(Error::invalid(address, "no folder is there; a web address begins with https://")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

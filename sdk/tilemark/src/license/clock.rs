@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
+use tilemark_bundle::calendar;
+
 /// Where the time comes from, in seconds since 1970 in UTC.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
@@ -40,14 +42,10 @@ fn wall() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Seconds of a day.
-pub(crate) const DAY: u64 = 86_400;
-
 /// `2026-11-22 14:35:00 UTC`.
 pub fn format_time(seconds: u64) -> String {
-    let (days, rest) = (seconds / DAY, seconds % DAY);
-    let (year, month, day) = civil(days);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3600, rest / 60 % 60, rest % 60)
+    let [year, month, day, hour, minute, second] = calendar::date_and_time(seconds);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
 /// The last second of a day in UTC, written `2026-11-22`; `None` for anything else.
@@ -59,38 +57,14 @@ pub fn parse_day(text: &str) -> Option<u64> {
         part.and_then(|part| part.parse::<u64>().ok())
     };
     let (year, month, day) = (number(4)?, number(2)?, number(2)?);
-    if parts.next().is_some() || year < 1970 {
-        return None;
-    }
-    let days = days_before(year, month, day);
-    // A day that does not exist comes back as another one.
-    (civil(days) == (year, month, day)).then(|| (days + 1) * DAY - 1)
-}
-
-/// Year, month and day of the Gregorian calendar, `days` after 1970-01-01 (Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms"): counted from 0000-03-01, so that leap days end a year.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
-}
-
-/// The reverse; any month and day are taken, and carried over.
-fn days_before(year: u64, month: u64, day: u64) -> u64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let shifted = if month > 2 { month - 3 } else { month + 9 };
-    let of_year = (153 * shifted + 2) / 5 + day.max(1) - 1;
-    let (era, of_era) = (year / 400, year % 400);
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+    let days = calendar::days_before(year, month, day).filter(|_| parts.next().is_none())?;
+    Some((days + 1) * calendar::DAY - 1)
 }
 
 #[cfg(test)]
 mod tests {
+    use tilemark_bundle::calendar::DAY;
+
     use super::*;
 
     #[test]

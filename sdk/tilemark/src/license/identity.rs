@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tilemark_bundle::{DeviceKey, DeviceSecret, Digest, Strength, durable, json};
+use tilemark_bundle::{DeviceKey, DeviceSecret, Digest, Strength, durable, hex, json};
 
 use super::refusal::Unlicensed;
 use crate::error::Error;
@@ -107,7 +107,8 @@ impl Identity {
         let Some(json) = self.read()? else { return Ok(None) };
         let damaged = |reason: String| self.damaged(reason);
         let keeper = keeper(&json.keeper)?;
-        let sealed = from_hex(&json.sealed).ok_or_else(|| damaged("\"sealed\" is not hexadecimal".into()))?;
+        let sealed =
+            hex::decode(&json.sealed).ok_or_else(|| damaged("\"sealed\" is not hexadecimal".into()))?;
         let key = DeviceKey::from_secret(&keeper.unseal(&sealed)?, keeper.strength())?;
         if key.id().digest() != json.device {
             return Err(damaged(format!("it holds the key of {}, and says {}", key.id(), json.device)));
@@ -127,7 +128,7 @@ impl Identity {
         }
         let secret = DeviceSecret::generate()?;
         let key = DeviceKey::from_secret(&secret, keeper.strength())?;
-        let sealed = to_hex(&keeper.seal(&secret)?);
+        let sealed = hex::encode(&keeper.seal(&secret)?);
         let device = key.id().digest();
         self.write(&IdentityJson {
             schema: SCHEMA,
@@ -191,15 +192,4 @@ impl Identity {
     fn damaged(&self, reason: String) -> Error {
         Unlicensed::StateDamaged { path: self.path(), reason }.into()
     }
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
-    if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }
 }

@@ -27,10 +27,10 @@ use book::{Book, Probe, short};
 use identity::Identity;
 use meter::Meter;
 
-pub(crate) use clock::DAY;
 pub use clock::{Clock, format_time, parse_day};
 pub use identity::{Keeper, keeper};
 pub use refusal::Unlicensed;
+pub(crate) use tilemark_bundle::calendar::DAY;
 
 /// The licences of one device.
 #[derive(Clone, Debug)]

@@ -14,9 +14,9 @@ const HERE: &str = "here";
 
 pub(super) fn search(args: &Search) -> Result<()> {
     let query = query(args)?;
-    let store = open(&args.of)?;
+    let store = open(&args.of.named)?;
     let view = look(&store, args.offline)?;
-    print(&view.search(&query)?, args.json)
+    print(&view.search(&query)?, args.of.json)
 }
 
 /// Listings that are looked at for one substitute, at most.
@@ -26,7 +26,7 @@ const MOST_CANDIDATES: usize = 500;
 pub(super) fn substitute(args: &FindSubstitute) -> Result<()> {
     let app = tilemark::open(&args.bundle, &files::trust(args.trust.as_deref())?)?;
     let wanted = publish::ends(&app)?;
-    let store = open(&args.of)?;
+    let store = open(&args.of.named)?;
     let view = look(&store, args.offline)?;
     let query = Query::parse([wanted.task.as_str()])?.runs_on(vec![hardware(&Device::host())]);
     let mut rows = view.search(&query)?;
@@ -56,7 +56,7 @@ pub(super) fn substitute(args: &FindSubstitute) -> Result<()> {
             Err(error) => text::note(format_args!("{}: {error}", row.app)),
         }
     }
-    print(&found, args.json)
+    print(&found, args.of.json)
 }
 
 fn print(found: &[Row], as_json: bool) -> Result<()> {
@@ -108,12 +108,12 @@ pub(super) fn hardware(device: &Device) -> Hardware {
 }
 
 pub(super) fn info(args: &Info) -> Result<()> {
-    let store = open(&args.of)?;
+    let store = open(&args.of.named)?;
     let view = look(&store, args.offline)?;
     let offer = view.offer(&args.app, args.release)?;
     let (listing, freshness) = (offer.listing(), view.freshness());
     let (ruling, reports) = (offer.ruling(), offer.reports()?);
-    if args.json {
+    if args.of.json {
         let mut shown = json!(listing);
         if let Value::Object(fields) = &mut shown {
             fields.remove("envelope"); // base64 for machines that read the listing itself

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use tilemark::{Home, Manifest};
-use tilemark_store::{AppName, Installation, Installed, Outcome, Store, View};
+use tilemark_store::{AppName, Copied, Installation, Installed, Outcome, Store, View};
 
-use crate::args::store::{Add, Install, Of, Store as Command, Update};
+use crate::args::store::{Add, Copy, Install, Named, Store as Command, Update};
 use crate::failure::{Failure, Result};
 use crate::{files, text};
 
@@ -21,6 +21,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Revoke(args) => operator::revoke(args),
         Command::Refresh(args) => operator::refresh(args),
         Command::Renew(args) => operator::renew(args),
+        Command::Countersign(args) => operator::countersign(args),
         Command::Publish(args) => publish::run(args),
         Command::Add(args) => add(args),
         Command::Search(args) => find::search(args),
@@ -28,6 +29,8 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::FindSubstitute(args) => find::substitute(args),
         Command::Install(args) => install(args),
         Command::Update(args) => update(args),
+        Command::Mirror(args) => copy(args, false),
+        Command::Stick(args) => copy(args, true),
         Command::List(args) => list(args.json),
         Command::Remove(args) => {
             installation()?.remove(&args.app)?;
@@ -37,8 +40,7 @@ pub(crate) fn run(command: &Command) -> Result<()> {
 }
 
 /// Where a store's state is, which must stay, and its cache, which may go.
-fn folders(of: &Of) -> Result<[PathBuf; 2]> {
-    let name = &of.store;
+fn folders(Named { store: name }: &Named) -> Result<[PathBuf; 2]> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) {
         return Err(Failure::usage(
@@ -50,11 +52,11 @@ fn folders(of: &Of) -> Result<[PathBuf; 2]> {
     Ok([home.path().join("stores").join(name), home.path().join("cache").join("stores").join(name)])
 }
 
-fn open(of: &Of) -> Result<Store> {
-    let [state, cache] = folders(of)?;
+fn open(named: &Named) -> Result<Store> {
+    let [state, cache] = folders(named)?;
     if !state.exists() {
         let hint = "`tilemark store add ADDRESS --root FILE` begins to trust one";
-        return Err(Failure::usage(format!("no store has the name {:?} here", of.store), hint));
+        return Err(Failure::usage(format!("no store has the name {:?} here", named.store), hint));
     }
     Ok(Store::open(&state, &cache)?)
 }
@@ -65,24 +67,57 @@ fn installation() -> Result<Installation> {
 }
 
 fn add(args: &Add) -> Result<()> {
-    let [state, cache] = folders(&args.of)?;
-    let root = files::read(&args.root)?;
+    let [state, cache] = folders(&args.named)?;
     // A folder's path means another one in another folder.
     let absolute = |address: &String| match address.contains("://") {
         true => Ok(address.clone()),
         false => match std::path::absolute(address) {
-            Ok(path) => Ok(path.display().to_string()),
+            Ok(path) if path.is_dir() => Ok(path.display().to_string()),
+            // As it was typed: it may have been meant for a web address.
+            Ok(_) => Ok(address.clone()),
             Err(source) => Err(Failure::File { path: address.into(), source }),
         },
     };
     let addresses = args.addresses.iter().map(absolute).collect::<Result<Vec<_>>>()?;
-    let store = Store::add(&state, &cache, &root, &addresses)?;
+    let store = match &args.root {
+        Some(root) => Store::add(&state, &cache, &files::read(root)?, &addresses)?,
+        None => open(&args.named)?.with_mirrors(&addresses)?,
+    };
     text::line(format_args!(
         "added  {}, {}",
-        args.of.store,
+        args.named.store,
         text::plural(store.addresses().len(), "mirror")
     ))?;
-    text::line(format_args!("root   {}", tilemark::sha256(&root)))
+    text::line(format_args!("root   {}", store.id()?))
+}
+
+/// Copies a store; a drive is read again, and gets the root beside it, to begin with where nobody has one.
+fn copy(args: &Copy, drive: bool) -> Result<()> {
+    let store = open(&args.of.named)?;
+    let view = store.refresh()?;
+    let spinner = text::spinner("copying");
+    let mut told = |done: &Copied| {
+        spinner.set_message(format!("{}, {}", text::plural(done.files, "file"), text::bytes(done.fetched)));
+    };
+    let copied = match drive {
+        true => view.copy_and_read_again(&args.folder, &mut told),
+        false => view.copy_to(&args.folder, &mut told),
+    };
+    spinner.finish_and_clear();
+    let done = copied?;
+    for (what, error) in &done.refused {
+        text::note(format_args!("left out   {what}: {error}"));
+    }
+    if args.of.json {
+        return text::json(&json!({ "files": done.files, "fetched": done.fetched, "reused": done.reused,
+            "refused": done.refused.len(), "freshness": view.freshness().describe() }));
+    }
+    let (fetched, reused) = (text::bytes(done.fetched), text::bytes(done.reused));
+    text::line(format_args!(
+        "copied  {}; {fetched} written, {reused} there already",
+        text::plural(done.files, "file")
+    ))?;
+    text::line(format_args!("store   {}", view.freshness().describe()))
 }
 
 /// The store as it is now, or as it is known where nobody can be reached. How old that is goes to stderr.
@@ -95,10 +130,10 @@ fn look(store: &Store, offline: bool) -> Result<View<'_>> {
 }
 
 fn install(args: &Install) -> Result<()> {
-    let store = open(&args.of)?;
+    let store = open(&args.of.named)?;
     let view = store.refresh()?;
     let done = install_one(&view, &args.app, args.release, &args.target)?;
-    report(&[done], args.json)
+    report(&[done], args.of.json)
 }
 
 fn update(args: &Update) -> Result<()> {
@@ -111,21 +146,29 @@ fn update(args: &Update) -> Result<()> {
             format!("`tilemark store install {app}`"),
         ));
     }
-    let store = open(&args.of)?;
+    let store = open(&args.of.named)?;
     let view = store.refresh()?;
-    let mut done = Vec::new();
+    let (mut done, mut failed) = (Vec::new(), None);
     for app in apps {
         match install_one(&view, app, None, &args.target) {
             Ok(outcome) => done.push(outcome),
             // Of another store, or not offered any more: it stays as it is, unless it was asked for by name.
-            Err(Failure::Store(error)) if args.apps.is_empty() && error.code() == "TM0820" => {
+            Err(Failure::Store(error)) if args.apps.is_empty() && STAYS.contains(&error.code()) => {
                 text::note(format_args!("{app}: {error}; it stays"));
             }
-            Err(failure) => return Err(failure),
+            // One publisher's fault is not the others'.
+            Err(failure) => {
+                text::note(format_args!("{app}: {failure}; it stays"));
+                failed = failed.or(Some(failure));
+            }
         }
     }
-    report(&done, args.json)
+    report(&done, args.of.json)?;
+    failed.map_or(Ok(()), Err)
 }
+
+/// What an update of everything passes over: not in this store, or from another one.
+const STAYS: [&str; 2] = ["TM0820", "TM0826"];
 
 fn install_one(view: &View<'_>, app: &AppName, release: Option<u64>, target: &str) -> Result<Outcome> {
     let offer = view.offer(app, release)?;

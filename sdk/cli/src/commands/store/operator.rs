@@ -1,11 +1,11 @@
 //! What operators do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tilemark::{Algorithm, PublicKey, SigningKey};
-use tilemark_store::{Replace, Repository, RootKeys, Validity};
+use tilemark_store::{Operator, Replace, Repository, RootKeys, Validity};
 
-use crate::args::store::{Init, Invite, Refresh, Renew, Revoke};
+use crate::args::store::{Countersign, Init, Invite, Office, Refresh, Renew, Revoke};
 use crate::failure::{Failure, Result};
 use crate::{files, text};
 
@@ -15,8 +15,10 @@ pub(super) fn init(args: &Init) -> Result<()> {
         let message = format!("--threshold {} of {} root keys", args.threshold, args.roots);
         return Err(Failure::usage(message, "1 is the least, all of them the most"));
     }
-    let file = |source| Failure::File { path: args.keys.clone(), source };
-    std::fs::create_dir_all(&args.keys).map_err(file)?;
+    let state = args.keys.join(STATE);
+    // Before there are keys that no store has.
+    Operator::check_vacant(&args.store, &state)?;
+    files::private_dir(&args.keys)?;
     let root =
         (1..=args.roots).map(|n| make_key(&args.keys, &format!("root-{n}"))).collect::<Result<Vec<_>>>()?;
     let (targets, online) = (make_key(&args.keys, "targets")?, make_key(&args.keys, "online")?);
@@ -24,7 +26,7 @@ pub(super) fn init(args: &Init) -> Result<()> {
     std::fs::create_dir_all(&args.store).map_err(store)?;
     let root: Vec<&SigningKey> = root.iter().collect();
     let keys = RootKeys { root: &root, threshold: args.threshold, targets: &targets, online: &online };
-    Repository::init(&args.store, &keys, Validity::default())?;
+    Operator::init(&args.store, &state, &keys, Validity::default())?;
     let first = args.store.join("metadata/1.root.json");
     let rows = [
         ["store".to_owned(), args.store.display().to_string(), "what a web server serves".to_owned()],
@@ -38,8 +40,26 @@ pub(super) fn init(args: &Init) -> Result<()> {
             args.keys.display().to_string(),
             format!("root keys ({} of {}) and targets.key belong offline", args.threshold, args.roots),
         ],
+        [
+            "state".to_owned(),
+            state.display().to_string(),
+            "what was signed last; stays with the keys".to_owned(),
+        ],
     ];
     text::table(&rows, &[])
+}
+
+/// The folder beside a key in which its operator keeps what was signed last.
+const STATE: &str = "state";
+
+/// The store by this operator's state.
+fn operator(office: &Office, key: &Path) -> Result<Operator> {
+    let beside = || key.parent().unwrap_or(Path::new("")).join(STATE);
+    let state = office.state.clone().unwrap_or_else(beside);
+    Ok(match &office.root {
+        None => Operator::open(&office.store, &state)?,
+        Some(root) => Operator::begin(&office.store, &state, &files::read(root)?)?,
+    })
 }
 
 fn make_key(folder: &Path, name: &str) -> Result<SigningKey> {
@@ -51,17 +71,24 @@ fn make_key(folder: &Path, name: &str) -> Result<SigningKey> {
 
 pub(super) fn invite(args: &Invite) -> Result<()> {
     let keys = args.public.iter().map(|path| public(path)).collect::<Result<Vec<_>>>()?;
-    Repository::open(&args.store)?.invite(&args.publisher, &keys, args.threshold, &key(&args.key)?)?;
+    operator(&args.office, &args.key)?.invite(&args.publisher, &keys, args.threshold, &key(&args.key)?)?;
     text::line(format_args!("invited  {}, by {}", args.publisher, text::plural(keys.len(), "key")))?;
     after_a_change();
     Ok(())
 }
 
 pub(super) fn revoke(args: &Revoke) -> Result<()> {
-    Repository::open(&args.store)?.revoke(&args.publisher, &key(&args.key)?)?;
+    operator(&args.office, &args.key)?.revoke(&args.publisher, &key(&args.key)?)?;
     text::line(format_args!("revoked  {}", args.publisher))?;
     after_a_change();
     Ok(())
+}
+
+pub(super) fn countersign(args: &Countersign) -> Result<()> {
+    let key = key(&args.key)?;
+    let signed = operator(&args.office, &args.key)?.countersign(&args.bundle, &key)?;
+    files::write(&args.output, &signed)?;
+    text::line(format_args!("countersigned  {}, by {}", args.output.display(), key.public().id()))
 }
 
 pub(super) fn after_a_change() {
@@ -69,7 +96,8 @@ pub(super) fn after_a_change() {
 }
 
 pub(super) fn refresh(args: &Refresh) -> Result<()> {
-    let done = Repository::open(&args.store)?.refresh(&key(&args.key)?)?;
+    let (operator, key) = (operator(&args.office, &args.key)?, key(&args.key)?);
+    let done = if args.rebuild { operator.rebuild(&key)? } else { operator.refresh(&key)? };
     text::line(format_args!(
         "refreshed  snapshot {}, {}",
         done.snapshot,
@@ -91,19 +119,20 @@ pub(super) fn refresh(args: &Refresh) -> Result<()> {
 
 pub(super) fn renew(args: &Renew) -> Result<()> {
     if let Some(targets) = &args.targets {
-        Repository::open(&args.store)?.renew_targets(&key(targets)?)?;
+        operator(&args.office, targets)?.renew_targets(&key(targets)?)?;
         text::line("renewed  the targets")?;
         after_a_change();
         return Ok(());
     }
     let keys = files::keys(&args.key)?;
     let keys: Vec<&SigningKey> = keys.iter().collect();
+    let operator = operator(&args.office, args.key.first().map_or(Path::new(""), PathBuf::as_path))?;
     let change = match (&args.old, &args.new) {
         (Some(old), Some(new)) => Some((public(old)?, public(new)?)),
         _ => None,
     };
     let change: Vec<Replace<'_>> = change.iter().map(|(old, new)| Replace { old, new }).collect();
-    Repository::open(&args.store)?.renew_root(&keys, &change)?;
+    operator.renew_root(&keys, &change)?;
     text::line("renewed  the root")
 }
 
