@@ -29,7 +29,7 @@ fn what_may_be_sold_is_offered_with_its_duties_price_and_contract() {
     let shop = Shop::open();
     let done = shop.repository().offer(&bundle(&shop, "CC0-1.0"), &[&shop.acme], &paid()).unwrap();
     assert_eq!(done.ruling.duties.iter().map(|duty| duty.kind).collect::<Vec<_>>(), [DutyKind::Notices]);
-    assert!(shop.repository().refresh(&shop.online).unwrap().refused.is_empty());
+    assert!(shop.operator().refresh(&shop.online).unwrap().refused.is_empty());
     let store = shop.buyer();
     let view = store.refresh().unwrap();
     let offer = view.offer(&tagger(), None).unwrap();
@@ -82,7 +82,7 @@ fn a_publisher_that_asks_no_gate_is_left_out_by_the_operator() {
     let shop = Shop::open();
     shop.repository().publish(&bundle(&shop, "CC-BY-NC-4.0"), &[&shop.acme]).unwrap();
     forge(&shop, |listing| listing.price = Price::Paid);
-    let done = shop.repository().refresh(&shop.online).unwrap();
+    let done = shop.operator().refresh(&shop.online).unwrap();
     assert_eq!(done.refused.iter().map(|(_, error)| error.code()).collect::<Vec<_>>(), ["TM0825"]);
     let store = shop.buyer();
     assert_eq!(store.refresh().unwrap().releases(&tagger()).unwrap(), [1], "what it had before stays");
@@ -97,7 +97,7 @@ fn a_contract_that_no_reader_can_take() {
     assert_eq!(shop.repository().offer(&path, &[&shop.acme], &offering).unwrap_err().code(), "TM0835");
     shop.repository().publish(&path, &[&shop.acme]).unwrap();
     forge(&shop, |listing| listing.contract = Some(bad));
-    let done = shop.repository().refresh(&shop.online).unwrap();
+    let done = shop.operator().refresh(&shop.online).unwrap();
     assert_eq!(done.refused.iter().map(|(_, error)| error.code()).collect::<Vec<_>>(), ["TM0821"]);
 }
 

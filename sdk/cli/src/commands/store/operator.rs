@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tilemark::{Algorithm, PublicKey, SigningKey};
-use tilemark_store::{Operator, Replace, Repository, RootKeys, Validity};
+use tilemark_store::{Operator, Replace, RootKeys, Validity};
 
 use crate::args::store::{Countersign, Init, Invite, Office, Refresh, Renew, Revoke};
 use crate::failure::{Failure, Result};
