@@ -107,9 +107,7 @@ impl Failure {
             Self::File { .. } | Self::Stdout(_) => {
                 "check the path, its permissions and the space left".into()
             }
-            Self::Exists { .. } => {
-                "choose another name: what is there is not overwritten".into()
-            }
+            Self::Exists { .. } => "choose another name: what is there is not overwritten".into(),
             Self::Findings { .. } => "mend what is marked `error` and check again".into(),
             Self::NothingToMeasure => "ask the vendor to pack it with golden inputs".into(),
             Self::SameFile { .. } => "rename one of them in the model; / and : become _ in file names".into(),
