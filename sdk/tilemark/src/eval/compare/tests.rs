@@ -138,6 +138,7 @@ fn an_app_is_not_compared_with_itself_and_same_names_are_told_apart() {
     let [first, second] = answers(&right(5, 9), &right(7, 9));
     let itself = Comparison::of(&evaluation(), from_ref(&first), from_ref(&first)).unwrap();
     assert!(itself.conclusion.contains("as good as itself"), "{}", itself.conclusion);
+    assert!((itself.difference.low + itself.difference.high).abs() < 1e-12, "{:?}", itself.difference);
     let renamed = Report { app: first.app.clone(), ..second };
     let found = Comparison::of(&evaluation(), &[first], &[renamed]).unwrap();
     assert!(found.conclusion.contains("the second (acme/one 1.2.0) alone on 2"), "{}", found.conclusion);

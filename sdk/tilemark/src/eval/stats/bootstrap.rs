@@ -108,19 +108,21 @@ impl Bootstrap {
         let seen = self.corrected(count, &all, statistic);
         // Draws of their own, beyond those of the resamples.
         let begin = (self.resamples as u64).wrapping_mul(count as u64);
-        let mut random = SplitMix64::after(self.seed, begin);
+        let random = SplitMix64::after(self.seed, begin);
         let tail = (1.0 - self.confidence) / 2.0;
-        let mixed = |random: &mut SplitMix64, extreme: f64| {
+        // The same for both ends: what is as far from either extreme has an interval as wide to each side.
+        let mixed = |extreme: f64| {
+            let mut random = random.clone();
             let mix = |value: &f64| {
-                let unseen = unseen(random, &extremes.groups);
+                let unseen = unseen(&mut random, &extremes.groups);
                 (1.0 - unseen) * value + unseen * extreme
             };
             let mut mixed: Vec<f64> = all.iter().map(mix).collect();
             mixed.sort_by(f64::total_cmp);
             mixed
         };
-        let low = quantile(&mixed(&mut random, extremes.low), tail).min(seen.low);
-        let high = quantile(&mixed(&mut random, extremes.high), 1.0 - tail).max(seen.high);
+        let low = quantile(&mixed(extremes.low), tail).min(seen.low);
+        let high = quantile(&mixed(extremes.high), 1.0 - tail).max(seen.high);
         Interval { low: low.max(extremes.low), high: high.min(extremes.high), confidence: self.confidence }
     }
 
