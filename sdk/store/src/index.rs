@@ -92,7 +92,12 @@ pub(crate) fn read(path: &str, bytes: &[u8]) -> Result<Vec<Row>> {
         .map_err(|error| Error::malformed(path, crate::metadata::excerpt(&error.to_string())))?;
     // People look at it, and nobody's manifest has lines of its own in these.
     let clean = |text: &String| !text.chars().any(char::is_control);
-    let all = |row: &Row| clean(&row.license) && clean(&row.description) && row.targets.iter().all(clean);
+    let all = |row: &Row| {
+        let facts =
+            row.built_for.iter().flat_map(|TargetFacts { target, platform, part }| [target, platform, part]);
+        let own = [&row.license, &row.description, &row.task];
+        own.into_iter().chain(&row.targets).chain(facts).chain(row.speeds.keys()).all(clean)
+    };
     if let Some(row) = shard.apps.iter().find(|row| !all(row)) {
         return Err(Error::malformed(path, format!("{} has control characters", row.app)));
     }
@@ -111,14 +116,22 @@ pub(crate) fn write(mut apps: Vec<Row>) -> Result<Vec<u8>> {
 mod tests {
     #[test]
     fn a_row_that_draws_on_the_terminal_is_refused() {
-        let shard = |description: &str| {
-            let row = serde_json::json!({ "app": "acme/a", "version": "1.0.0", "release": 1, "license": "MIT", "size": 1,
-                "targets": ["host"], "description": description });
+        let shard = |field: &str, text: &str| {
+            let mut row = serde_json::json!({ "app": "acme/a", "version": "1.0.0", "release": 1, "license": "MIT", "size": 1,
+                "targets": ["host"], "min_sdk": "0.1.0", "description": "Names things" });
+            row[field] = match field {
+                "targets" => serde_json::json!([text]),
+                "speeds" => serde_json::json!({ text: 1 }),
+                "built_for" => serde_json::json!([{ "target": text, "platform": "a", "part": "b" }]),
+                _ => serde_json::json!(text),
+            };
             super::read("shard", serde_json::json!({ "schema": 1, "apps": [row] }).to_string().as_bytes())
         };
-        assert_eq!(shard("Names things").unwrap().len(), 1);
-        for hostile in ["a\nacme/evil  1.0.0", "\u{1b}[2J", "\u{9b}2J", "\r"] {
-            assert_eq!(shard(hostile).unwrap_err().code(), "TM0810");
+        for field in ["license", "description", "task", "targets", "speeds", "built_for"] {
+            assert_eq!(shard(field, "Names things").unwrap().len(), 1);
+            for hostile in ["a\nacme/evil  1.0.0", "\u{1b}[2J", "\u{9b}2J", "\r"] {
+                assert_eq!(shard(field, hostile).unwrap_err().code(), "TM0810", "{field}");
+            }
         }
     }
 }
