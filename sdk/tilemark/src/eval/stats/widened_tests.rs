@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::eval::metric::classes::Confusion;
+use crate::eval::metric::detect::{Find, Matches, Thing, mean_average_precision};
 
 const TRIALS: u64 = 400;
 
@@ -11,18 +12,26 @@ fn draws(seed: u64) -> Bootstrap {
 
 /// Two standard deviations of a share of trials about 0.95.
 fn least() -> f64 {
-    0.95 - 2.0 * (0.95 * 0.05 / TRIALS as f64).sqrt()
+    least_of(TRIALS)
+}
+
+fn least_of(trials: u64) -> f64 {
+    0.95 - 2.0 * (0.95 * 0.05 / trials as f64).sqrt()
 }
 
 /// The share of trials in which each interval has the truth: widened, and not.
-fn covered(mut trial: impl FnMut(&mut SplitMix64, u64) -> [bool; 2]) -> [f64; 2] {
+fn covered(trial: impl FnMut(&mut SplitMix64, u64) -> [bool; 2]) -> [f64; 2] {
+    covered_of(TRIALS, trial)
+}
+
+fn covered_of(trials: u64, mut trial: impl FnMut(&mut SplitMix64, u64) -> [bool; 2]) -> [f64; 2] {
     let mut random = SplitMix64::new(77);
     let mut counts = [0u64; 2];
-    for seed in 0..TRIALS {
+    for seed in 0..trials {
         let held = trial(&mut random, seed);
         counts.iter_mut().zip(held).for_each(|(count, held)| *count += u64::from(held));
     }
-    counts.map(|count| count as f64 / TRIALS as f64)
+    counts.map(|count| count as f64 / trials as f64)
 }
 
 fn mean(values: &[f64], picks: &[usize]) -> f64 {
@@ -127,5 +136,45 @@ fn f1_of_few_samples_a_class_is_covered() {
         });
         println!("f1 of {count} samples: {wide:.3}, not widened {plain:.3}");
         assert!(wide >= least(), "{count} samples: {wide}");
+    }
+}
+
+/// An image with one thing of two classes, which is mostly found, sometimes beside it, and at times something else is.
+fn image(random: &mut SplitMix64) -> Matches {
+    let class = u32::from(random.unit() < 0.5);
+    let frame = [10.0, 10.0, 20.0, 20.0];
+    let mut finds = Vec::new();
+    if random.unit() < 0.85 {
+        let aside = [0.0, 1.0, 3.0][random.below(3)];
+        finds.push(Find { class, score: random.unit(), frame: [10.0 + aside, 10.0, 20.0, 20.0] });
+    }
+    if random.unit() < 0.2 {
+        finds.push(Find { class: 1 - class, score: 0.8 * random.unit(), frame: [60.0, 60.0, 9.0, 9.0] });
+    }
+    Matches::of(&[Thing { class, frame, crowd: false }], &finds)
+}
+
+#[test]
+fn average_precision_of_few_images_is_covered() {
+    let mut random = SplitMix64::new(5);
+    let many: Vec<Matches> = (0..20_000).map(|_| image(&mut random)).collect();
+    let (truth, _) = mean_average_precision(&many);
+    // Fewer trials, since each sorts all finds of all resamples.
+    let trials = 100;
+    for count in [6usize, 12] {
+        let [wide, plain] = covered_of(trials, |random, seed| {
+            let images: Vec<Matches> = (0..count).map(|_| image(random)).collect();
+            let map = |picks: &[usize]| mean_average_precision(picks.iter().map(|at| &images[*at])).0;
+            let group =
+                |class| images.iter().filter(|image| image.classes().any(|is| is == class)).count() as u64;
+            let groups = (0..2).map(group).filter(|count| *count > 0).collect();
+            let extremes = Extremes { low: 0.0, high: 1.0, groups };
+            [
+                draws(seed).widened(count, &extremes, map).contains(truth),
+                draws(seed).interval_of(count, map).contains(truth),
+            ]
+        });
+        println!("map {truth:.3} of {count} images: {wide:.3}, not widened {plain:.3}");
+        assert!(wide >= least_of(trials), "{count} images: {wide}");
     }
 }
