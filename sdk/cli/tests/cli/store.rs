@@ -221,7 +221,7 @@ fn a_signed_evaluation_goes_with_the_listing_of_its_bundle_alone() {
     shop.tilemark("keygen --out lab").ok();
     for (key, name) in [("lab.key", "lab.json"), ("vendor.key", "own.json")] {
         shop.tilemark(&format!(
-            "eval tiny.tmk --trust vendor.pub --device host --data data --report {name} --key {key}"
+            "eval tiny.tmk --trust vendor.pub --device host --data data --buyer-data --report {name} --key {key}"
         ))
         .ok();
     }
