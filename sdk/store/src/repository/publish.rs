@@ -50,7 +50,7 @@ impl Repository {
         self.offer(bundle, keys, &Offering::default())
     }
 
-    /// Offers a bundle, signed by its publisher's keys; seen after the next [`refresh`](Self::refresh). The operator's keys are
+    /// Offers a bundle, signed by its publisher's keys; seen after the next [`refresh`](super::Operator::refresh). The operator's keys are
     /// not needed.
     ///
     /// # Errors
