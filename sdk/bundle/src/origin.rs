@@ -232,9 +232,10 @@ impl Origin {
     }
 }
 
-/// An SPDX expression of a length that people write.
+/// An SPDX expression of a length that people write, on one line: the parser takes any white space.
 pub(crate) fn check_license(field: &str, text: &str) -> Result<()> {
-    if text.len() > MAX_SHORT_TEXT_BYTES || spdx::Expression::parse(text).is_err() {
+    let is_line = text.len() <= MAX_SHORT_TEXT_BYTES && !text.chars().any(char::is_control);
+    if !is_line || spdx::Expression::parse(text).is_err() {
         return Err(invalid(field, text, "an SPDX expression such as Apache-2.0 OR MIT"));
     }
     Ok(())

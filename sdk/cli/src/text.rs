@@ -21,13 +21,22 @@ pub(crate) fn note(text: impl std::fmt::Display) {
 
 /// Names in models and bundles are other people's: they must neither move a terminal's cursor nor turn a line's direction.
 fn harmless(text: &str) -> String {
+    escaped(text, |c| c.escape_default().to_string())
+}
+
+fn escaped(text: &str, escape: impl Fn(char) -> String) -> String {
     let turns =
         |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let escape = |c: char| (c.is_control() && c != '\n') || turns(c);
-    if !text.contains(escape) {
+    let acts = |c: char| (c.is_control() && c != '\n') || turns(c);
+    if !text.contains(acts) {
         return text.to_owned();
     }
-    text.chars().map(|c| if escape(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+    text.chars().map(|c| if acts(c) { escape(c) } else { c.to_string() }).collect()
+}
+
+/// JSON that is as harmless, and still the same JSON: all these characters have four digits at most.
+fn harmless_json(text: &str) -> String {
+    escaped(text, |c| format!("\\u{:04x}", u32::from(c)))
 }
 
 /// Where the exit code matters more than who reads the output, a closed stdout ends nothing.
@@ -38,15 +47,16 @@ pub(crate) fn unless_closed(printed: Result<()>) -> Result<()> {
 /// Prints a result as one JSON document.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Stdout(error.into()))?;
-    line(text)
+    line(harmless_json(&text))
+}
+
+/// JSON on one line, for results that follow each other.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::Stdout(error.into()))?;
+    line(harmless_json(&text))
 }
 
 /// Prints rows with aligned columns; the last column is left as it is. `right` names the right-aligned columns.
-/// JSON on one line, for results that follow each other.
-pub(crate) fn json_line(value: &impl Serialize) -> Result<()> {
-    line(serde_json::to_string(value).map_err(|error| Failure::Stdout(error.into()))?)
-}
-
 pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> Result<()> {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
@@ -134,6 +144,11 @@ mod tests {
 
     #[test]
     fn other_peoples_names_cannot_move_the_cursor() {
+        let hostile = "turned \u{202e} and \u{9b}2J";
+        assert_eq!(
+            serde_json::from_str::<String>(&harmless_json(&format!("\"{hostile}\""))).unwrap(),
+            hostile
+        );
         assert_eq!(harmless("conv\u{1b}[2J\ttab\nnext"), "conv\\u{1b}[2J\\ttab\nnext");
     }
 

@@ -124,6 +124,8 @@ fn rule(publisher: &str, license: &str, restricted: bool, origin: Option<&Origin
     let Ok(parsed) = Expression::parse(license) else {
         return Ruling { duties: Vec::new(), reasons: vec![format!("{license}: no licence")] };
     };
+    // Grants are sold elsewhere, whatever the store is told of the price.
+    let price = if restricted { Price::Paid } else { price };
     let gate = Gate { publisher, license: parsed, restricted, kind, price };
     let mut all = gate.part("the app", Some(license), Part::Code, Role::Offer);
     match origin {

@@ -9,6 +9,7 @@ use tilemark_bundle::{Algorithm, SigningKey, sha256};
 use crate::gate::Price;
 use crate::index::{self, Row};
 use crate::layout;
+use crate::limits::MAX_SHARD_BYTES;
 use crate::metadata::{
     Common, Document, FileInfo, Signed, Snapshot, SnapshotOnly, TargetFile, Targets, Timestamp,
 };
@@ -41,7 +42,7 @@ fn a_change_among_100_000_listings_costs_less_than_200_kb() {
         .map(|shard| names.iter().filter(|name| layout::shard_of(name) == *shard).collect::<Vec<_>>());
     let fullest = fullest.max_by_key(Vec::len).unwrap();
     let rows = fullest.iter().flat_map(|publisher| (0..LISTINGS).map(|n| row(publisher, n)));
-    let shard = index::write(rows.collect()).unwrap().len();
+    let shard = index::write(rows.collect(), MAX_SHARD_BYTES).unwrap().0.len();
     let publishers = names.len();
     let mean_shard = shard * publishers / shards.len() / fullest.len();
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tilemark_bundle::{AppIdentity, BundleWriter, Origin, OriginKind, PartLicenses};
 
-use super::shop::{Shop, tagger};
+use super::shop::{Shop, files, tagger};
 use crate::contract::tests::contract;
 use crate::metadata::{TargetFile, Targets};
 use crate::{Contract, DutyKind, Error, Listing, Offering, Price, Query, layout};
@@ -110,4 +110,27 @@ fn another_bundle_under_a_release_that_is_offered_already() {
     repository.offer(&bundle(&shop, "MIT"), &[&shop.acme], &paid()).unwrap();
     let other = repository.offer(&bundle(&shop, "ISC"), &[&shop.acme], &paid()).unwrap_err();
     assert_eq!(other.code(), "TM0824");
+}
+
+#[test]
+fn a_listing_that_its_publisher_deletes_holds_up_nobody() {
+    let shop = Shop::open();
+    shop.publish(1);
+    let other = |release| shop.bundle("acme/other", release, &shop.acme);
+    shop.repository().publish(&other(1), &[&shop.acme]).unwrap();
+    assert!(shop.operator().refresh(&shop.online).unwrap().refused.is_empty());
+    let store = shop.path("store");
+    let is_taggers = |path: &PathBuf| {
+        let path = path.to_string_lossy();
+        path.contains("tagger") && path.ends_with("1.listing")
+    };
+    let listing: Vec<PathBuf> = files(&store).into_keys().filter(is_taggers).collect();
+    std::fs::remove_file(&listing[0]).unwrap();
+    shop.repository().publish(&other(2), &[&shop.acme]).unwrap();
+    let done = shop.operator().refresh(&shop.online).unwrap();
+    assert_eq!(done.refused.iter().map(|(role, _)| role.as_str()).collect::<Vec<_>>(), ["p.acme"]);
+    let (buyer, every) = (shop.buyer(), Query::parse([]).unwrap());
+    let rows = buyer.refresh().unwrap().search(&every).unwrap();
+    let found: Vec<String> = rows.iter().map(|row| format!("{} {}", row.app, row.release)).collect();
+    assert_eq!(found, ["acme/other 2", "acme/tagger 1"]);
 }

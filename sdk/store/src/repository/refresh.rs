@@ -200,7 +200,12 @@ impl<'a, 'r> Round<'a, 'r> {
         let shards = self.publishers.iter().map(|publisher| layout::shard(&layout::shard_of(publisher)));
         let all: BTreeSet<String> = role.targets.keys().cloned().chain(shards).collect();
         for path in all {
-            let bytes = index::write(self.rows(&path, role.targets.get(&path))?)?;
+            let rows = self.rows(&path, role.targets.get(&path))?;
+            let (bytes, left_out) = index::write(rows, MAX_SHARD_BYTES)?;
+            self.refused.extend(left_out.into_iter().map(|publisher| {
+                let what = format!("apps in the index of the publisher {publisher}");
+                (layout::publisher_role(&publisher), Error::EndlessData { what, max: MAX_SHARD_BYTES })
+            }));
             let file = TargetFile::of(&bytes);
             if role.targets.get(&path) != Some(&file) {
                 let relative = layout::target_file(&path, file.sha256().unwrap_or_default(), true);
@@ -219,34 +224,44 @@ impl<'a, 'r> Round<'a, 'r> {
     }
 
     /// The rows of a shard: those of publishers that changed made anew, of the others as they were, of those that offer nothing
-    /// any more none.
-    fn rows(&self, path: &str, old: Option<&TargetFile>) -> Result<Vec<Row>> {
+    /// any more none. What cannot be read of an app is told, and its row stays as it was: no publisher holds up another.
+    fn rows(&mut self, path: &str, old: Option<&TargetFile>) -> Result<Vec<Row>> {
         let known = match old {
             Some(file) => self.old_rows(path, file)?,
             None => None,
         };
         let all = known.is_none();
-        let mut rows = known.unwrap_or_default();
-        rows.retain(|row| self.offers.get(row.app.publisher()).is_some_and(|offers| !offers.changed));
+        let is_unchanged =
+            |row: &Row| self.offers.get(row.app.publisher()).is_some_and(|offers| !offers.changed);
+        let (mut rows, old): (Vec<Row>, Vec<Row>) =
+            known.unwrap_or_default().into_iter().partition(is_unchanged);
+        let mut old: BTreeMap<AppName, Row> = old.into_iter().map(|row| (row.app.clone(), row)).collect();
         let here = |publisher: &str| layout::shard(&layout::shard_of(publisher)) == path;
         for Offers { publisher, targets, changed } in self.offers.values() {
             if !here(publisher.name()) || !(all || *changed) {
                 continue;
             }
             for (app, release) in newest_releases(targets) {
-                let offer = self.repository.listed(publisher, targets, &app, release)?;
-                rows.push(Row::of(offer.listing()));
+                let offer = self.repository.listed(publisher, targets, &app, release);
+                match offer.and_then(|offer| Row::of(offer.listing())) {
+                    Ok(row) => rows.push(row),
+                    Err(error) => {
+                        self.refused.push((publisher.role.name.clone(), error));
+                        rows.extend(old.remove(&app));
+                    }
+                }
             }
         }
         Ok(rows)
     }
 
-    /// The rows that a shard has, if it is the one that was signed: whatever is in it is signed again.
+    /// The rows that a shard has, if it is the one that was signed and can be read: whatever is in it is signed again.
     fn old_rows(&self, path: &str, file: &TargetFile) -> Result<Option<Vec<Row>>> {
         let relative = layout::target_file(path, file.sha256().unwrap_or_default(), true);
-        match self.documents.file(&relative, MAX_SHARD_BYTES)? {
-            Some(bytes) if file.check_bytes(path, &bytes).is_ok() => index::read(path, &bytes).map(Some),
-            _ => Ok(None),
+        match self.documents.file(&relative, MAX_SHARD_BYTES) {
+            Ok(Some(bytes)) if file.check_bytes(path, &bytes).is_ok() => Ok(index::read(path, &bytes).ok()),
+            Ok(_) | Err(Error::EndlessData { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
