@@ -287,6 +287,7 @@ mod tests {
         assert_eq!(refused(|o| o.data = Some("free".into())), "origin.data");
         assert_eq!(refused(|o| o.code = Some("MIT OR ".repeat(40) + "MIT")), "origin.code");
         assert_eq!(refused(|o| o.weights = Some(String::new())), "origin.weights");
+        assert_eq!(refused(|o| o.code = Some("MIT OR\nApache-2.0".into())), "origin.code");
         let at = |field: &str| format!("origin.derived_from[1].{field}");
         assert_eq!(refused(|o| o.derived_from[1].weights = Some("GPL".into())), at("weights"));
         assert_eq!(refused(|o| o.derived_from[1].name.clear()), at("name"));

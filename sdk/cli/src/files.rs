@@ -1,15 +1,18 @@
 //! Files that commands read and write.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use tilemark::{Home, SigningKey, Trust};
 
 use crate::failure::{Failure, Result};
 
-/// Writes a whole file or nothing: to a neighbour first, then renamed over.
+/// Writes a whole file or nothing: to a neighbour first, then renamed over. Never over a private key, which nobody can make again.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if is_private_key(path) {
+        return Err(Failure::Exists { path: path.to_owned() });
+    }
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let neighbour = path.with_file_name(name);
@@ -21,6 +24,12 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = std::fs::remove_file(&neighbour);
         Failure::File { path: path.to_owned(), source }
     })
+}
+
+fn is_private_key(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut head));
+    read.is_ok() && head.starts_with(b"-----BEGIN") && String::from_utf8_lossy(&head).contains("PRIVATE KEY")
 }
 
 /// Makes a file that did not exist, readable by its owner alone if it is secret.

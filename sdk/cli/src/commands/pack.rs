@@ -5,10 +5,14 @@ use tilemark::{KeyId, PublicKey, SigningKey, Untrusted, Vault};
 
 use crate::args::Pack;
 use crate::failure::{Failure, Result};
+use crate::outputs::Outputs;
 use crate::{files, text};
 
 /// Imports, checks, records golden vectors, signs, writes.
 pub(crate) fn run(args: &Pack) -> Result<()> {
+    Outputs::default()
+        .reads(&[("the description", args.description.as_ref()), ("--model", args.model.as_ref())])
+        .writes("--output", Some(&args.output), |_| true)?;
     let keys = files::keys(&args.key)?;
     let spinner = text::spinner("importing the model and recording golden vectors");
     let package = match (&args.description, &args.model) {

@@ -7,6 +7,7 @@ use tilemark::quantize::{
 
 use crate::args::{self, Quantize};
 use crate::failure::Result;
+use crate::outputs::Outputs;
 use crate::{files, text};
 
 /// Layers with more noise than the others that the summary names.
@@ -14,6 +15,10 @@ const NAMED: usize = 5;
 
 /// Quantizes a model and says what that cost.
 pub(crate) fn run(args: &Quantize) -> Result<()> {
+    Outputs::default()
+        .reads(&[("the model", Some(&args.model)), ("--labels", args.labels.as_ref())])
+        .writes("--output", Some(&args.output), |_| true)?
+        .writes("--report", args.report.as_ref(), |_| true)?;
     let model = FloatModel::read(&files::read(&args.model)?).map_err(tilemark::Error::from)?;
     let steps = steps(&args.pixels, &model)?;
     let open = |path| Samples::open(path, model.graph(), steps.as_ref());

@@ -27,6 +27,39 @@ fn all(workshop: &Workshop) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
+fn no_command_writes_over_its_input_or_over_a_private_key() {
+    let workshop = Workshop::with_sources();
+    workshop.tilemark("pack app.toml --key vendor.key -o tiny.tmk").ok();
+    workshop.tilemark("keygen --out lab").ok();
+    std::fs::create_dir(workshop.path("data")).unwrap();
+    let before = all(&workshop);
+    for (command, exit, said) in [
+        ("pack app.toml --key vendor.key -o vendor.key", 1, "vendor.key exists already"),
+        (
+            "pack app.toml --key vendor.key -o ./app.toml",
+            2,
+            "--output and the description name the same file",
+        ),
+        ("sign tiny.tmk --key lab.key -o lab.key", 1, "lab.key exists already"),
+        (
+            "quantize tiny.onnx --calibration data -o tiny.onnx",
+            2,
+            "--output and the model name the same file",
+        ),
+        (
+            "quantize tiny.onnx --calibration data -o a.onnx --report a.onnx",
+            2,
+            "--report and --output name the same file",
+        ),
+    ] {
+        let ran = workshop.tilemark(command);
+        assert_eq!(ran.code, exit, "{command}: {}", ran.stderr);
+        assert!(ran.stderr.contains(said), "{command}: {}", ran.stderr);
+        assert_eq!(all(&workshop), before, "{command}");
+    }
+}
+
+#[test]
 fn no_output_is_written_over_what_is_read_or_what_is_somebody_elses() {
     let workshop = with_data(10);
     workshop.tilemark("keygen --out lab").ok();
