@@ -52,7 +52,7 @@ fn what_is_wrong_is_said_and_nothing_is_written() {
     let base = "quantize float.onnx --calibration";
     shop.tilemark(&format!("{base} empty -o x.onnx")).fails(6, "TM0520").says("no picture");
     shop.tilemark(&format!("{base} nowhere -o x.onnx")).fails(6, "TM0520");
-    shop.tilemark(&format!("{base} calibration -o nowhere/x.onnx --ranges min-max")).fails(1, "TM0602");
+    shop.tilemark(&format!("{base} calibration -o nowhere/x.onnx --ranges min-max")).fails(2, "TM0601");
     shop.tilemark("quantize int8.onnx --calibration calibration -o x.onnx").fails(1, "TM0240");
     shop.tilemark("quantize labels.csv --calibration calibration -o x.onnx").fails(1, "TM0201");
     shop.tilemark(&format!("{base} empty -o x.onnx --json")).fails_in_json(6, "TM0520");
