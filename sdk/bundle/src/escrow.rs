@@ -94,7 +94,7 @@ impl Deed {
     pub const PAYLOAD_TYPE: PayloadType = PayloadType::new("application/vnd.tilemark.escrow-deed.v1+json");
 
     /// Splits the content key of a bundle among trustees, `threshold` of whom have it together: the JSON of the deed, signed by the
-    /// vendor, and a share for each in their order.
+    /// vendor, and a share for each in their order. Further keys of the vendor's sign with [`Envelope::sign`].
     ///
     /// # Errors
     /// [`LicenseError::NotEncrypted`], [`LicenseError::WrongContentKey`] for another bundle's key, [`Error::InvalidValue`],
@@ -163,22 +163,18 @@ impl Deed {
 }
 
 impl SignedDeed {
-    /// Checks that somebody signed who may sign for the app's publisher.
+    /// Checks that as many keys signed as the policy asks for of the app's publisher as its vendor, none of them revoked. No other
+    /// role can sign a deed, and none has to.
     ///
     /// # Errors
-    /// As [`Envelope::parse`]; [`Error::InvalidSignature`], [`Error::UnknownSigners`], [`Error::PublisherNotAllowed`],
-    /// [`Error::Json`], [`Error::InvalidValue`], [`Error::TooMany`].
+    /// As [`Envelope::parse`]; [`Error::InvalidSignature`], [`Error::UnknownSigners`], [`Error::RevokedKey`],
+    /// [`Error::PublisherNotAllowed`], [`Error::ThresholdNotMet`]; [`Error::Json`], [`Error::InvalidValue`], [`Error::TooMany`].
     pub fn verify(bytes: &[u8], trust: &Trust) -> Result<Self> {
         let envelope = Envelope::parse(bytes.trim_ascii(), Deed::PAYLOAD_TYPE)?;
         let signers = signers::trusted(&envelope, trust, &mut Verdict::default())?;
         let deed: Deed = json::from_slice("deed", envelope.payload(), MAX_DEED_BYTES)?;
         deed.check()?;
-        let rule = trust.rule(deed.app.publisher());
-        let may = |id| rule.is_some_and(|rule| rule.quorums().any(|(_, quorum)| quorum.has(id)));
-        if !signers.iter().any(|id| may(*id)) {
-            let (publisher, signers) = (deed.app.publisher().to_owned(), signers::join(signers.into_iter()));
-            return Err(Error::PublisherNotAllowed { publisher, signers });
-        }
+        signers::check_vendor(signers, deed.app.publisher(), trust)?;
         Ok(Self { deed, digest: sha256(envelope.payload()) })
     }
 

@@ -93,10 +93,12 @@ pub struct Reported {
     pub samples: u64,
     /// The integers that the metric follows from, as `name value`.
     pub counts: Vec<String>,
-    /// Whether one of the publisher's keys signed it; else it is somebody else's, whom this store does not know.
+    /// Whether one of the publisher's keys signed it; else it is said to be somebody else's, whom this store does not know.
     pub by_publisher: bool,
-    /// Keys that signed it.
+    /// Keys that signed it: their signatures were checked, and hold.
     pub signers: Vec<String>,
+    /// Keys that are said to have signed it; nobody checked that, and anybody can say so.
+    pub unchecked: Vec<String>,
 }
 
 const EVALUATION: PayloadType = PayloadType::new("application/vnd.tilemark.evaluation.v1+json");
@@ -118,11 +120,11 @@ struct Count {
 }
 
 impl Contract {
-    /// Whether it is within limits, and its reports are about this bundle.
+    /// Whether it is within limits, and its reports are about this bundle; signatures by the publisher's keys have to hold.
     ///
     /// # Errors
     /// [`Error::Invalid`], which names the field.
-    pub(crate) fn check(&self, identity: Digest) -> Result<()> {
+    pub(crate) fn check(&self, identity: Digest, publisher: &[PublicKey]) -> Result<()> {
         text("task", &self.task)?;
         if !self.task.contains(" -> ") {
             return Err(Error::invalid("contract.task", "what goes in -> what comes out is expected"));
@@ -159,7 +161,7 @@ impl Contract {
                 return Err(Error::invalid("contract.speeds", format!("{} is there twice", speed.device)));
             }
         }
-        self.reports.iter().try_for_each(|report| report.read(identity, &[]).map(drop))
+        self.reports.iter().try_for_each(|report| report.read(identity, publisher).map(drop))
     }
 
     /// Whether an app of this contract can take another one's place: the same ends, and classes where those are named.
@@ -183,7 +185,7 @@ impl Report {
         Ok(Self { envelope: envelope.trim().to_owned() })
     }
 
-    /// What it says of a bundle, and who signed it.
+    /// What it says of a bundle, and who signed it as far as that can be told: the publisher's keys are known here, no others.
     ///
     /// # Errors
     /// [`Error::Invalid`] if it is no evaluation, about another bundle, or a signature of a known key does not hold.
@@ -206,8 +208,15 @@ impl Report {
             return Err(invalid(format!("it is about the bundle {}, not {identity}", claim.identity)));
         }
         text("metric", &claim.metric)?;
-        text("whose", &claim.whose)?;
+        if !["buyer", "seller"].contains(&claim.whose.as_str()) {
+            let whose = crate::metadata::excerpt(&claim.whose);
+            return Err(invalid(format!("it is of the data of {whose}, expected buyer or seller")));
+        }
         let counts = claim.counts.iter().take(MAX_PORTS);
+        let keys = |wanted: SignatureCheck| -> Vec<String> {
+            checks.iter().filter(|(_, check)| *check == wanted).map(|(id, _)| id.to_string()).collect()
+        };
+        let (signers, unchecked) = (keys(SignatureCheck::Holds), keys(SignatureCheck::UnknownKey));
         Ok(Reported {
             metric: claim.metric,
             whose: claim.whose,
@@ -215,8 +224,9 @@ impl Report {
             counts: counts
                 .map(|count| format!("{} {}", crate::metadata::excerpt(&count.name), count.value))
                 .collect(),
-            by_publisher: checks.iter().any(|(id, _)| known(*id)),
-            signers: checks.iter().map(|(id, _)| id.to_string()).collect(),
+            by_publisher: !signers.is_empty(),
+            signers,
+            unchecked,
         })
     }
 }
@@ -258,8 +268,12 @@ pub(crate) mod tests {
     }
 
     fn report(identity: Digest, key: &SigningKey) -> Report {
+        claimed(identity, "seller", key)
+    }
+
+    fn claimed(identity: Digest, whose: &str, key: &SigningKey) -> Report {
         let claim = serde_json::json!({ "schema": 1, "app": "acme/tagger", "identity": identity, "metric": "accuracy",
-            "whose": "seller", "samples": 10, "counts": [{ "name": "hits", "value": 9 }], "new": true });
+            "whose": whose, "samples": 10, "counts": [{ "name": "hits", "value": 9 }], "new": true });
         let payload = serde_json::to_vec(&claim).unwrap();
         Report::new(&Envelope::seal(EVALUATION, payload, &[key]).unwrap().to_json()).unwrap()
     }
@@ -276,9 +290,9 @@ pub(crate) mod tests {
     #[track_caller]
     fn refused(change: impl FnOnce(&mut Contract)) -> String {
         let mut contract = contract();
-        contract.check(sha256(b"bundle")).unwrap();
+        contract.check(sha256(b"bundle"), &[]).unwrap();
         change(&mut contract);
-        contract.check(sha256(b"bundle")).unwrap_err().to_string()
+        contract.check(sha256(b"bundle"), &[]).unwrap_err().to_string()
     }
 
     #[test]
@@ -306,16 +320,46 @@ pub(crate) mod tests {
         let said = report(bundle, &acme).read(bundle, &[acme.public().clone()]).unwrap();
         assert_eq!((said.by_publisher, said.counts), (true, vec!["hits 9".to_owned()]));
         let said = report(bundle, &other).read(bundle, &[acme.public().clone()]).unwrap();
-        assert!(!said.by_publisher && said.signers == [other.public().id().to_string()]);
+        assert!(!said.by_publisher && said.unchecked == [other.public().id().to_string()]);
+    }
+
+    /// An envelope in which somebody signed under the key id of somebody else.
+    pub(crate) fn forged(identity: Digest, as_key: &SigningKey) -> Report {
+        let mallory = key();
+        let [from, to] = [&mallory, as_key].map(|key| key.public().id().to_string());
+        Report { envelope: report(identity, &mallory).envelope.replace(&from, &to) }
+    }
+
+    #[test]
+    fn a_lab_that_signed_nothing_is_not_named_as_a_signer() {
+        let (acme, lab, bundle) = (key(), key(), sha256(b"bundle"));
+        let publisher = [acme.public().clone()];
+        let said = forged(bundle, &lab).read(bundle, &publisher).unwrap();
+        assert_eq!((said.by_publisher, said.signers.len()), (false, 0));
+        assert_eq!(said.unchecked, [lab.public().id().to_string()]);
+        // Nor beside a signature that holds.
+        let own = report(bundle, &acme);
+        let mut both = Envelope::parse(own.envelope.as_bytes(), EVALUATION).unwrap();
+        both.sign(&lab).unwrap();
+        let said = Report::new(&both.to_json()).unwrap().read(bundle, &publisher).unwrap();
+        assert!(said.by_publisher && said.signers == [acme.public().id().to_string()], "{said:?}");
+        assert_eq!(said.unchecked, [lab.public().id().to_string()]);
+    }
+
+    #[test]
+    fn data_that_is_said_to_be_somebody_elses() {
+        let (acme, bundle) = (key(), sha256(b"bundle"));
+        let read = |whose: &str| claimed(bundle, whose, &acme).read(bundle, &[]).map(|said| said.whose);
+        assert_eq!(read("buyer").unwrap(), "buyer");
+        for whose in ["unsaid", "", "Buyer", "independent laboratory", "buyer\nprice free"] {
+            assert!(read(whose).unwrap_err().to_string().contains("buyer or seller"), "{whose:?}");
+        }
     }
 
     #[test]
     fn an_edited_report_under_the_publishers_signature_is_refused() {
-        let (acme, other, bundle) = (key(), key(), sha256(b"bundle"));
-        // Somebody else's signature under the publisher's key id.
-        let forged = report(bundle, &other).envelope;
-        let forged = forged.replace(&other.public().id().to_string(), &acme.public().id().to_string());
-        let error = Report { envelope: forged }.read(bundle, &[acme.public().clone()]).unwrap_err();
+        let (acme, bundle) = (key(), sha256(b"bundle"));
+        let error = forged(bundle, &acme).read(bundle, &[acme.public().clone()]).unwrap_err();
         assert!(error.to_string().contains("does not hold"), "{error}");
     }
 

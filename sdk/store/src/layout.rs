@@ -40,6 +40,11 @@ pub(crate) fn publisher_role(publisher: &str) -> String {
     format!("p.{publisher}")
 }
 
+/// Whether a role is a publisher's, and not the operator's.
+pub(crate) fn is_publisher_role(role: &str) -> bool {
+    role.starts_with("p.")
+}
+
 /// What a publisher may offer.
 pub(crate) fn publisher_paths(publisher: &str) -> String {
     format!("{publisher}/*/*")

@@ -127,7 +127,7 @@ impl Offer {
             .map_err(tilemark_bundle::Refused::into_error)?;
         let differs = |reason: String| Error::Listing { path: path.to_owned(), reason };
         if let Some(contract) = &listing.contract {
-            contract.check(head.identity()).map_err(|error| differs(error.to_string()))?;
+            contract.check(head.identity(), &signers.keys).map_err(|error| differs(error.to_string()))?;
         }
         let said = Listing::of(&head, listing.envelope.as_bytes());
         let signed = Listing { price: listing.price, contract: listing.contract.clone(), ..said };
@@ -164,7 +164,7 @@ impl Offer {
         gate::judge(self.manifest(), self.listing.price)
     }
 
-    /// What the evaluations attached to it say, and who signed them.
+    /// What the evaluations attached to it say, and who signed them as far as it can be told.
     ///
     /// # Errors
     /// [`Error::Invalid`] for one whose signature by the publisher does not hold.

@@ -1,6 +1,6 @@
 use super::shares::{combine, evaluate, inverse, multiply, split};
 use super::*;
-use crate::{Algorithm, AppIdentity, BundleWriter, Untrusted, Vault};
+use crate::{Algorithm, AppIdentity, BundleWriter, Role, TrustBuilder, Untrusted, Vault};
 
 fn key() -> SigningKey {
     SigningKey::generate(Algorithm::Ed25519).unwrap()
@@ -156,6 +156,32 @@ fn a_release_by_too_few_by_strangers_or_of_another_deed() {
     assert_eq!(code(forged.as_bytes()), "TM0130");
     let release = deposit.signed().release("x\n", 1, first).unwrap_err();
     assert_eq!(release.code(), "TM0141");
+}
+
+#[test]
+fn a_deed_by_a_stolen_and_revoked_key_by_another_role_or_by_one_of_two() {
+    let (deposit, other) = (Deposit::new(), key());
+    let (vendor, second) = (deposit.vendor.public().id(), other.public().id());
+    let known = || Trust::builder().key(deposit.vendor.public().clone()).key(other.public().clone());
+    let verified = |deed: &[u8], policy: TrustBuilder| {
+        SignedDeed::verify(deed, &policy.build().unwrap()).map(drop).map_err(|error| error.code())
+    };
+    let either = || known().publisher("acme", &[vendor, second], 1);
+    let both = || known().publisher("acme", &[vendor, second], 2);
+    assert_eq!(verified(&deposit.deed, either()), Ok(()));
+    assert_eq!(verified(&deposit.deed, either().revoke_key(vendor, "laptop stolen")), Err("TM0132"));
+    for role in [Role::Store, Role::Evaluator] {
+        let as_role = known().publisher("acme", &[second], 1).role("acme", role, &[vendor], 1);
+        assert_eq!(verified(&deposit.deed, as_role), Err("TM0134"), "{role}");
+        // Who sells or examines the bundle has no say in its escrow.
+        let beside = known().publisher("acme", &[vendor], 1).role("acme", role, &[second], 1);
+        assert_eq!(verified(&deposit.deed, beside), Ok(()), "{role}");
+    }
+    assert_eq!(verified(&deposit.deed, both()), Err("TM0135"));
+    let mut deed = Envelope::parse(&deposit.deed, Deed::PAYLOAD_TYPE).unwrap();
+    deed.sign(&other).unwrap();
+    assert_eq!(verified(&deed.to_json(), both()), Ok(()));
+    assert_eq!(verified(&deed.to_json(), both().revoke_key(vendor, "laptop stolen")), Err("TM0135"));
 }
 
 #[test]

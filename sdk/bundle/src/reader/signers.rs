@@ -111,6 +111,15 @@ fn describe(root: KeyId, id: KeyId, trust: &Trust) -> String {
     if root == id { trust.name(id) } else { format!("{id}, the successor of {}", trust.name(root)) }
 }
 
+/// Whether enough of the signers may sign for a publisher as its vendor: other roles neither can nor need to.
+pub(crate) fn check_vendor(signers: Vec<KeyId>, publisher: &str, trust: &Trust) -> Result<()> {
+    let allowed = allowed(signers, publisher, trust)?;
+    trust.rule(publisher).into_iter().try_for_each(|rule| {
+        let (role, counted) = (Role::Vendor, count(&allowed, &rule.vendor, trust));
+        check_quorum(&counted, publisher, (role, &rule.vendor), trust, &mut Verdict::default())
+    })
+}
+
 /// Those of the signers that may sign for a publisher as its vendor and are not revoked; one is enough for a grant.
 pub(crate) fn allowed(signers: Vec<KeyId>, publisher: &str, trust: &Trust) -> Result<Vec<KeyId>> {
     let rule = trust.rule(publisher);

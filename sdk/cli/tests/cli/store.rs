@@ -232,7 +232,7 @@ fn a_signed_evaluation_goes_with_the_listing_of_its_bundle_alone() {
     shop.tilemark("store info acme/tiny")
         .ok()
         .prints("accuracy: hits")
-        .prints("signed by somebody whom the store does not know")
+        .prints("which nobody checked")
         .prints("signed by the publisher");
     shop.write("tiny.onnx", tiny_onnx());
     shop.tilemark("pack --model tiny.onnx --name acme/raw --version 1.0.0 --key vendor.key -o raw.tmk").ok();

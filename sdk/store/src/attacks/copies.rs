@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::shop::{Attack, DAY, Hostile, Shop, impatient, key, tagger};
+use super::shop::{Attack, DAY, Hostile, Shop, files, impatient, key, tagger};
+use crate::metadata::{FileInfo, Signed, Targets};
+use crate::repository::{Replace, Validity};
 use crate::transport::Folder;
-use crate::{Store, time};
+use crate::{Store, layout, time};
 
 /// Somebody elsewhere who has the copy and nothing else.
 fn stranger(shop: &Shop) -> Store {
@@ -70,7 +72,7 @@ fn a_copy_heals_what_a_drive_lost() {
     let store = shop.buyer();
     let view = store.refresh().unwrap();
     view.copy_to(&shop.path("stick"), &mut |_| ()).unwrap();
-    for (path, mut bytes) in super::shop::files(&shop.path("stick")) {
+    for (path, mut bytes) in files(&shop.path("stick")) {
         if path.ends_with("lock") {
             continue;
         }
@@ -88,17 +90,116 @@ fn a_copy_heals_what_a_drive_lost() {
 fn a_hostile_mirror_gets_nothing_into_a_copy() {
     let shop = market();
     shop.buyer().refresh().unwrap();
-    for about in ["blobs/", ".listing", "p.acme.json", "targets.json", "1.root.json", "/index/"] {
+    for about in ["targets.json", "1.root.json", "/index/"] {
         let store = shop.buyer_at(Hostile::new(&shop, about, Attack::Garbage));
         let _ = std::fs::remove_dir_all(shop.path("cache"));
         store.refresh().unwrap().copy_to(&shop.path("stick"), &mut |_| ()).unwrap_err();
         assert!(!shop.path("stick/metadata/timestamp.json").exists(), "{about}");
+    }
+    // What it does to a publisher's files is left out, and told.
+    for about in ["blobs/", ".listing", "p.acme.json"] {
+        let store = shop.buyer_at(Hostile::new(&shop, about, Attack::Garbage));
+        let _ = std::fs::remove_dir_all(shop.path("cache"));
+        let _ = std::fs::remove_dir_all(shop.path("stick"));
+        let done = store.refresh().unwrap().copy_to(&shop.path("stick"), &mut |_| ()).unwrap();
+        assert!(!done.refused.is_empty(), "{about}");
+        let garbage = |bytes: &Vec<u8>| bytes.first() == Some(&b'x');
+        assert!(!files(&shop.path("stick")).values().any(garbage), "{about}");
     }
     // Another store's folder is not mixed with this one.
     let other = Shop::open();
     let store = shop.buyer();
     let view = store.refresh().unwrap();
     assert_eq!(view.copy_to(&other.path("store"), &mut |_| ()).unwrap_err().code(), "TM0833");
+}
+
+/// The market, and another publisher that did nothing wrong.
+fn market_of_two() -> Shop {
+    let (shop, zeta) = (market(), key());
+    shop.operator().invite("zeta", &[zeta.public().clone()], 1, &shop.targets).unwrap();
+    shop.repository().publish(&shop.bundle("zeta/app", 1, &zeta), &[&zeta]).unwrap();
+    // acme says nothing for longer than a day.
+    let brief = Validity { targets: DAY, ..Validity::default() };
+    let bundle = shop.bundle("acme/tagger", 3, &shop.acme);
+    shop.repository().with_validity(brief).publish(&bundle, &[&shop.acme]).unwrap();
+    assert!(shop.operator().refresh(&shop.online).unwrap().refused.is_empty());
+    shop
+}
+
+#[test]
+fn one_publisher_keeps_nobody_else_out_of_a_copy() {
+    let shop = market_of_two();
+    shop.keep("whole");
+    let copied = |later: u64| {
+        for folder in ["stick", "cache", "away"] {
+            let _ = std::fs::remove_dir_all(shop.path(folder));
+        }
+        let store = shop.buyer().at_time(time::now() + later);
+        let done = store.refresh().unwrap().copy_and_read_again(&shop.path("stick"), &mut |_| ()).unwrap();
+        let away = stranger(&shop).at_time(time::now() + later);
+        let offer = away.refresh().unwrap().offer(&"zeta/app".parse().unwrap(), Some(1)).unwrap();
+        for blob in &offer.listing().blobs {
+            assert!(shop.path("stick").join(layout::blob(&blob.sha256)).exists(), "{blob:?}");
+        }
+        done.refused.iter().map(|(_, error)| error.code()).collect::<Vec<_>>()
+    };
+    assert_eq!(copied(0), [""; 0]);
+    let mut listings = files(&shop.path("store/targets/acme")).into_keys();
+    let listing = listings.find(|path| path.to_string_lossy().ends_with(".2.listing")).unwrap();
+    let blob = shop.path("store").join(layout::blob(&tilemark_bundle::sha256(b"2")));
+    for path in [listing, blob, shop.path("store/metadata/3.p.acme.json")] {
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(copied(0), ["TM0820"], "{path:?}");
+        std::fs::write(&path, "x").unwrap();
+        assert!(["TM0804", "TM0805"].contains(&copied(0)[0]), "{path:?}");
+        shop.serve("whole");
+    }
+    assert_eq!(copied(2 * DAY), ["TM0814"]);
+}
+
+#[test]
+fn a_publisher_that_passes_on_to_anothers_role_does_not_take_its_place() {
+    let (shop, other) = (Shop::open(), key());
+    // It is looked at after acme.
+    let acme = layout::bin("acme");
+    let name = (0..).map(|n| format!("p{n}")).find(|name| layout::bin(name) > acme).unwrap();
+    shop.operator().invite(&name, &[other.public().clone()], 1, &shop.targets).unwrap();
+    shop.repository().publish(&shop.bundle(&format!("{name}/app"), 1, &other), &[&other]).unwrap();
+    shop.operator().refresh(&shop.online).unwrap();
+    // The operator would list no such thing: whoever has its online key does.
+    let bin = shop.path(&format!("store/metadata/1.{}.json", layout::bin_role(&acme)));
+    let bin: Targets = Signed::parse("bin", &std::fs::read(bin).unwrap()).unwrap().unverified("bin").unwrap();
+    shop.forge::<Targets>("1.p.acme.json", "1.p.acme.json", &[&shop.acme], |targets| {
+        let mut below = bin.delegations.unwrap();
+        below.roles.iter_mut().for_each(|role| role.name = layout::publisher_role(&name));
+        targets.delegations = Some(below);
+    });
+    let role = std::fs::read(shop.path("store/metadata/1.p.acme.json")).unwrap();
+    shop.list(|snapshot| drop(snapshot.meta.insert("p.acme.json".into(), FileInfo::of(1, &role))));
+    let done = shop.buyer().refresh().unwrap().copy_to(&shop.path("stick"), &mut |_| ()).unwrap();
+    assert!(done.refused.is_empty(), "{done:?}");
+    assert!(shop.path(&format!("stick/metadata/1.p.{name}.json")).exists());
+}
+
+#[test]
+fn an_operators_role_that_its_key_did_not_sign_takes_no_good_copys_place() {
+    let shop = market();
+    let copy = || shop.buyer().refresh().unwrap().copy_to(&shop.path("stick"), &mut |_| ()).map(drop);
+    copy().unwrap();
+    let before = files(&shop.path("stick/metadata")).remove(&shop.path("stick/metadata/timestamp.json"));
+    shop.publish(3);
+    let ([first, second, _], new) = (&shop.roots, key());
+    let change = [Replace { old: shop.targets.public(), new: new.public() }];
+    shop.operator().renew_root(&[first, second], &change).unwrap();
+    // The key is new, and what it is to sign is not signed yet.
+    assert_eq!(copy().unwrap_err().code(), "TM0811");
+    let after = files(&shop.path("stick/metadata")).remove(&shop.path("stick/metadata/timestamp.json"));
+    assert!(before.is_some() && before == after, "the older copy is as it was");
+    assert_eq!(stranger(&shop).refresh().unwrap().releases(&tagger()).unwrap(), [1, 2]);
+    shop.operator().renew_targets(&new).unwrap();
+    shop.operator().refresh(&shop.online).unwrap();
+    copy().unwrap();
+    assert_eq!(stranger(&shop).refresh().unwrap().releases(&tagger()).unwrap(), [1, 2, 3]);
 }
 
 #[test]
@@ -122,7 +223,7 @@ fn a_link_on_a_drive_is_not_written_through() {
     let store = shop.buyer_at(Folder::new(shop.path("store")));
     let view = store.refresh().unwrap();
     assert_eq!(view.copy_to(&shop.path("stick"), &mut |_| ()).unwrap_err().code(), "TM0837");
-    assert_eq!(super::shop::files(&shop.path("home-of-somebody")).len(), 0);
+    assert_eq!(files(&shop.path("home-of-somebody")).len(), 0);
     // Nor is one in the place of a download.
     for name in ["parts", "blobs", "metadata", "targets"] {
         std::fs::remove_file(shop.path("stick").join(name)).unwrap();

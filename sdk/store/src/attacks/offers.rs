@@ -102,6 +102,19 @@ fn a_contract_that_no_reader_can_take() {
 }
 
 #[test]
+fn a_report_under_a_signature_of_the_publishers_that_does_not_hold() {
+    let shop = Shop::open();
+    let path = bundle(&shop, "MIT");
+    let identity = shop.repository().publish(&path, &[&shop.acme]).unwrap().listing.identity;
+    let bad = Contract { reports: vec![crate::contract::tests::forged(identity, &shop.acme)], ..contract() };
+    let offering = Offering { contract: Some(bad.clone()), ..Offering::default() };
+    assert_eq!(shop.repository().offer(&path, &[&shop.acme], &offering).unwrap_err().code(), "TM0835");
+    forge(&shop, |listing| listing.contract = Some(bad));
+    let done = shop.operator().refresh(&shop.online).unwrap();
+    assert_eq!(done.refused.iter().map(|(_, error)| error.code()).collect::<Vec<_>>(), ["TM0821"]);
+}
+
+#[test]
 fn another_bundle_under_a_release_that_is_offered_already() {
     let shop = Shop::open();
     let repository = shop.repository();

@@ -14,7 +14,7 @@ use crate::error::{Error, Result, io};
 use crate::layout;
 use crate::limits::{MAX_LISTING_BYTES, MAX_ROOT_BYTES};
 use crate::listing::{Offer, Signers};
-use crate::metadata::{Keyring, RoleKeys, Signed, Targets};
+use crate::metadata::{Keyring, RoleKeys, Signed, TargetFile};
 use crate::repository::{Repository, listed_release};
 
 /// What a copy did.
@@ -27,7 +27,7 @@ pub struct Copied {
     pub fetched: u64,
     /// Bytes that were there already, whole.
     pub reused: u64,
-    /// What was left out, and why: roles or listings that no integrator would accept either.
+    /// What was left out, and why: publishers' roles, listings and blobs that no integrator would accept either.
     pub refused: Vec<(String, Error)>,
 }
 
@@ -138,43 +138,54 @@ impl Copy<'_> {
         if !self.seen.insert(name.to_owned()) {
             return Ok(());
         }
-        let view = self.view;
+        let (view, of_publisher) = (self.view, layout::is_publisher_role(name));
         let (targets, bytes) = match view.document(name, keys, ring) {
             // Invited, and nothing published yet; or not since the keys are new.
             Err(Error::NotInSnapshot { .. }) => return Ok(()),
-            Err(error @ (Error::Unsigned { .. } | Error::Malformed { .. })) => {
-                self.done.refused.push((name.to_owned(), error));
-                return Ok(());
-            }
+            Err(error) if of_publisher => return self.leave_out(name, error),
             found => found?,
         };
-        for delegation in targets.delegations.iter().flat_map(|delegations| &delegations.roles) {
-            let ring = targets.delegations.as_ref().map(|delegations| &delegations.keys);
-            self.role(&delegation.name, &delegation.keys, ring.unwrap_or(&Keyring::new()))?;
+        // A publisher passes on to nobody: it could name another one's role, or the operator's, by keys of its own.
+        if let Some(below) = targets.delegations.as_ref().filter(|_| !of_publisher) {
+            for role in &below.roles {
+                self.role(&role.name, &role.keys, &below.keys)?;
+            }
         }
-        self.targets(&targets, keys, ring)?;
+        for (path, file) in &targets.targets {
+            match self.target(path, file, keys, ring) {
+                Err(error) if of_publisher => self.leave_out(path, error)?,
+                copied => copied?,
+            }
+        }
         self.put(&view.trusted.path(name, targets.common.version), &bytes)
     }
 
-    fn targets(&mut self, targets: &Targets, keys: &RoleKeys, ring: &Keyring) -> Result<()> {
+    fn target(&mut self, path: &str, file: &TargetFile, keys: &RoleKeys, ring: &Keyring) -> Result<()> {
         let view = self.view;
-        for (path, file) in &targets.targets {
-            let bytes = view.file(
-                path,
-                file,
-                MAX_LISTING_BYTES.max(file.length.min(crate::limits::MAX_SHARD_BYTES)),
-            )?;
-            if let Some((app, release)) = listed_release(path) {
-                let offer = Signers::of(keys, ring, app.publisher())
-                    .and_then(|signers| Offer::read(path, &bytes, &app, release, signers));
-                match offer {
-                    Ok(offer) => self.blobs(&offer)?,
-                    Err(error) => self.done.refused.push((path.clone(), error)),
-                }
+        let max = MAX_LISTING_BYTES.max(file.length.min(crate::limits::MAX_SHARD_BYTES));
+        let bytes = view.file(path, file, max)?;
+        if let Some((app, release)) = listed_release(path) {
+            let offer = Signers::of(keys, ring, app.publisher())
+                .and_then(|signers| Offer::read(path, &bytes, &app, release, signers));
+            match offer {
+                Ok(offer) => self.blobs(&offer)?,
+                Err(error) => self.done.refused.push((path.to_owned(), error)),
             }
-            let consistent = view.trusted.root.consistent_snapshot == Some(true);
-            self.put(&layout::target_file(path, file.sha256().unwrap_or_default(), consistent), &bytes)?;
         }
+        let consistent = view.trusted.root.consistent_snapshot == Some(true);
+        self.put(&layout::target_file(path, file.sha256().unwrap_or_default(), consistent), &bytes)
+    }
+
+    /// Goes on without what one publisher let expire, took away or damaged: the others' apps are copied all the same. A mirror that
+    /// does so gains nothing, since it is told.
+    ///
+    /// # Errors
+    /// The error itself where it says nothing of the publisher's files: a network or a disk that fails.
+    fn leave_out(&mut self, what: &str, error: Error) -> Result<()> {
+        if !is_about_the_file(&error) {
+            return Err(error);
+        }
+        self.done.refused.push((what.to_owned(), error));
         Ok(())
     }
 
@@ -220,6 +231,21 @@ impl Copy<'_> {
         self.done.files += 1;
         self.written.push((relative, digest));
         (self.progress)(&self.done);
+    }
+}
+
+fn is_about_the_file(error: &Error) -> bool {
+    match error {
+        Error::Mirrors { first, .. } => is_about_the_file(first),
+        Error::Unsigned { .. }
+        | Error::Malformed { .. }
+        | Error::Expired { .. }
+        | Error::MixedUp { .. }
+        | Error::NotFound { .. }
+        | Error::EndlessData { .. }
+        | Error::WrongLength { .. }
+        | Error::WrongHash { .. } => true,
+        _ => false,
     }
 }
 

@@ -70,7 +70,7 @@ impl Repository {
             .map_err(tilemark_bundle::Refused::into_error)?;
         let ruling = gate::offered(head.manifest(), offering.price)?;
         if let Some(contract) = &offering.contract {
-            contract.check(head.identity())?;
+            contract.check(head.identity(), &publisher.keys())?;
         }
         let (price, contract) = (offering.price, offering.contract.clone());
         let listing = Listing { price, contract, ..Listing::of(&head, &envelope) };

@@ -157,12 +157,15 @@ fn of_contract(offer: &Offer, reports: &[Reported]) -> Vec<[String; 2]> {
         rows.push(line("speed", format!("{} on {}: {}", ms(speed.microseconds), speed.device, speed.name)));
     }
     for report in reports {
-        let by = if report.by_publisher { "the publisher" } else { "somebody whom the store does not know" };
+        let by = match report.by_publisher {
+            true => "signed by the publisher".to_owned(),
+            false => format!("by key {}, which nobody checked", report.unchecked.join(", ")),
+        };
         let (samples, counts) = (text::count(report.samples), report.counts.join(", "));
         let whose = &report.whose;
         rows.push(line(
             "report",
-            format!("{}: {counts}; {samples} samples of the {whose}'s, signed by {by}", report.metric),
+            format!("{}: {counts}; {samples} samples of the {whose}'s, {by}", report.metric),
         ));
     }
     rows

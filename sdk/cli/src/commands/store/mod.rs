@@ -105,19 +105,29 @@ fn copy(args: &Copy, drive: bool) -> Result<()> {
     };
     spinner.finish_and_clear();
     let done = copied?;
-    for (what, error) in &done.refused {
+    if args.of.json {
+        text::json(&json!({ "files": done.files, "fetched": done.fetched, "reused": done.reused,
+            "refused": done.refused.len(), "freshness": view.freshness().describe() }))?;
+    } else {
+        let (fetched, reused) = (text::bytes(done.fetched), text::bytes(done.reused));
+        text::line(format_args!(
+            "copied  {}; {fetched} written, {reused} there already",
+            text::plural(done.files, "file")
+        ))?;
+        text::line(format_args!("store   {}", view.freshness().describe()))?;
+    }
+    let mut refused = done.refused.into_iter();
+    let first = refused.next();
+    for (what, error) in refused {
         text::note(format_args!("left out   {what}: {error}"));
     }
-    if args.of.json {
-        return text::json(&json!({ "files": done.files, "fetched": done.fetched, "reused": done.reused,
-            "refused": done.refused.len(), "freshness": view.freshness().describe() }));
+    match first {
+        None => Ok(()),
+        Some((what, error)) => {
+            text::note(format_args!("left out   {what}, for the error below; all else is copied"));
+            Err(error.into())
+        }
     }
-    let (fetched, reused) = (text::bytes(done.fetched), text::bytes(done.reused));
-    text::line(format_args!(
-        "copied  {}; {fetched} written, {reused} there already",
-        text::plural(done.files, "file")
-    ))?;
-    text::line(format_args!("store   {}", view.freshness().describe()))
 }
 
 /// The store as it is now, or as it is known where nobody can be reached. How old that is goes to stderr.
