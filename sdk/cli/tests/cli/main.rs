@@ -22,6 +22,8 @@ mod parameters;
 mod quantize;
 mod run;
 #[cfg(feature = "store")]
+mod server;
+#[cfg(feature = "store")]
 mod store;
 mod tensors;
 mod trust;

@@ -1,13 +1,12 @@
 //! A store from invitation to revocation, as its operator, a publisher and a buyer type it.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tilemark_testkit::random::SplitMix64;
+use tilemark_testkit::temp::copy_folder;
 
+use crate::server::Server;
 use crate::workshop::{TINY_TOML, Workshop, sample, tiny_onnx};
 
 /// A workshop with a store, the publisher acme in it, and release 7 of acme/tiny.
@@ -299,17 +298,6 @@ fn an_operator_signs_by_what_it_signed_last() {
     shop.tilemark("store renew store --key keys/root-1.key --key keys/root-2.key").fails(3, "TM0812");
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
-        match from.is_dir() {
-            true => copy_folder(&from, &to),
-            false => assert!(std::fs::copy(from, to).is_ok()),
-        }
-    }
-}
-
 #[test]
 fn a_stolen_online_key_is_replaced() {
     let shop = market();
@@ -453,61 +441,4 @@ fn kill(shop: &Workshop, line: &str, random: &mut SplitMix64) {
     std::thread::sleep(Duration::from_micros(random.below(40_000) as u64));
     let _ = child.kill(); // it may have ended
     child.wait().unwrap();
-}
-
-/// A web server of one folder, as plain as they come. It answers ranges, and ends when it is dropped.
-struct Server {
-    address: String,
-    listener: TcpListener,
-    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
-}
-
-impl Server {
-    fn start(folder: PathBuf) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let stop = std::sync::Arc::default();
-        let made =
-            Self { address, listener: listener.try_clone().unwrap(), stop: std::sync::Arc::clone(&stop) };
-        std::thread::spawn(move || {
-            for client in listener.incoming() {
-                if stop.load(std::sync::atomic::Ordering::SeqCst) {
-                    return;
-                }
-                let _ = answer(client.unwrap(), &folder); // a client may go away
-            }
-        });
-        made
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.store(true, std::sync::atomic::Ordering::SeqCst);
-        let _ = TcpStream::connect(self.listener.local_addr().unwrap());
-    }
-}
-
-fn answer(mut client: TcpStream, folder: &Path) -> std::io::Result<()> {
-    let mut request = Vec::new();
-    let mut byte = [0];
-    while !request.ends_with(b"\r\n\r\n") && client.read(&mut byte)? == 1 {
-        request.extend_from_slice(&byte);
-    }
-    let text = String::from_utf8_lossy(&request).to_lowercase();
-    let path = text.split_whitespace().nth(1).unwrap_or("/").trim_start_matches('/').to_owned();
-    let start: Option<usize> =
-        text.split("range: bytes=").nth(1).and_then(|rest| rest.split('-').next()?.parse().ok());
-    let Ok(bytes) = std::fs::read(folder.join(path)) else {
-        return client.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    };
-    let (status, from) = start.map_or(("200 OK", 0), |start| ("206 Partial Content", start));
-    let body = &bytes[from.min(bytes.len())..];
-    let range = start.map_or(String::new(), |_| {
-        format!("Content-Range: bytes {from}-{}/{}\r\n", bytes.len().saturating_sub(1), bytes.len())
-    });
-    let length = body.len();
-    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{range}Connection: close\r\n\r\n");
-    client.write_all(head.as_bytes())?;
-    client.write_all(body)
 }
