@@ -48,6 +48,7 @@ pub(crate) fn create_new(path: &Path, text: &str, secret: bool) -> Result<()> {
 }
 
 /// Makes a folder that only its owner may look into, and those above it.
+#[cfg(feature = "store")]
 pub(crate) fn private_dir(path: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
