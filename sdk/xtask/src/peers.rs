@@ -1,9 +1,10 @@
 //! `cargo xtask peers`: Tilemark beside ONNX Runtime, OpenVINO and LiteRT on the same networks, cores and minutes.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::{models, python, steps};
 
@@ -13,12 +14,40 @@ const SCRIPT: &str = "benches/peers/compare.py";
 /// What makes the files that LiteRT reads.
 const TENSORFLOW: &[&str] = &["numpy==2.4.6", "onnx==1.23.2", "tensorflow-cpu==2.21.0"];
 const TWINS: &str = "benches/peers/twins.py";
+/// What a page has: a name, and what the script is told.
+const SECTIONS: [(&str, &[&str]); 4] = [
+    ("one thread", &["--threads", "1", "--burst", "0.4", "--rounds", "4", "--cold", "10"]),
+    ("two threads", &["--threads", "2", "--burst", "0.4", "--rounds", "3", "--cold", "6"]),
+    (
+        "one thread, held to AVX2 (as far as peers can be)",
+        &["--threads", "1", "--cpu", "avx2", "--burst", "0.3", "--rounds", "3", "--cold", "4"],
+    ),
+    (
+        "batch of 8, one thread, three networks",
+        &[
+            "--threads",
+            "1",
+            "--batch",
+            "8",
+            "--burst",
+            "0.5",
+            "--rounds",
+            "3",
+            "--cold",
+            "3",
+            "--networks",
+            "resnet50,mobilenet-v2,efficientnet-lite0",
+        ],
+    ),
+];
+/// What is above this line of a page is somebody's, and stays.
+const MARK: &str = "<!-- What follows is what `cargo xtask peers --page` wrote. -->";
 
 /// What to compare.
 #[derive(clap::Args)]
 pub(crate) struct Peers {
-    /// Writes the tables there as well, such as docs/benchmarks/CPU.md.
-    #[arg(long)]
+    /// Measures all that a page of docs/benchmarks has, and writes it there: one thread and two, AVX2, a batch of 8.
+    #[arg(long, conflicts_with = "options")]
     page: Option<PathBuf>,
     /// What `benches/peers/compare.py` takes: --networks, --threads, --batch, --cpu, --burst, --rounds, --cold.
     #[arg(last = true)]
@@ -41,16 +70,42 @@ pub(crate) fn run(wanted: &Peers) -> Result<()> {
         "peer",
     ]))?;
     let peer = crate::target().join("release").join(format!("peer{}", std::env::consts::EXE_SUFFIX));
-    let mut compare = Command::new(python);
-    compare
-        .arg("-B")
-        .arg(SCRIPT)
-        .arg(peer)
-        .arg(crate::target().join("models"))
-        .arg(twins)
-        .args(&wanted.options);
-    if let Some(page) = &wanted.page {
-        compare.arg("--page").arg(std::path::absolute(page).context("cannot find this folder")?);
+    let compare = |options: &[&str]| {
+        let mut compare = Command::new(&python);
+        compare
+            .arg("-B")
+            .arg(SCRIPT)
+            .arg(&peer)
+            .arg(crate::target().join("models"))
+            .arg(&twins)
+            .args(options);
+        compare
+    };
+    match &wanted.page {
+        Some(page) => write_page(page, compare),
+        None => {
+            let options: Vec<&str> = wanted.options.iter().map(String::as_str).collect();
+            steps::shell(&mut compare(&options))
+        }
     }
-    steps::shell(&mut compare)
+}
+
+/// Measures every section, and writes the page: ratios first, then the tables.
+fn write_page(page: &Path, compare: impl Fn(&[&str]) -> Command) -> Result<()> {
+    let part = crate::target().join("peers.md");
+    let (mut ratios, mut tables, mut head) = (String::new(), String::new(), String::new());
+    for (name, options) in SECTIONS {
+        steps::shell(compare(options).arg("--page").arg(&part))?;
+        let text = fs::read_to_string(&part).with_context(|| format!("cannot read {}", part.display()))?;
+        let (facts, section) = text.split_once("\n## ").context("the script wrote no section")?;
+        let ratio = section.trim_end().lines().next_back().unwrap_or_default();
+        ensure!(ratio.starts_with("Fastest peer"), "the script wrote no ratios");
+        head = facts.trim_end().to_owned();
+        ratios += &format!("- {name}: {ratio}\n");
+        tables += &format!("\n## {}\n", section.trim_end());
+    }
+    let kept = fs::read_to_string(page).unwrap_or_default();
+    let kept = kept.split_once(MARK).map_or(format!("{head}\n\n"), |(kept, _)| kept.to_owned());
+    fs::write(page, format!("{kept}{MARK}\n\n## Ratios\n\n{ratios}{tables}"))
+        .with_context(|| format!("cannot write {}", page.display()))
 }
