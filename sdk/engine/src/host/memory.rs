@@ -1,7 +1,6 @@
 //! The arena's bytes and the disjoint parts of them that threads write. The only unsafe code of the executor is here.
 #![allow(unsafe_code, reason = "threads write disjoint tiles of one buffer, which no safe slice can express")]
 
-use std::alloc::{Layout as Allocation, alloc_zeroed, dealloc};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -9,20 +8,16 @@ use std::ptr::NonNull;
 use tilemark_model::Tensor;
 
 use super::kernels::copy;
+use super::pages::Pages;
 use crate::error::Error;
 use crate::plan::{ALIGN, Grid, Layout, READ_SLACK, Region, Slot};
 
 /// Zeroed, cache-line aligned bytes.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    start: NonNull<u8>,
+    pages: Pages,
     bytes: usize,
 }
-
-// SAFETY: `Memory` owns its allocation like a `Box<[u8]>`; nothing about it is tied to a thread.
-unsafe impl Send for Memory {}
-// SAFETY: a shared `Memory` gives access only through `unsafe` methods, whose callers exclude data races.
-unsafe impl Sync for Memory {}
 
 impl Memory {
     /// Allocates `bytes` zeroed bytes.
@@ -30,26 +25,19 @@ impl Memory {
     /// # Errors
     /// [`Error::OutOfMemory`] if the system refuses.
     pub(crate) fn new(bytes: usize) -> Result<Self, Error> {
-        let refused = || Error::OutOfMemory { bytes };
-        let allocation = Self::allocation(bytes).ok_or_else(refused)?;
-        // SAFETY: the layout's size is not zero.
-        let start = NonNull::new(unsafe { alloc_zeroed(allocation) }).ok_or_else(refused)?;
-        Ok(Self { start, bytes })
+        let pages = Pages::zeroed(bytes, ALIGN).ok_or(Error::OutOfMemory { bytes })?;
+        Ok(Self { pages, bytes })
     }
 
     pub(crate) fn len(&self) -> usize {
         self.bytes
     }
 
-    fn allocation(bytes: usize) -> Option<Allocation> {
-        Allocation::from_size_align(bytes.max(1), ALIGN).ok()
-    }
-
     /// The bytes of `range`, exclusively.
     pub(crate) fn slice_mut(&mut self, range: Range<usize>) -> &mut [u8] {
         self.check(&range);
         // SAFETY: the range lies inside the allocation, whose bytes are initialized; `&mut self` excludes other access.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().add(range.start), range.len()) }
+        unsafe { std::slice::from_raw_parts_mut(self.pages.start().as_ptr().add(range.start), range.len()) }
     }
 
     /// # Safety
@@ -57,7 +45,7 @@ impl Memory {
     unsafe fn slice(&self, range: Range<usize>) -> &[u8] {
         self.check(&range);
         // SAFETY: the range lies inside the allocation, whose bytes are initialized; the caller excludes writers.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(range.start), range.len()) }
+        unsafe { std::slice::from_raw_parts(self.pages.start().as_ptr().add(range.start), range.len()) }
     }
 
     /// The elements of `region` of the value in `slot`, for writing, and the halo that touches them.
@@ -68,7 +56,7 @@ impl Memory {
         self.check(&slot.range());
         region.check(&slot.layout);
         // SAFETY: checked above: the buffer lies inside the allocation.
-        let start = unsafe { self.start.add(slot.offset) };
+        let start = unsafe { self.pages.start().add(slot.offset) };
         Tile { start, bytes: 0..slot.bytes, slot, region, lifetime: PhantomData }
     }
 
@@ -82,15 +70,6 @@ impl Memory {
 
     fn check(&self, range: &Range<usize>) {
         assert!(range.start <= range.end && range.end <= self.bytes, "{range:?} of {} bytes", self.bytes);
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        if let Some(allocation) = Self::allocation(self.bytes) {
-            // SAFETY: `start` came from `alloc_zeroed` with this very layout.
-            unsafe { dealloc(self.start.as_ptr(), allocation) };
-        }
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod executor;
 pub(crate) mod fallback;
 pub(crate) mod kernels;
 pub(crate) mod memory;
+mod pages;
 mod peak;
 pub(crate) mod ports;
 pub(crate) mod simd;

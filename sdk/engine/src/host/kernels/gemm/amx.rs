@@ -15,6 +15,7 @@ use super::x86::pair_channel;
 use crate::host::amx::tiles::{Configured, MAX_ROWS, ROW_BYTES, Shape};
 use crate::host::kernels::epilogue::Requant;
 use crate::host::memory::{Raster, Tile};
+use crate::host::pages::Lines;
 use crate::host::simd::x86::Zmm;
 use crate::host::simd::{self, CacheLine, Rounding, Vector};
 
@@ -39,7 +40,7 @@ const MOST_WASTE: usize = 4;
 /// Weights packed into tiles.
 #[derive(Debug)]
 pub(crate) struct TileProduct {
-    weights: Vec<CacheLine>,
+    weights: Lines,
     blocks: Vec<Block>,
     /// Bias with the input's zero point folded in, and multipliers, in the order of each block's lanes.
     bias: Vec<i32>,
@@ -82,14 +83,14 @@ impl TileProduct {
         requant: &Requant,
     ) -> Self {
         let mut product = Self {
-            weights: Vec::new(),
+            weights: Lines::Own(Vec::new()),
             blocks: Vec::new(),
             bias: Vec::new(),
             multipliers: Vec::new(),
             rounding: requant.rounding(),
             steps: weights.length.div_ceil(ROW_BYTES),
         };
-        let mut start = 0;
+        let (mut start, mut packed) = (0, Vec::new());
         while start < weights.outputs {
             let tiles = if weights.outputs - start <= BLOCK / 2 { 2 } else { 4 };
             let end = weights.outputs.min(start + tiles * LANES);
@@ -99,9 +100,10 @@ impl TileProduct {
                 0 => shape(tiles, weights.runs, weights.length),
                 _ => Shape::TwoByTwo,
             };
-            product.push(shape, tiles, start..end, weights, requant);
+            product.push(shape, tiles, start..end, weights, requant, &mut packed);
             start = end;
         }
+        product.weights = Lines::new(packed);
         product
     }
 
@@ -112,8 +114,9 @@ impl TileProduct {
         channels: Range<usize>,
         weights: &Weights<F>,
         requant: &Requant,
+        packed: &mut Vec<CacheLine>,
     ) {
-        let (lines, lanes) = (self.weights.len(), self.bias.len());
+        let (lines, lanes) = (packed.len(), self.bias.len());
         for place in 0..tiles * LANES {
             let channel = channels.start + channel(tiles, place / LANES, place % LANES);
             let (bias, multiplier) =
@@ -125,7 +128,7 @@ impl TileProduct {
             for step in 0..weights.runs * self.steps {
                 for tile in first..first + shape.columns() {
                     let bytes = self.tile(tiles, tile, step, &channels, weights);
-                    self.weights.extend(CacheLine::of(&bytes));
+                    packed.extend(CacheLine::of(&bytes));
                 }
             }
         }

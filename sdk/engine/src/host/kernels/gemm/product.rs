@@ -12,6 +12,7 @@ use super::tiles::{Job, MAX_ROWS, Tiles, Width};
 use crate::host::CpuLevel;
 use crate::host::kernels::epilogue::Requant;
 use crate::host::memory::Tile;
+use crate::host::pages::Lines;
 use crate::host::simd::{CacheLine, Lookup, Rounding, widen};
 use crate::plan::{Layout, Tiling};
 
@@ -33,7 +34,7 @@ enum Body {
 /// Weights packed for the registers of one level.
 #[derive(Debug)]
 struct VectorProduct {
-    weights: Vec<CacheLine>,
+    weights: Lines,
     blocks: Vec<Block>,
     /// Bias with the input's zero point folded in, and multipliers, in the order of each block's lanes.
     bias: Vec<i32>,
@@ -133,7 +134,7 @@ impl VectorProduct {
         requant: &Requant,
     ) -> Self {
         let mut product = Self {
-            weights: Vec::new(),
+            weights: Lines::Own(Vec::new()),
             blocks: Vec::new(),
             bias: Vec::new(),
             multipliers: Vec::new(),
@@ -145,10 +146,11 @@ impl VectorProduct {
         // Exactly: vectors that grow by doubling would hold half as much again for as long as the process runs.
         let bytes = |width: &Width| weights.runs * product.steps * width.step_bytes;
         let lines = parts.iter().map(|(width, ..)| CacheLine::count(bytes(width))).sum();
-        product.weights.reserve_exact(lines);
+        let mut packed = Vec::with_capacity(lines);
         for (width, group, channels) in parts {
-            product.push(width, group, channels, weights, requant);
+            product.push(width, group, channels, weights, requant, &mut packed);
         }
+        product.weights = Lines::new(packed);
         product
     }
 
@@ -159,15 +161,11 @@ impl VectorProduct {
         channels: Range<usize>,
         weights: &Weights<F>,
         requant: &Requant,
+        lines: &mut Vec<CacheLine>,
     ) {
         let lanes = (0..width.channels).map(|place| channels.start + (width.channel)(place));
-        let block = Block {
-            width,
-            group,
-            channels: channels.clone(),
-            weights: self.weights.len(),
-            lanes: self.bias.len(),
-        };
+        let block =
+            Block { width, group, channels: channels.clone(), weights: lines.len(), lanes: self.bias.len() };
         for channel in lanes {
             let channel = Some(channel).filter(|channel| channels.contains(channel));
             let (bias, multiplier) = requant.lane(channel, width.shift);
@@ -185,7 +183,7 @@ impl VectorProduct {
                 (width.pack)(j, [weight(0), weight(1), weight(2), weight(3)], step);
             }
         }
-        self.weights.extend(CacheLine::of(&packed));
+        lines.extend(CacheLine::of(&packed));
         self.blocks.push(block);
     }
 
