@@ -42,9 +42,7 @@ pub(crate) fn check(python: &Path) -> Result<()> {
 }
 
 fn check_with(python: &Path, mutations: u32) -> Result<()> {
-    let mut test = steps::cargo();
-    // In one command: apart they would be built with other features of the crates below.
-    test.args(["test", "--locked", "-p", "tilemark-cli", "--test", "cli", "-p", "tilemark-store", "--lib"]);
-    test.args(["interop", "--", "--include-ignored"]);
+    let mut test = steps::whole();
+    test.args(["--test", "cli", "--lib", "interop", "--", "--include-ignored"]);
     steps::shell(test.env("TILEMARK_INTEROP_PYTHON", python).env("TILEMARK_MUTATIONS", mutations.to_string()))
 }

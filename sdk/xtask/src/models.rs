@@ -91,9 +91,8 @@ pub(crate) fn run(wanted: &Models) -> Result<()> {
 pub(crate) fn check_on(wanted: &[String], platform: &str, with: impl Fn(&mut Command)) -> Result<()> {
     let mut wrong = Vec::new();
     for network in made(&crate::target().join("models"), wanted)? {
-        let mut test = steps::cargo();
-        test.args(["test", "--quiet", "--locked", "--workspace", "--test", "opencl_networks"]);
-        test.args(["--", "--ignored", "--nocapture"]).env("TILEMARK_NETWORK", &network);
+        let mut test = steps::programs(&["opencl_networks"]);
+        test.args(["--ignored", "--nocapture"]).env("TILEMARK_NETWORK", &network);
         test.env(crate::opencl::WANTED, platform);
         with(&mut test);
         if steps::shell(&mut test).is_err() {
@@ -123,9 +122,8 @@ pub(crate) fn check(wanted: &[String]) -> Result<()> {
             }
             _ => steps::shell(Command::new(&python).arg("-B").arg(ORACLE).arg(&network).arg(&oracle))?,
         }
-        let mut test = steps::cargo();
-        test.args(["test", "--quiet", "--locked", "-p", "tilemark-testkit", "--test", "networks"]);
-        test.args(["--", "--ignored", "--nocapture"]);
+        let mut test = steps::programs(&["networks"]);
+        test.args(["--ignored", "--nocapture"]);
         if steps::shell(test.env("TILEMARK_NETWORK", &network).env("TILEMARK_ORACLE", &oracle)).is_err() {
             wrong.push(network.file_name().unwrap_or_default().to_string_lossy().into_owned());
         }

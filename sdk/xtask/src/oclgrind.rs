@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::steps::{Steps, cargo, shell};
+use crate::steps::{Steps, WHOLE, cargo, shell};
 
 /// Its OpenCL, by itself: the way through `LD_PRELOAD` misses programs that load OpenCL when they run.
 const LIBRARY: &str = "/usr/lib/oclgrind/liboclgrind-rt.so";
@@ -67,7 +67,7 @@ fn cargo_test() -> Command {
     let log = log();
     test.arg("--config")
         .arg(format!("target.'cfg(all())'.runner=['oclgrind','--data-races','--log',{log:?}]"));
-    test.args(["test", "--locked", "-p", "tilemark-engine"]);
+    test.arg("test").args(WHOLE);
     test.env("OPENCL_DYLIB_PATH", LIBRARY).env("TILEMARK_TUNE", "off");
     test
 }

@@ -22,19 +22,8 @@ pub(crate) fn run() -> Result<()> {
 
 /// Runs the cases in a folder.
 pub(crate) fn check(cases: &PathBuf) -> Result<()> {
-    let mut test = steps::cargo();
-    test.args([
-        "test",
-        "--locked",
-        "-p",
-        "tilemark-testkit",
-        "--test",
-        "onnx_node",
-        "--",
-        "--ignored",
-        "--nocapture",
-    ]);
-    steps::shell(test.env("TILEMARK_ONNX_NODE_TESTS", cases))
+    let mut test = steps::programs(&["onnx_node"]);
+    steps::shell(test.args(["--ignored", "--nocapture"]).env("TILEMARK_ONNX_NODE_TESTS", cases))
 }
 
 /// The folder with the cases, downloaded and unpacked if it is not there yet.

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::models;
 use crate::packages;
 use crate::python;
-use crate::steps::{Steps, cargo, programs, shell};
+use crate::steps::{EMULATE, Steps, programs, shell};
 
 /// Debian's loader, PoCL and the checker of kernels.
 const DEBIAN: &[&str] = &["ocl-icd-libopencl1", "pocl-opencl-icd", "oclgrind"];
@@ -91,7 +91,6 @@ pub(crate) fn test(steps: &mut Steps, has_networks: bool) {
     for driver in &drivers {
         steps.run(&format!("OpenCL kernels: {}", driver.name), || conformance(driver));
         if driver.vendors.is_none() {
-            // Without compiling once more where AMX is emulated too.
             steps.run("kernels of tensor cores, emulated on PoCL", || tensor_cores(driver));
         }
         if has_networks {
@@ -119,18 +118,8 @@ fn conformance(driver: &Driver) -> Result<()> {
 
 /// What surrounds NVIDIA's instruction, which no device here has.
 fn tensor_cores(driver: &Driver) -> Result<()> {
-    let mut test = cargo();
-    test.args([
-        "test",
-        "--locked",
-        "-p",
-        "tilemark-engine",
-        "--features",
-        crate::test::EMULATED,
-        "--test",
-        "conformance",
-    ]);
-    test.args(["--", "every_opencl", "--nocapture"]).env("TILEMARK_TEST_OPERATIONS", "conv");
+    let mut test = programs(&["conformance"]);
+    test.args(["every_opencl", "--nocapture"]).env("TILEMARK_TEST_OPERATIONS", "conv").env(EMULATE, "1");
     shell(driver.choose(&mut test))
 }
 

@@ -148,11 +148,27 @@ fn passed(line: &str) -> usize {
     count.and_then(Result::ok).unwrap_or(0)
 }
 
-/// `cargo test` of these test programs, and what is added. Of the whole workspace, so that nothing is compiled again with other
-/// features.
-pub(crate) fn programs(tests: &[&str]) -> Command {
+/// Of the whole workspace and with what any test needs, so that nothing is compiled twice with other features. What emulates does so
+/// only where [`EMULATE`] asks for it.
+pub(crate) const WHOLE: [&str; 4] = [
+    "--locked",
+    "--workspace",
+    "--features",
+    "tilemark-engine/emulate-cpu,tilemark-engine/emulate-mma,tilemark/pkcs11",
+];
+/// The variable that asks for instructions in software, where this machine lacks them.
+pub(crate) const EMULATE: &str = "TILEMARK_TEST_EMULATE";
+
+/// `cargo test` of the whole.
+pub(crate) fn whole() -> Command {
     let mut test = cargo();
-    test.args(["test", "--locked", "--workspace"]);
+    test.arg("test").args(WHOLE);
+    test
+}
+
+/// `cargo test` of these test programs, and what is added.
+pub(crate) fn programs(tests: &[&str]) -> Command {
+    let mut test = whole();
     for name in tests {
         test.args(["--test", name]);
     }

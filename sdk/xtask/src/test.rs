@@ -15,10 +15,7 @@ use crate::onnx_tests;
 use crate::opencl;
 use crate::packages;
 use crate::simfpga;
-use crate::steps::{Steps, cargo, shell};
-
-/// Instructions in software, for the tests of kernels on machines without them.
-pub(crate) const EMULATED: &str = "emulate-cpu,emulate-mma";
+use crate::steps::{EMULATE, Steps, WHOLE, cargo, programs, shell, whole};
 
 /// The kernels of AMX and AVX-VNNI on a CPU that lacks one of them: its instructions in software, by a handler of SIGILL. That takes
 /// AVX512-VNNI, which the epilogues of AMX's are made of; a CPU that has a level runs it with all other tests.
@@ -34,9 +31,9 @@ fn lacking_levels(steps: &mut Steps) {
     #[cfg(not(target_arch = "x86_64"))]
     let emulates = false;
     if emulates {
-        let arguments = ["test", "--locked", "-p", "tilemark-engine", "--features", EMULATED];
         steps.run(name, || {
-            shell(opencl::without(cargo().args(arguments).args(["--test", "conformance", "--lib"])))
+            shell(opencl::without(whole().args(["--lib", "host::"])).env(EMULATE, "1"))?;
+            shell(opencl::without(&mut programs(&["conformance"])).env(EMULATE, "1"))
         });
     } else {
         steps.absent(name, "this CPU lacks AVX512-VNNI");
@@ -62,13 +59,12 @@ fn keepers(steps: &mut Steps) {
             return;
         }
     }
-    let arguments = ["test", "--locked", "-p", "tilemark", "--features", "pkcs11", "--lib", "license"];
     steps.run(name, || {
         for program in ["swtpm", "softhsm2-util"] {
             shell(std::process::Command::new(program).arg("--version"))?;
         }
         // With this variable a test that finds none of them fails.
-        shell(cargo().args(arguments).env("TILEMARK_TEST_KEEPERS", "1"))
+        shell(whole().args(["--lib", "license"]).env("TILEMARK_TEST_KEEPERS", "1"))
     });
 }
 
@@ -113,9 +109,9 @@ fn browser(steps: &mut Steps) -> bool {
 
 /// Every test of the workspace, on the host alone.
 fn workspace(steps: &mut Steps, browser: bool, garments: bool) {
-    let run = |arguments: &[&str]| {
+    let run = |arguments: &[&str], more: &[&str]| {
         let mut command = cargo();
-        command.args(arguments);
+        command.args(arguments).args(WHOLE).args(more);
         if browser {
             command.env("TILEMARK_TEST_BROWSER", "1");
         }
@@ -126,12 +122,10 @@ fn workspace(steps: &mut Steps, browser: bool, garments: bool) {
     };
     let nextest = cargo().args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if nextest.is_ok_and(|status| status.success()) {
-        steps.run("tests without OpenCL (nextest)", || {
-            run(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
-        });
+        steps.run("tests without OpenCL (nextest)", || run(&["nextest", "run"], &["--no-fail-fast"]));
     } else {
         steps.run("tests without OpenCL", || {
-            run(&["test", "--workspace", "--locked", "--lib", "--bins", "--tests", "--no-fail-fast"])
+            run(&["test"], &["--lib", "--bins", "--tests", "--no-fail-fast"])
         });
     }
 }
@@ -147,9 +141,7 @@ pub(crate) fn run() -> Result<bool> {
     keepers(&mut steps);
     aarch64::test(&mut steps);
     steps.done_with(&["doc", "aarch64"]);
-    steps.run("doc tests", || {
-        shell(cargo().args(["test", "--workspace", "--locked", "--doc", "--no-fail-fast"]))
-    });
+    steps.run("doc tests", || shell(whole().args(["--doc", "--no-fail-fast"])));
     let mut cases = PathBuf::new();
     let fetched = steps.prepare("fetch ONNX's node cases", || {
         cases = onnx_tests::fetch()?;

@@ -181,7 +181,7 @@ fn supported(level: CpuLevel) -> bool {
 fn has_avxvnni() -> bool {
     let found = is_x86_feature_detected!("avxvnni");
     #[cfg(feature = "emulate-cpu")]
-    if !found {
+    if !found && super::emulation::is_wanted() {
         super::emulation::install();
         return true;
     }

@@ -44,7 +44,7 @@ pub(crate) fn obstacle() -> Option<Obstacle> {
     *OBSTACLE.get_or_init(|| {
         let found = look();
         #[cfg(feature = "emulate-cpu")]
-        if found.is_some() {
+        if found.is_some() && super::emulation::is_wanted() {
             super::emulation::install();
             return None;
         }

@@ -1,7 +1,7 @@
 //! Instructions that this CPU lacks, in software, for tests of their kernels: they raise SIGILL, and its handler does what Intel's
 //! manual says that they do. It proves bits, never speed.
 //!
-//! Only in builds with the feature `emulate-cpu`. An instruction that is not known here ends the process.
+//! Only in builds with the feature `emulate-cpu`, and where `TILEMARK_TEST_EMULATE` is set. An instruction that is not known here ends the process.
 #![allow(
     unsafe_code,
     reason = "reads and writes the registers and memory of the instruction that was interrupted"
@@ -12,6 +12,11 @@ mod vnni;
 
 use std::mem::MaybeUninit;
 use std::sync::Once;
+
+/// Whether this process asks for it.
+pub(crate) fn is_wanted() -> bool {
+    std::env::var_os("TILEMARK_TEST_EMULATE").is_some()
+}
 
 /// Handles SIGILL from now on.
 pub(crate) fn install() {
