@@ -1,20 +1,19 @@
 //! The form in which the index is kept: searched in milliseconds, and every part of it checked when it is read.
 //!
 //! ```text
-//! tilemark catalogue 2 MADE-FROM DIRECTORY-BYTES SHA-256
-//! TASK LICENCE PRICE TARGETS BEGIN LENGTH SHA-256          the directory: a line a block
-//! SPEEDS BEGIN LENGTH SHA-256 WORDS                        a block: a line for each app of one task, licence, price and targets
+//! tilemark catalogue 2 MADE-FROM LENGTH CHECK              of the directory
+//! TASK LICENCE PRICE TARGETS BEGIN LENGTH CHECK            the directory: a line a block
+//! SPEEDS BEGIN LENGTH CHECK WORDS                          a block: a line for each app of one task, licence, price and targets
 //! {...}{...}                                               the rows
 //! ```
 //!
-//! Fields are between tabs. Of the blocks only those are read in which something may be found, of the rows only those that are.
+//! Fields are between tabs, a check is the beginning of a part's SHA-256. Of the blocks only those are read in which something may be found, of the rows only those that are.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead as _, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
-use std::str::FromStr;
 
 use memchr::memmem::Finder;
 use memchr::{memchr, memrchr};
@@ -27,7 +26,7 @@ use crate::index::Row;
 /// Rows as they are searched.
 pub(crate) struct Catalogue<R> {
     blocks: Vec<Block>,
-    from: BufReader<R>,
+    from: Reader<R>,
     /// Where in the file the blocks begin, and where the rows.
     starts: [u64; 2],
 }
@@ -42,11 +41,19 @@ pub(super) struct Block {
     part: Part,
 }
 
-/// Where something is, and what it hashes to.
+/// Where something is, and what it hashes to: damage is to be noticed, and nobody else writes there.
+#[derive(Clone, Copy)]
 struct Part {
     at: u64,
     length: usize,
-    check: String,
+    check: u64,
+}
+
+/// A file that is mostly read in its order.
+struct Reader<R> {
+    from: BufReader<R>,
+    /// Where it is.
+    at: u64,
 }
 
 /// A line of a block.
@@ -59,8 +66,8 @@ pub(super) struct Line<'a> {
 
 /// What a catalogue begins with.
 const MAGIC: &str = "tilemark catalogue 2";
-/// Its first line: words, two SHA-256, a number.
-const MAX_HEAD_BYTES: usize = 192;
+/// Its first line: words, a SHA-256, numbers.
+const MAX_HEAD_BYTES: u64 = 160;
 /// A directory or a block: 4 million apps.
 const MAX_BLOCK_BYTES: u64 = 1 << 30;
 /// The largest row: an app's description, its targets, its speeds.
@@ -89,8 +96,8 @@ pub(crate) fn build(rows: &[Row], made_from: Digest) -> Result<Vec<u8>> {
         let _ = writeln!(directory, "{}\t{part}", facts.join("\t"));
         lines.push_str(block);
     }
-    let (length, check) = (directory.len(), sha256(directory.as_bytes()));
-    let head = format!("{MAGIC} {made_from} {length} {check}\n");
+    let Part { length, check, .. } = Part::of(0, directory.as_bytes());
+    let head = format!("{MAGIC} {made_from} {length} {check:016x}\n");
     Ok([head.as_bytes(), directory.as_bytes(), lines.as_bytes(), &json].concat())
 }
 
@@ -109,20 +116,18 @@ impl<R: Read + Seek> Catalogue<R> {
     /// The catalogue in a file, if it was made from the same index and its directory is whole.
     pub(crate) fn read(from: R, made_from: Digest) -> Option<Self> {
         let mut from = BufReader::with_capacity(READ_AHEAD, from);
-        let mut head = [0; MAX_HEAD_BYTES];
-        let found = read_up_to(&mut from, &mut head)?;
-        let head = head.get(..found)?;
-        let end = memchr(b'\n', head)?;
-        let words = std::str::from_utf8(head.get(..end)?).ok()?;
-        let (length, check) = words.strip_prefix(&format!("{MAGIC} {made_from} "))?.split_once(' ')?;
-        let length: u64 = length.parse().ok()?;
-        let first = end as u64 + 1;
-        let part = Part { at: 0, length: usize::try_from(length).ok()?, check: check.to_owned() };
-        let directory = part.read(&mut from, first, MAX_BLOCK_BYTES).ok()?;
-        let blocks: Vec<Block> = text(&directory)?.lines().map(Block::split).collect::<Option<_>>()?;
-        let lines: u64 = blocks.iter().map(|block| block.part.length as u64).sum();
-        let starts = [first + length, (first + length).checked_add(lines)?];
-        Some(Self { blocks, from, starts })
+        let mut head = Vec::new();
+        from.by_ref().take(MAX_HEAD_BYTES).read_until(b'\n', &mut head).ok()?;
+        let words = text(&head)?.strip_suffix('\n')?.strip_prefix(&format!("{MAGIC} {made_from} "))?;
+        let (length, check) = words.split_once(' ')?;
+        let directory = Part::parse("0", length, check)?;
+        let first = head.len() as u64;
+        let mut from = Reader { from, at: first };
+        let bytes = from.read(directory, first, MAX_BLOCK_BYTES).ok()?;
+        let blocks: Vec<Block> = text(&bytes)?.lines().map(Block::split).collect::<Option<_>>()?;
+        let first = first + bytes.len() as u64;
+        let lines = blocks.iter().try_fold(first, |end, block| end.checked_add(block.part.length as u64))?;
+        Some(Self { blocks, from, starts: [first, lines] })
     }
 
     /// The rows that are found, in the order of the index.
@@ -133,7 +138,7 @@ impl<R: Read + Seek> Catalogue<R> {
         let [lines, rows] = self.starts;
         let mut found: Vec<Part> = Vec::new();
         for block in self.blocks.iter().filter(|block| query.may_be_in(block)) {
-            let bytes = block.part.read(&mut self.from, lines, MAX_BLOCK_BYTES)?;
+            let bytes = self.from.read(block.part, lines, MAX_BLOCK_BYTES)?;
             let damaged = || Error::malformed(CATALOGUE, "a line is cut short");
             for line in Candidates::of(text(&bytes).ok_or_else(damaged)?, query) {
                 let line = Line::split(line).ok_or_else(damaged)?;
@@ -144,7 +149,7 @@ impl<R: Read + Seek> Catalogue<R> {
         }
         found.sort_unstable_by_key(|part| part.at);
         let read = |part: Part| {
-            let bytes = part.read(&mut self.from, rows, MAX_ROW_BYTES)?;
+            let bytes = self.from.read(part, rows, MAX_ROW_BYTES)?;
             serde_json::from_slice(&bytes).map_err(|error| Error::malformed(CATALOGUE, error.to_string()))
         };
         let rows = found.into_iter().map(read).collect::<Result<Vec<Row>>>()?;
@@ -158,70 +163,53 @@ fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-fn read_up_to(from: &mut impl Read, buffer: &mut [u8]) -> Option<usize> {
-    let mut found = 0;
-    loop {
-        match from.read(buffer.get_mut(found..)?).ok()? {
-            0 => return Some(found),
-            count => found += count,
-        }
-    }
-}
-
 impl Block {
     fn split(line: &str) -> Option<Self> {
-        let mut fields = line.splitn(5, '\t');
+        let mut fields = line.splitn(7, '\t');
         let mut next = || fields.next();
         let [task, license, price, targets] = [next()?, next()?, next()?, next()?].map(str::to_owned);
-        Some(Self { task, license, price, targets, part: next()?.parse().ok()? })
+        Some(Self { task, license, price, targets, part: Part::parse(next()?, next()?, next()?)? })
     }
 }
 
 impl Part {
     fn of(at: usize, bytes: &[u8]) -> Self {
-        let check = sha256(bytes).to_string().chars().take(CHECK_DIGITS).collect();
-        Self { at: at as u64, length: bytes.len(), check }
+        let [a, b, c, d, e, f, g, h, ..] = *sha256(bytes).as_bytes();
+        Self { at: at as u64, length: bytes.len(), check: u64::from_be_bytes([a, b, c, d, e, f, g, h]) }
     }
 
-    /// Its bytes, if they are those that were written.
-    fn read<R: Read + Seek>(&self, from: &mut BufReader<R>, start: u64, max: u64) -> Result<Vec<u8>> {
-        let damaged = |what: &str| Error::malformed(CATALOGUE, what);
-        let gone = |_| damaged("a part is not where it should be");
-        if self.length as u64 > max {
-            return Err(damaged("a part is longer than any"));
-        }
-        let to = start.saturating_add(self.at);
-        let now = from.stream_position().map_err(gone)?;
-        // What is read ahead already is not read again.
-        match to.checked_sub(now).and_then(|ahead| i64::try_from(ahead).ok()) {
-            Some(ahead) => from.seek_relative(ahead).map_err(gone)?,
-            None => drop(from.seek(SeekFrom::Start(to)).map_err(gone)?),
-        }
-        // The length is not believed: a file that is shorter takes no more memory than it has bytes.
-        let mut bytes = Vec::new();
-        from.by_ref().take(self.length as u64).read_to_end(&mut bytes).map_err(gone)?;
-        let whole = bytes.len() == self.length && sha256(&bytes).to_string().starts_with(&self.check);
-        if whole && !self.check.is_empty() { Ok(bytes) } else { Err(damaged("a part of it was damaged")) }
+    /// As it is written, and in no other way.
+    fn parse(at: &str, length: &str, check: &str) -> Option<Self> {
+        let small = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let check = Some(check).filter(|check| check.len() == 16 && small(check))?;
+        let (at, length) = (at.parse().ok()?, length.parse().ok()?);
+        Some(Self { at, length, check: u64::from_str_radix(check, 16).ok()? })
     }
 }
-
-/// Digits of a part's SHA-256 that are kept: damage is to be noticed, and nobody else writes there.
-const CHECK_DIGITS: usize = 16;
 
 impl std::fmt::Display for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}\t{}\t{}", self.at, self.length, self.check)
+        write!(f, "{}\t{}\t{:016x}", self.at, self.length, self.check)
     }
 }
 
-impl FromStr for Part {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let mut fields = text.split('\t');
-        let mut next = || fields.next().ok_or(());
-        let (at, length) = (next()?.parse().map_err(drop)?, next()?.parse().map_err(drop)?);
-        Ok(Self { at, length, check: next()?.to_owned() })
+impl<R: Read + Seek> Reader<R> {
+    /// The bytes of a part, if they are those that were written.
+    fn read(&mut self, part: Part, start: u64, max: u64) -> Result<Vec<u8>> {
+        let gone = |error: std::io::Error| Error::malformed(CATALOGUE, error.to_string());
+        let damaged = || Error::malformed(CATALOGUE, "a part of it was damaged");
+        let to = start.checked_add(part.at).filter(|_| part.length as u64 <= max).ok_or_else(damaged)?;
+        // What is read ahead already is not read again.
+        match to.checked_sub(self.at).and_then(|ahead| i64::try_from(ahead).ok()) {
+            Some(ahead) => self.from.seek_relative(ahead).map_err(gone)?,
+            None => drop(self.from.seek(SeekFrom::Start(to)).map_err(gone)?),
+        }
+        // The length is not believed: a file that is shorter takes no more memory than it has bytes.
+        let mut bytes = Vec::with_capacity(part.length.min(READ_AHEAD));
+        self.from.by_ref().take(part.length as u64).read_to_end(&mut bytes).map_err(gone)?;
+        self.at = to + bytes.len() as u64;
+        let found = Part::of(0, &bytes);
+        if (found.length, found.check) == (part.length, part.check) { Ok(bytes) } else { Err(damaged()) }
     }
 }
 
@@ -230,8 +218,7 @@ impl<'a> Line<'a> {
         let mut fields = line.splitn(5, '\t');
         let mut next = || fields.next();
         let speeds = next()?;
-        let (at, length, check) = (next()?.parse().ok()?, next()?.parse().ok()?, next()?.to_owned());
-        Some(Self { speeds, part: Part { at, length, check }, words: next()? })
+        Some(Self { speeds, part: Part::parse(next()?, next()?, next()?)?, words: next()? })
     }
 
     /// Whether its app was measured at most so long on a device class, if that is asked.
