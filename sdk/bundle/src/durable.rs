@@ -124,8 +124,38 @@ pub fn wait_for_lock(dir: &Path) -> Result<File> {
 
 fn open_lock(dir: &Path) -> Result<(File, PathBuf)> {
     let path = dir.join("lock");
-    let file = File::options().create(true).write(true).truncate(false).open(&path);
+    let file = match File::options().create_new(true).write(true).open(&path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => open_regular(&path),
+        made => made,
+    };
     Ok((file.map_err(io("open", &path))?, path))
+}
+
+/// A file that is there, for writing. A link that somebody put in its place is not followed.
+fn open_regular(path: &Path) -> std::io::Result<File> {
+    let other =
+        || std::io::Error::new(ErrorKind::InvalidInput, "it is no file of its own, but a link or a pipe");
+    let seen = fs::symlink_metadata(path)?;
+    if !seen.is_file() {
+        return Err(other());
+    }
+    let file = File::options().write(true).open(path)?;
+    // What was looked at is what was opened.
+    match same_file(&seen, &file.metadata()?) {
+        true => Ok(file),
+        false => Err(other()),
+    }
+}
+
+#[cfg(unix)]
+fn same_file(a: &fs::Metadata, b: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+#[cfg(not(unix))]
+fn same_file(_: &fs::Metadata, _: &fs::Metadata) -> bool {
+    true // links are made by administrators there
 }
 
 /// Cuts a file after its last whole line, and goes there.
@@ -201,6 +231,22 @@ mod tests {
             (b"precious".into(), b"content".into())
         );
         assert!(fs::symlink_metadata(&file).unwrap().is_file());
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_a_lock_is_not_followed() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let victim = dir.path().join("victim");
+        std::os::unix::fs::symlink(&victim, dir.path().join("lock")).unwrap();
+        for there in [false, true] {
+            assert!(lock(dir.path()).unwrap_err().to_string().contains("a link"), "{there}");
+            assert_eq!(victim.exists(), there);
+            wait_for_lock(dir.path()).unwrap_err();
+            fs::write(&victim, "precious").unwrap();
+        }
+        fs::remove_file(dir.path().join("lock")).unwrap();
+        drop(lock(dir.path()).unwrap());
+        lock(dir.path()).unwrap();
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn app(manifest: &Manifest, identity: Digest, reference: &str) -> Value {
         "hashes": [hash(identity)],
         "properties": [
             { "name": "tilemark:release", "value": app.release.to_string() },
-            { "name": "tilemark:terms", "value": if manifest.encryption.is_some() { "licensed" } else { "free" } },
+            { "name": "tilemark:terms", "value": manifest.terms.kind },
             { "name": "tilemark:targets", "value": manifest.targets.join(" ") },
         ],
     })

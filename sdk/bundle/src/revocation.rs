@@ -152,20 +152,19 @@ impl Revocations {
 }
 
 impl SignedRevocations {
-    /// Checks that as many keys signed as the policy asks for of the publisher, and only then reads the list. A key that the list
-    /// itself revokes may have signed it: who has a stolen key can take it out of use.
+    /// Checks that as many keys signed as the policy asks for of the publisher as its vendor, and only then reads the list: what a
+    /// vendor takes back needs nobody else's leave. A key that the list itself revokes may have signed it: who has a stolen key can
+    /// take it out of use.
     ///
     /// # Errors
     /// As [`Envelope::parse`]; [`Error::InvalidSignature`], [`Error::UnknownSigners`], [`Error::RevokedKey`],
     /// [`Error::PublisherNotAllowed`], [`Error::ThresholdNotMet`]; [`Error::Json`] or [`Error::InvalidValue`].
     pub fn verify(bytes: &[u8], trust: &Trust) -> Result<Self> {
         let envelope = Envelope::parse(bytes.trim_ascii(), Revocations::PAYLOAD_TYPE)?;
-        let mut verdict = Verdict::default();
-        let signers = signers::trusted(&envelope, trust, &mut verdict)?;
+        let signers = signers::trusted(&envelope, trust, &mut Verdict::default())?;
         let list: Revocations = json::from_slice(DOCUMENT, envelope.payload(), MAX_REVOCATION_BYTES)?;
         list.check()?;
-        signers::allowed(signers.clone(), &list.publisher, trust)?;
-        signers::check_publisher(&signers, &list.publisher, trust, &mut verdict)?;
+        signers::check_vendor(signers, &list.publisher, trust)?;
         Ok(Self(list))
     }
 
@@ -272,6 +271,18 @@ mod tests {
         assert!(SignedRevocations::verify(&foreign.sign(&[&keys[0]]).unwrap(), &policy(&keys, 1)).is_err());
         foreign.floors = list().floors;
         assert_eq!(foreign.sign(&[&keys[1]]).unwrap_err().code(), "TM0141");
+    }
+
+    #[test]
+    fn a_list_needs_no_other_roles_signature_and_none_stands_in_for_the_vendors() {
+        let [vendor, store] = keys();
+        let ids = [vendor.public().id(), store.public().id()];
+        let known = Trust::builder().key(vendor.public().clone()).key(store.public().clone());
+        let trust = known.publisher("acme", &ids[..1], 1).role("acme", crate::Role::Store, &ids[1..], 1);
+        let trust = trust.build().unwrap();
+        SignedRevocations::verify(&list().sign(&[&vendor]).unwrap(), &trust).unwrap();
+        let error = SignedRevocations::verify(&list().sign(&[&store]).unwrap(), &trust).unwrap_err();
+        assert_eq!(error.code(), "TM0134");
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Drivers) -> Result<()> {
         let outcome = if tested { Some(tilemark::known_answer(&device)) } else { device.kept_answer() };
         listing.devices.extend(Listed::new(&device, outcome));
     }
-    text::line(format_args!("\n{MARK}{}", serde_json::json!(listing)))
+    text::paragraph(format_args!("{MARK}{}", serde_json::json!(listing)))
 }
 
 impl Listed {

@@ -16,7 +16,9 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let neighbour = path.with_file_name(name);
-    let written = File::create(&neighbour)
+    // What lies there is left of a crash, or a link that somebody put there to have another file overwritten.
+    let _ = std::fs::remove_file(&neighbour);
+    let written = File::create_new(&neighbour)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| std::fs::rename(&neighbour, path));
     written.map_err(|source| {
@@ -84,4 +86,21 @@ pub(crate) fn trust(path: Option<&Path>) -> Result<Trust> {
         }
     };
     Ok(Trust::from_file(path).map_err(tilemark::Error::from)?)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_beside_an_output_is_not_written_through() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let [victim, output] = ["victim", "output"].map(|name| folder.path().join(name));
+        std::fs::write(&victim, "precious").unwrap();
+        let neighbour = folder.path().join(format!("output.{}.tmp", std::process::id()));
+        std::os::unix::fs::symlink(&victim, neighbour).unwrap();
+        write(&output, b"content").unwrap();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"precious");
+        assert_eq!(std::fs::read(&output).unwrap(), b"content");
+    }
 }

@@ -47,7 +47,7 @@ fn report(failure: &Failure, json: bool) -> ExitCode {
     }
     if json && !failure.already_reported() {
         // Nobody is left to tell if this fails; the exit code still says it.
-        let _ = text::line(failure.to_json());
+        let _ = text::json_line(&failure.to_json());
     } else {
         text::note(format_args!("error[{}]: {failure}", failure.code()));
         text::note(format_args!("  help: {}", failure.hint()));

@@ -8,9 +8,24 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Result};
 
-/// Prints one line of results.
+/// Prints one line of results, whatever is in it.
 pub(crate) fn line(text: impl std::fmt::Display) -> Result<()> {
-    writeln!(std::io::stdout(), "{}", harmless(&text.to_string())).map_err(Failure::Stdout)
+    put(&harmless(&text.to_string()))
+}
+
+/// An empty line, and then one of results.
+pub(crate) fn paragraph(text: impl std::fmt::Display) -> Result<()> {
+    line("")?;
+    line(text)
+}
+
+/// Prints a document of ours, which has lines of its own.
+pub(crate) fn document(text: &str) -> Result<()> {
+    text.lines().try_for_each(line)
+}
+
+fn put(text: &str) -> Result<()> {
+    writeln!(std::io::stdout(), "{text}").map_err(Failure::Stdout)
 }
 
 /// Prints one line that is no result: progress, what was chosen, what went wrong.
@@ -19,24 +34,26 @@ pub(crate) fn note(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stderr(), "{}", harmless(&text.to_string()));
 }
 
-/// Names in models and bundles are other people's: they must neither move a terminal's cursor nor turn a line's direction.
+/// Names in models and bundles, and what servers say, are other people's: they must neither begin a line of their own, nor move a
+/// terminal's cursor, nor turn a line's direction.
 fn harmless(text: &str) -> String {
-    escaped(text, |c| c.escape_default().to_string())
+    escaped(text, char::is_control, |c| c.escape_default().to_string())
 }
 
-fn escaped(text: &str, escape: impl Fn(char) -> String) -> String {
-    let turns =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let acts = |c: char| (c.is_control() && c != '\n') || turns(c);
+fn escaped(text: &str, controls: impl Fn(char) -> bool, escape: impl Fn(char) -> String) -> String {
+    // Marks of direction, and what some terminals take for the end of a line.
+    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let acts = |c: char| controls(c) || turns(c);
     if !text.contains(acts) {
         return text.to_owned();
     }
     text.chars().map(|c| if acts(c) { escape(c) } else { c.to_string() }).collect()
 }
 
-/// JSON that is as harmless, and still the same JSON: all these characters have four digits at most.
+/// JSON that is as harmless, and still the same JSON: all these characters have four digits at most. A line end is between values:
+/// within a text JSON has none.
 fn harmless_json(text: &str) -> String {
-    escaped(text, |c| format!("\\u{:04x}", u32::from(c)))
+    escaped(text, |c| c.is_control() && c != '\n', |c| format!("\\u{:04x}", u32::from(c)))
 }
 
 /// Where the exit code matters more than who reads the output, a closed stdout ends nothing.
@@ -47,20 +64,21 @@ pub(crate) fn unless_closed(printed: Result<()>) -> Result<()> {
 /// Prints a result as one JSON document.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Stdout(error.into()))?;
-    line(harmless_json(&text))
+    put(&harmless_json(&text))
 }
 
 /// JSON on one line, for results that follow each other.
 pub(crate) fn json_line(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(value).map_err(|error| Failure::Stdout(error.into()))?;
-    line(harmless_json(&text))
+    put(&harmless_json(&text))
 }
 
 /// Prints rows with aligned columns; the last column is left as it is. `right` names the right-aligned columns.
 pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> Result<()> {
+    let rows: Vec<[String; N]> = rows.iter().map(|row| std::array::from_fn(|i| harmless(&row[i]))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
-    for row in rows {
+    for row in &rows {
         let mut text = String::new();
         for (i, cell) in row.iter().enumerate() {
             let width = widths[i];
@@ -70,7 +88,7 @@ pub(crate) fn table<const N: usize>(rows: &[[String; N]], right: &[usize]) -> Re
                 format!("{cell:<width$}  ")
             });
         }
-        line(text.trim_end())?;
+        put(text.trim_end())?;
     }
     Ok(())
 }
@@ -149,7 +167,14 @@ mod tests {
             serde_json::from_str::<String>(&harmless_json(&format!("\"{hostile}\""))).unwrap(),
             hostile
         );
-        assert_eq!(harmless("conv\u{1b}[2J\ttab\nnext"), "conv\\u{1b}[2J\\ttab\nnext");
+        assert_eq!(harmless("conv\u{1b}[2J\ttab"), "conv\\u{1b}[2J\\ttab");
+    }
+
+    #[test]
+    fn other_peoples_names_begin_no_line() {
+        assert_eq!(harmless("a\nprice  free\r\u{2028}b"), "a\\nprice  free\\r\\u{2028}b");
+        let pretty = "{\n  \"a\": \"b\u{2029}\"\n}";
+        assert_eq!(harmless_json(pretty), "{\n  \"a\": \"b\\u2029\"\n}");
     }
 
     #[test]

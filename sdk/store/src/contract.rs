@@ -1,7 +1,14 @@
 //! What an app does for whoever uses it, in types: what a listing promises beyond the facts of its manifest. It is derived from the
 //! bundle when it is published, and signed by its publisher with the listing.
+//!
+//! A reader ignores fields that it does not know, so a newer SDK may say more about an app. What would have an older reader believe
+//! something wrong has another [`schema`](Contract::schema), and an older reader takes such a contract for none.
 
-use serde::{Deserialize, Serialize};
+#[cfg(test)]
+pub(crate) mod tests;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use tilemark_bundle::{Digest, Envelope, PayloadType, PublicKey, SignatureCheck};
 
 use crate::error::{Error, Result};
@@ -10,9 +17,11 @@ use crate::limits::{
 };
 
 /// Task, ends, measured speed, and reports of an app.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Contract {
+    /// The version of this document's form; 1 is not written.
+    #[serde(default = "first_schema", skip_serializing_if = "is_first_schema")]
+    pub schema: u64,
     /// What goes in and what comes out: `image -> labels`. Several are joined by `+`.
     pub task: String,
     /// What a user gives.
@@ -32,7 +41,6 @@ pub struct Contract {
 
 /// One end of an app.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Port {
     /// Its name.
     pub name: String,
@@ -51,7 +59,6 @@ pub struct Port {
 
 /// What a bitstream was built for: it fits a device whose names contain both words, in small letters or capitals.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct TargetFacts {
     /// The target, as the manifest has it.
     pub target: String,
@@ -63,7 +70,6 @@ pub struct TargetFacts {
 
 /// A measurement of the publisher's.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Speed {
     /// The device class: `host`, `gpu`, or the name of a target.
     pub device: String,
@@ -75,7 +81,6 @@ pub struct Speed {
 
 /// An evaluation that somebody signed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Report {
     /// The DSSE envelope, as `tilemark eval --report` writes it.
     pub envelope: String,
@@ -119,12 +124,43 @@ struct Count {
     value: u64,
 }
 
+const SCHEMA: u64 = 1;
+
+fn first_schema() -> u64 {
+    SCHEMA
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_first_schema(schema: &u64) -> bool {
+    *schema == SCHEMA
+}
+
+/// The contract of a listing, if it has one of a form that is known here.
+pub(crate) fn readable<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Contract>, D::Error> {
+    let Some(value) = Option::<Value>::deserialize(from)? else { return Ok(None) };
+    let newer = value.get("schema").and_then(Value::as_u64).is_some_and(|schema| schema > SCHEMA);
+    if newer { Ok(None) } else { serde_json::from_value(value).map_err(serde::de::Error::custom) }
+}
+
+impl Default for Contract {
+    /// Nothing is said.
+    fn default() -> Self {
+        let (task, inputs, outputs) = (String::new(), Vec::new(), Vec::new());
+        let (targets, speeds, reports) = (Vec::new(), Vec::new(), Vec::new());
+        Self { schema: SCHEMA, task, inputs, outputs, targets, speeds, reports }
+    }
+}
+
 impl Contract {
-    /// Whether it is within limits, and its reports are about this bundle; signatures by the publisher's keys have to hold.
+    /// Whether it is within limits, about targets that the bundle ships, and its reports about this bundle; signatures by the
+    /// publisher's keys have to hold.
     ///
     /// # Errors
     /// [`Error::Invalid`], which names the field.
-    pub(crate) fn check(&self, identity: Digest, publisher: &[PublicKey]) -> Result<()> {
+    pub(crate) fn check(&self, identity: Digest, ships: &[String], publisher: &[PublicKey]) -> Result<()> {
+        if self.schema != SCHEMA {
+            return Err(Error::invalid("contract.schema", format!("{}, expected {SCHEMA}", self.schema)));
+        }
         text("task", &self.task)?;
         if !self.task.contains(" -> ") {
             return Err(Error::invalid("contract.task", "what goes in -> what comes out is expected"));
@@ -153,15 +189,26 @@ impl Contract {
             text("target", &facts.target)?;
             text("platform", &facts.platform)?;
             text("part", &facts.part)?;
+            shipped("targets", &facts.target, ships)?;
         }
         for speed in &self.speeds {
             text("device", &speed.device)?;
             text("name", &speed.name)?;
+            shipped("speeds", target_of(&speed.device), ships)?;
             if self.speeds.iter().filter(|other| other.device == speed.device).count() > 1 {
                 return Err(Error::invalid("contract.speeds", format!("{} is there twice", speed.device)));
             }
         }
         self.reports.iter().try_for_each(|report| report.read(identity, publisher).map(drop))
+    }
+
+    /// What was said of the same bundle before and is not said anew: its reports, and how fast it is elsewhere.
+    pub(crate) fn keep(&mut self, before: &Self) {
+        let (speeds, reports) = (self.speeds.clone(), std::mem::take(&mut self.reports));
+        let again = |speed: &&Speed| speeds.iter().any(|new| new.device == speed.device);
+        self.speeds.extend(before.speeds.iter().filter(|speed| !again(speed)).cloned());
+        self.reports.clone_from(&before.reports);
+        self.reports.extend(reports.into_iter().filter(|report| !before.reports.contains(report)));
     }
 
     /// Whether an app of this contract can take another one's place: the same ends, and classes where those are named.
@@ -208,6 +255,7 @@ impl Report {
             return Err(invalid(format!("it is about the bundle {}, not {identity}", claim.identity)));
         }
         text("metric", &claim.metric)?;
+        claim.counts.iter().try_for_each(|count| text("counts", &count.name))?;
         if !["buyer", "seller"].contains(&claim.whose.as_str()) {
             let whose = crate::metadata::excerpt(&claim.whose);
             return Err(invalid(format!("it is of the data of {whose}, expected buyer or seller")));
@@ -231,6 +279,23 @@ impl Report {
     }
 }
 
+/// The target that runs on a device of this class: kernels are built from source for whatever is no FPGA.
+fn target_of(class: &str) -> &str {
+    if class.starts_with("opencl-") { HOST } else { class }
+}
+
+const HOST: &str = "host";
+
+fn shipped(field: &str, target: &str, ships: &[String]) -> Result<()> {
+    match ships.iter().any(|shipped| shipped == target) {
+        true => Ok(()),
+        false => Err(Error::invalid(
+            format!("contract.{field}"),
+            format!("{target:?} is none of the targets that the bundle ships: {}", ships.join(", ")),
+        )),
+    }
+}
+
 /// Words that end up on terminals and in one line of the index.
 fn text(field: &str, text: &str) -> Result<()> {
     if text.is_empty() || text.len() > MAX_CONTRACT_TEXT_BYTES || text.chars().any(char::is_control) {
@@ -239,136 +304,4 @@ fn text(field: &str, text: &str) -> Result<()> {
         return Err(Error::invalid(format!("contract.{field}"), expected));
     }
     Ok(())
-}
-
-#[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::attacks::shop::key;
-    use tilemark_bundle::{SigningKey, json, sha256};
-
-    pub(crate) fn contract() -> Contract {
-        let port = |name: &str, dtype: &str, shape: &[u64]| Port {
-            name: name.into(),
-            dtype: dtype.into(),
-            shape: shape.to_vec(),
-            ..Port::default()
-        };
-        let image = Port { range: Some([0, 255]), ..port("image", "u8", &[0, 0, 3]) };
-        let labels = Port { classes: Some(sha256(b"cat\ndog\n")), ..port("labels", "label", &[2]) };
-        let speed = Speed { device: "host".into(), name: "a processor".into(), microseconds: 5300 };
-        Contract {
-            task: "image -> labels".into(),
-            inputs: vec![image],
-            outputs: vec![labels],
-            targets: vec![],
-            speeds: vec![speed],
-            reports: vec![],
-        }
-    }
-
-    fn report(identity: Digest, key: &SigningKey) -> Report {
-        claimed(identity, "seller", key)
-    }
-
-    fn claimed(identity: Digest, whose: &str, key: &SigningKey) -> Report {
-        let claim = serde_json::json!({ "schema": 1, "app": "acme/tagger", "identity": identity, "metric": "accuracy",
-            "whose": whose, "samples": 10, "counts": [{ "name": "hits", "value": 9 }], "new": true });
-        let payload = serde_json::to_vec(&claim).unwrap();
-        Report::new(&Envelope::seal(EVALUATION, payload, &[key]).unwrap().to_json()).unwrap()
-    }
-
-    #[test]
-    fn it_is_strict_json_without_fractions() {
-        let text = serde_json::to_string(&contract()).unwrap();
-        assert_eq!(json::from_slice::<Contract>("contract", text.as_bytes(), 4096).unwrap(), contract());
-        assert!(text.contains(r#""type":"u8","shape":[0,0,3],"range":[0,255]"#), "{text}");
-        let more = text.replacen("\"task\"", "\"tasks\":1,\"task\"", 1);
-        assert!(json::from_slice::<Contract>("contract", more.as_bytes(), 4096).is_err());
-    }
-
-    #[track_caller]
-    fn refused(change: impl FnOnce(&mut Contract)) -> String {
-        let mut contract = contract();
-        contract.check(sha256(b"bundle"), &[]).unwrap();
-        change(&mut contract);
-        contract.check(sha256(b"bundle"), &[]).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn what_a_terminal_or_the_index_could_not_take_is_refused() {
-        assert!(refused(|c| c.task = "tagging".into()).starts_with("contract.task"));
-        assert!(refused(|c| c.task = "image -> a\tb".into()).starts_with("contract.task"));
-        assert!(refused(|c| c.inputs[0].name = "x".repeat(257)).starts_with("contract.name"));
-        assert!(refused(|c| c.inputs[0].range = Some([1, 0])).starts_with("contract.range"));
-        assert!(refused(|c| c.outputs[0].shape = vec![1; 9]).starts_with("contract.shape"));
-        assert!(refused(|c| c.outputs = vec![c.outputs[0].clone(); 65]).starts_with("contract.outputs"));
-        assert!(refused(|c| c.speeds.push(c.speeds[0].clone())).starts_with("contract.speeds"));
-        assert!(refused(|c| c.speeds[0].name = "\u{1b}[2J".into()).starts_with("contract.name"));
-    }
-
-    #[test]
-    fn a_report_about_another_bundle_is_not_attached() {
-        let (acme, other) = (key(), key());
-        let bundle = sha256(b"bundle");
-        assert!(
-            refused(|c| c.reports = vec![report(sha256(b"other"), &acme)]).contains("it is about the bundle")
-        );
-        assert!(refused(|c| c.reports = vec![Report { envelope: "{}".into() }]).len() > 10);
-        assert!(refused(|c| c.reports = vec![report(bundle, &acme); 9]).starts_with("contract.reports"));
-
-        let said = report(bundle, &acme).read(bundle, &[acme.public().clone()]).unwrap();
-        assert_eq!((said.by_publisher, said.counts), (true, vec!["hits 9".to_owned()]));
-        let said = report(bundle, &other).read(bundle, &[acme.public().clone()]).unwrap();
-        assert!(!said.by_publisher && said.unchecked == [other.public().id().to_string()]);
-    }
-
-    /// An envelope in which somebody signed under the key id of somebody else.
-    pub(crate) fn forged(identity: Digest, as_key: &SigningKey) -> Report {
-        let mallory = key();
-        let [from, to] = [&mallory, as_key].map(|key| key.public().id().to_string());
-        Report { envelope: report(identity, &mallory).envelope.replace(&from, &to) }
-    }
-
-    #[test]
-    fn a_lab_that_signed_nothing_is_not_named_as_a_signer() {
-        let (acme, lab, bundle) = (key(), key(), sha256(b"bundle"));
-        let publisher = [acme.public().clone()];
-        let said = forged(bundle, &lab).read(bundle, &publisher).unwrap();
-        assert_eq!((said.by_publisher, said.signers.len()), (false, 0));
-        assert_eq!(said.unchecked, [lab.public().id().to_string()]);
-        // Nor beside a signature that holds.
-        let own = report(bundle, &acme);
-        let mut both = Envelope::parse(own.envelope.as_bytes(), EVALUATION).unwrap();
-        both.sign(&lab).unwrap();
-        let said = Report::new(&both.to_json()).unwrap().read(bundle, &publisher).unwrap();
-        assert!(said.by_publisher && said.signers == [acme.public().id().to_string()], "{said:?}");
-        assert_eq!(said.unchecked, [lab.public().id().to_string()]);
-    }
-
-    #[test]
-    fn data_that_is_said_to_be_somebody_elses() {
-        let (acme, bundle) = (key(), sha256(b"bundle"));
-        let read = |whose: &str| claimed(bundle, whose, &acme).read(bundle, &[]).map(|said| said.whose);
-        assert_eq!(read("buyer").unwrap(), "buyer");
-        for whose in ["unsaid", "", "Buyer", "independent laboratory", "buyer\nprice free"] {
-            assert!(read(whose).unwrap_err().to_string().contains("buyer or seller"), "{whose:?}");
-        }
-    }
-
-    #[test]
-    fn an_edited_report_under_the_publishers_signature_is_refused() {
-        let (acme, bundle) = (key(), sha256(b"bundle"));
-        let error = forged(bundle, &acme).read(bundle, &[acme.public().clone()]).unwrap_err();
-        assert!(error.to_string().contains("does not hold"), "{error}");
-    }
-
-    #[test]
-    fn speed_and_reports_do_not_keep_an_app_from_taking_anothers_place() {
-        let slow = Contract { speeds: vec![], ..contract() };
-        assert!(contract().is_equal_to(&slow));
-        let mut other = contract();
-        other.outputs[0].classes = Some(sha256(b"cat\nbird\n"));
-        assert!(!contract().is_equal_to(&other));
-    }
 }

@@ -51,6 +51,9 @@ pub enum Error {
     #[error("the apps of {publisher} here come from another store ({known}) than this one ({found})")]
     OtherStore { publisher: String, known: String, found: String },
 
+    #[error("{what} is not kept on this machine, and no mirror was asked for it")]
+    NotKept { what: String },
+
     #[error("{app} may not be offered ({price}): {}", reasons.join("; "))]
     NotOffered { app: String, price: &'static str, reasons: Vec<String> },
 
@@ -116,6 +119,7 @@ impl Error {
             Self::NotNewer { .. } => "TM0824",
             Self::NotOffered { .. } => "TM0825",
             Self::OtherStore { .. } => "TM0826",
+            Self::NotKept { .. } => "TM0827",
             Self::NoPublisher { .. } => "TM0830",
             Self::PublisherExists { .. } => "TM0831",
             Self::WrongKeys { .. } => "TM0832",
@@ -192,6 +196,7 @@ impl Error {
             Self::OtherStore { .. } => {
                 "remove that publisher's apps first, if this store is to be their source; floors of releases stay"
             }
+            Self::NotKept { .. } => "ask the store once without --offline: what it answers is kept",
             Self::NoState { .. } => {
                 "bring the state that lies beside the store's keys, or begin one with --root and a root that you trust"
             }
@@ -254,6 +259,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0824", "a release that is not newer than one that is published or installed"),
     ("TM0825", "an app whose origin does not allow that it is offered at this price"),
     ("TM0826", "apps of a publisher that came from another store"),
+    ("TM0827", "what is not kept here, where no mirror may be asked"),
     ("TM0830", "no such publisher"),
     ("TM0831", "a publisher with this name exists"),
     ("TM0832", "not the keys that the role needs"),

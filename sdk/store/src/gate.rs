@@ -65,6 +65,8 @@ pub enum DutyKind {
     NotAlone,
     /// Whoever gets it is told that it may not be used commercially.
     NoncommercialOnly,
+    /// Whoever gets it is told what it may not be used for.
+    RestrictedUse,
     /// Whoever gets it is told that nothing is known of its licence.
     Unknown,
 }
@@ -207,6 +209,9 @@ impl Gate<'_> {
             }
         }
         let spared = asks.spares_results && part == Part::Data;
+        if asks.restricted_use && !spared {
+            finding.duty(DutyKind::RestrictedUse, &about);
+        }
         if asks.source == Source::Whole && !spared {
             self.whole(&mut finding, &about, req);
         }
@@ -221,14 +226,37 @@ impl Gate<'_> {
 
     /// What comes under a licence as a whole must be offered under it, without more restrictions.
     fn whole(&self, finding: &mut Finding, about: &str, req: &LicenseReq) {
-        // Whoever gets the app may choose between its licences, so each choice must carry it.
-        let carried = !self.license.evaluate(|own| !carries(own, req));
-        if !carried {
+        if !self.is_offered_under(req) {
             finding
                 .reason(format!("{about} asks for the whole app under it, and the app is {}", self.license));
         } else if self.restricted {
             finding.reason(format!("{about} forbids what the app's terms add: encryption and grants"));
         }
+    }
+
+    /// Whether the app's licence is this one, and asks for nothing beside it. Whoever gets the app may choose between its licences, so
+    /// each choice must do; where several hold at once, one has to carry the work, and none may add to what that one asks for.
+    fn is_offered_under(&self, req: &LicenseReq) -> bool {
+        let mut stack: Vec<(bool, bool)> = Vec::new();
+        for node in self.license.iter() {
+            let found = match node {
+                ExprNode::Req(own) => {
+                    let own = &own.req;
+                    let adds_nothing = || Conditions::of(own).is_some_and(Conditions::is_permissive);
+                    let carried = carries(own, req);
+                    (carried, carried || carries(req, own) || adds_nothing())
+                }
+                ExprNode::Op(operator) => {
+                    let (Some(b), Some(a)) = (stack.pop(), stack.pop()) else { return false };
+                    match operator {
+                        Operator::And => (a.0 || b.0, a.1 && b.1),
+                        Operator::Or => (a.0 && b.0, a.1 && b.1),
+                    }
+                }
+            };
+            stack.push(found);
+        }
+        stack.pop() == Some((true, true))
     }
 
     fn unknown(&self, about: &str) -> Finding {
@@ -241,11 +269,13 @@ impl Gate<'_> {
     }
 }
 
-/// Whether a licence is one of this publisher's own: `LicenseRef-acme-…` of acme.
+/// Whether a licence is one of this publisher's own: `LicenseRef-acme.…` of acme. No publisher's name has a dot, so what is acme's is
+/// not acme-labs's.
 fn is_of(publisher: &str, req: &LicenseReq) -> bool {
     let LicenseItem::Other(named) = &req.license else { return false };
     let rest = named.lic_ref.strip_prefix(publisher);
-    named.doc_ref.is_none() && rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('-'))
+    let own = named.doc_ref.is_none() && rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'));
+    own && req.addition.is_none()
 }
 
 impl Finding {
@@ -317,6 +347,7 @@ impl DutyKind {
             Self::NetworkSource => "network-source",
             Self::NotAlone => "not-alone",
             Self::NoncommercialOnly => "noncommercial-only",
+            Self::RestrictedUse => "restricted-use",
             Self::Unknown => "unknown",
         }
     }
@@ -328,6 +359,7 @@ impl DutyKind {
             Self::NetworkSource => "offer its source to those who use it over a network",
             Self::NotAlone => "pass it on inside this application alone, never by itself",
             Self::NoncommercialOnly => "tell whoever gets it that it may not be used commercially",
+            Self::RestrictedUse => "tell whoever gets it what it may not be used for",
             Self::Unknown => "tell whoever gets it that nothing is known of its licence",
         }
     }

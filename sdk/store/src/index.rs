@@ -11,6 +11,7 @@ use crate::contract::TargetFacts;
 use crate::error::{Error, Result};
 use crate::gate::Price;
 use crate::listing::Listing;
+use crate::metadata::Targets;
 
 /// The newest release of one app.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -61,7 +62,7 @@ impl Row {
     ///
     /// # Errors
     /// [`Error::Invalid`] for what no reader would take.
-    pub(crate) fn of(listing: &Listing) -> Result<Self> {
+    pub fn of(listing: &Listing) -> Result<Self> {
         let mut row = Self::whole(listing);
         if row.bytes() > MAX_ROW_BYTES {
             row.built_for.clear();
@@ -120,6 +121,11 @@ fn is_host_alone(targets: &[String]) -> bool {
 
 fn is_free(price: &Price) -> bool {
     *price == Price::Free
+}
+
+/// Bytes of all shards together.
+pub(crate) fn length_of(index: &Targets) -> u64 {
+    index.targets.values().fold(0, |sum, file| sum.saturating_add(file.length))
 }
 
 pub(crate) fn read(path: &str, bytes: &[u8]) -> Result<Vec<Row>> {

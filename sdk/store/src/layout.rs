@@ -5,6 +5,32 @@ use tilemark_bundle::{AppName, Digest, sha256};
 /// The role that signs the index.
 pub(crate) const INDEX: &str = "index";
 
+/// The file that says which snapshot is the newest.
+pub(crate) const TIMESTAMP: &str = "metadata/timestamp.json";
+
+/// The folder of the metadata.
+pub(crate) const METADATA: &str = "metadata";
+
+/// The file of a root.
+pub(crate) fn root(version: u64) -> String {
+    metadata("root", Some(version))
+}
+
+/// The file of a role's document; of the newest one where no version is in the name. Names of roles are encoded as python-tuf encodes
+/// them.
+pub(crate) fn metadata(role: &str, version: Option<u64>) -> String {
+    let name = encoded_role(role);
+    match version {
+        Some(version) => format!("{METADATA}/{version}.{name}.json"),
+        None => format!("{METADATA}/{name}.json"),
+    }
+}
+
+/// A role's name as it is in the name of its file.
+pub(crate) fn encoded_role(role: &str) -> String {
+    percent_encode(role, b"-._~")
+}
+
 /// The path of a listing among the targets.
 pub(crate) fn listing(app: &AppName, release: u64) -> String {
     format!("{app}/{release}.listing")

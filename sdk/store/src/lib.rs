@@ -20,6 +20,8 @@ mod attacks;
 mod client;
 mod contract;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 mod index;
 mod layout;

@@ -20,6 +20,9 @@ pub const MAX_LISTING_BYTES: u64 = 8 << 20;
 /// A shard of the index.
 pub const MAX_SHARD_BYTES: u64 = 16 << 20;
 
+/// All shards of the index together, which everybody who searches fetches and keeps: a million apps of 256 bytes.
+pub const MAX_INDEX_BYTES: u64 = 256 << 20;
+
 /// A word of a contract: a task, a name, a device.
 pub const MAX_CONTRACT_TEXT_BYTES: usize = 256;
 

@@ -43,7 +43,11 @@ pub struct Listing {
     #[serde(default)]
     pub price: Price,
     /// What it does, in types; none of listings of before they had one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::contract::readable",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub contract: Option<Contract>,
     /// The DSSE envelope around the manifest, as it is in the bundle.
     pub envelope: String,
@@ -127,7 +131,10 @@ impl Offer {
             .map_err(tilemark_bundle::Refused::into_error)?;
         let differs = |reason: String| Error::Listing { path: path.to_owned(), reason };
         if let Some(contract) = &listing.contract {
-            contract.check(head.identity(), &signers.keys).map_err(|error| differs(error.to_string()))?;
+            let ships = &head.manifest().targets;
+            contract
+                .check(head.identity(), ships, &signers.keys)
+                .map_err(|error| differs(error.to_string()))?;
         }
         let said = Listing::of(&head, listing.envelope.as_bytes());
         let signed = Listing { price: listing.price, contract: listing.contract.clone(), ..said };

@@ -1,28 +1,27 @@
 //! Finding apps among all that a store lists: by words, by what goes in and comes out, by where it runs and how fast, by licence
 //! and price.
 //!
-//! The index is fetched in shards, and kept as one catalogue beside them: a line for each app with what is searched, and after
-//! all lines the rows themselves, of which only those found are read. What the catalogue says is not trusted: what is installed
-//! comes by its publisher's own listing, which is matched again.
+//! The index is fetched in shards, and kept as one [`Catalogue`] beside them. What it says is not trusted: what is installed comes by
+//! its publisher's own listing, which is matched again.
 
+mod catalogue;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{Cursor, Read, Seek, SeekFrom};
-use std::path::Path;
-
-use memchr::memmem::Finder;
-use memchr::{memchr, memrchr};
 use spdx::{Expression, LicenseReq, Licensee};
-use tilemark_bundle::{Digest, sdk_version};
+use tilemark_bundle::sdk_version;
 
 use crate::contract::TargetFacts;
 use crate::error::{Error, Result};
 use crate::gate::Price;
 use crate::index::Row;
+
+use catalogue::{Block, Line};
+
+pub(crate) use catalogue::{Catalogue, build};
+
+/// The class and the target that every machine has.
+const HOST: &str = "host";
 
 /// What is looked for; the default one finds everything that this SDK runs.
 #[derive(Clone, Debug, Default)]
@@ -109,36 +108,49 @@ impl Query {
         Self { price: Some(price), ..self }
     }
 
-    /// Whether a row may be found, by its line, but for task and licence: what is refused here is not read.
-    fn may_accept(&self, line: &Line<'_>) -> bool {
-        if self.price.is_some_and(|price| price.as_str() != line.price)
-            || !self.words.iter().all(|word| line.words.contains(word.as_str()))
-        {
+    /// Whether any row of a block may be found.
+    fn may_be_in(&self, block: &Block) -> bool {
+        self.price.is_none_or(|price| price.as_str() == block.price)
+            && self.task.as_ref().is_none_or(|task| task.is_done_by(&block.task))
+            && self.license.as_ref().is_none_or(|license| may_be_used(&block.license, license))
+            && (self.takes_bitstreams(block) || self.takes_source(block))
+    }
+
+    /// Whether a row of such a block may be found, by its line: what is refused here is not read.
+    fn may_accept(&self, block: &Block, line: &Line<'_>) -> bool {
+        if !self.words.iter().all(|word| line.words.contains(word.as_str())) {
             return false;
         }
-        let bitstreams = |device: &Hardware| matches!(device, Hardware::Bitstream { .. });
-        if line.targets != "host" && self.runs_on.iter().any(bitstreams) {
-            return true; // its row says what they were built for
+        if self.takes_bitstreams(block) || (self.runs_on.is_empty() && self.max_microseconds.is_none()) {
+            return true; // the row says what they were built for
         }
-        if self.runs_on.is_empty() && self.max_microseconds.is_none() {
-            return true;
-        }
-        let class = |device: &'_ Hardware| match device {
+        let class = |device: &Hardware| match device {
             Hardware::Source { class } => line.is_within(class, self.max_microseconds),
             Hardware::Bitstream { .. } => false,
         };
         match self.runs_on.is_empty() {
-            true => line.is_within("host", self.max_microseconds),
+            true => line.is_within(HOST, self.max_microseconds),
             false => self.runs_on.iter().any(class),
         }
     }
 
+    fn takes_bitstreams(&self, block: &Block) -> bool {
+        let bitstreams = |device: &Hardware| matches!(device, Hardware::Bitstream { .. });
+        block.targets != HOST && self.runs_on.iter().any(bitstreams)
+    }
+
+    fn takes_source(&self, block: &Block) -> bool {
+        let anywhere = self.runs_on.is_empty() && self.max_microseconds.is_none();
+        anywhere || block.targets.split(',').any(|target| target == HOST)
+    }
+
     /// Whether a row is found, but for its words, task and licence.
-    fn accepts(&self, row: &Row) -> bool {
+    #[must_use]
+    pub fn accepts(&self, row: &Row) -> bool {
         if row.min_sdk > sdk_version() || self.price.is_some_and(|price| price != row.price) {
             return false;
         }
-        let host = [Hardware::Source { class: "host".to_owned() }];
+        let host = [Hardware::Source { class: HOST.to_owned() }];
         let devices = match (self.runs_on.is_empty(), self.max_microseconds) {
             (true, None) => return true,
             (true, Some(_)) => &host[..],
@@ -192,7 +204,7 @@ impl Hardware {
     fn runs<'a>(&'a self, row: &'a Row) -> Box<dyn Iterator<Item = &'a str> + 'a> {
         match self {
             Self::Source { class } => {
-                let ships = row.targets.iter().any(|target| target == "host");
+                let ships = row.targets.iter().any(|target| target == HOST);
                 Box::new(ships.then_some(class.as_str()).into_iter())
             }
             Self::Bitstream { platform, name } => {
@@ -207,184 +219,6 @@ impl Hardware {
 fn fits(facts: &TargetFacts, platform: &str, name: &str) -> bool {
     let has = |text: &str, word: &str| text.to_lowercase().contains(&word.to_lowercase());
     has(platform, &facts.platform) && has(name, &facts.part)
-}
-
-/// Rows as they are searched.
-pub(crate) struct Catalogue<R> {
-    /// A [`Line`] for each row, its fields between tabs.
-    lines: String,
-    rows: R,
-    /// Where rows begin in `rows`.
-    start: u64,
-}
-
-/// A line of a catalogue, after its task.
-struct Line<'a> {
-    license: &'a str,
-    price: &'a str,
-    /// Joined by commas.
-    targets: &'a str,
-    /// `CLASS=MICROSECONDS`, joined by commas.
-    speeds: &'a str,
-    at: &'a str,
-    length: &'a str,
-    words: &'a str,
-}
-
-/// Lines that may have all words of a query: those with its longest one, or all.
-struct Candidates<'a> {
-    lines: &'a str,
-    at: usize,
-    word: Option<Finder<'a>>,
-}
-
-impl<'a> Candidates<'a> {
-    fn of(lines: &'a str, query: &'a Query) -> Self {
-        let longest = query.words.iter().max_by_key(|word| word.len());
-        Self { lines, at: 0, word: longest.map(Finder::new) }
-    }
-}
-
-impl<'a> Iterator for Candidates<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        let rest = self.lines.get(self.at..).filter(|rest| !rest.is_empty())?;
-        let bytes = rest.as_bytes();
-        let start = match &self.word {
-            Some(word) => memrchr(b'\n', &bytes[..word.find(bytes)?]).map_or(0, |newline| newline + 1),
-            None => 0,
-        };
-        let end = memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length);
-        self.at += end + 1;
-        rest.get(start..end)
-    }
-}
-
-impl<'a> Line<'a> {
-    fn split(line: &'a str) -> Option<Self> {
-        let mut fields = line.splitn(8, '\t');
-        let mut next = || fields.next();
-        next()?; // the task, which was looked at before
-        Some(Self {
-            license: next()?,
-            price: next()?,
-            targets: next()?,
-            speeds: next()?,
-            at: next()?,
-            length: next()?,
-            words: next()?,
-        })
-    }
-
-    fn is_within(&self, class: &str, max: Option<u64>) -> bool {
-        let mut speeds = self.speeds.split(',').filter_map(|speed| speed.split_once('='));
-        self.targets.split(',').any(|target| target == "host")
-            && max.is_none_or(|max| {
-                speeds.any(|(found, time)| found == class && time.parse().is_ok_and(|time: u64| time <= max))
-            })
-    }
-}
-
-/// What a catalogue begins with; then, on the same line, what it was made from and how long its lines are.
-const MAGIC: &str = "tilemark catalogue 1";
-/// The first line of a catalogue: its words, a SHA-256, a number.
-const MAX_HEAD_BYTES: usize = 128;
-/// The lines of a catalogue: 4 million apps.
-const MAX_LINES_BYTES: u64 = 1 << 30;
-
-impl Catalogue<Cursor<Vec<u8>>> {
-    /// The catalogue of rows, and the bytes to keep of it. `made_from` tells one state of the index from another.
-    pub(crate) fn build(rows: &[Row], made_from: Digest) -> Result<(Self, Vec<u8>)> {
-        let (mut lines, mut json) = (String::new(), Vec::new());
-        for row in rows {
-            let text = serde_json::to_vec(row).map_err(|error| Error::invalid("index", error.to_string()))?;
-            let words = [row.app.as_str(), &row.description, &row.license, &row.targets.join(" "), &row.task];
-            let plain = |text: &str| text.replace(|c: char| c.is_control(), " ");
-            let (task, license, targets) =
-                (plain(&row.task), plain(&row.license), plain(&row.targets.join(",")));
-            let speeds: Vec<String> =
-                row.speeds.iter().map(|(class, time)| format!("{}={time}", plain(class))).collect();
-            let (price, speeds, words) =
-                (row.price, speeds.join(","), plain(&words.join(" ")).to_lowercase());
-            let (at, length) = (json.len(), text.len());
-            // A string takes everything.
-            let _ =
-                writeln!(lines, "{task}\t{license}\t{price}\t{targets}\t{speeds}\t{at}\t{length}\t{words}");
-            json.extend_from_slice(&text);
-        }
-        let head = format!("{MAGIC} {made_from} {}\n", lines.len());
-        let file = [head.as_bytes(), lines.as_bytes(), &json].concat();
-        Ok((Self { lines, rows: Cursor::new(json), start: 0 }, file))
-    }
-}
-
-impl Catalogue<File> {
-    /// The catalogue that was kept at a path, if it was made from the same index.
-    pub(crate) fn open(path: &Path, made_from: Digest) -> Option<Self> {
-        let mut rows = File::open(path).ok()?;
-        let mut head = [0; MAX_HEAD_BYTES];
-        let found = rows.read(&mut head).ok()?;
-        let head = head.get(..found)?;
-        let end = head.iter().position(|byte| *byte == b'\n')?;
-        let words = std::str::from_utf8(head.get(..end)?).ok()?;
-        let length: u64 = words.strip_prefix(&format!("{MAGIC} {made_from} "))?.parse().ok()?;
-        let first = end as u64 + 1;
-        if length > MAX_LINES_BYTES || first + length > rows.metadata().ok()?.len() {
-            return None;
-        }
-        rows.seek(SeekFrom::Start(first)).ok()?;
-        let mut lines = vec![0; usize::try_from(length).ok()?];
-        rows.read_exact(&mut lines).ok()?;
-        Some(Self { lines: String::from_utf8(lines).ok()?, rows, start: first + length })
-    }
-}
-
-impl<R: Read + Seek> Catalogue<R> {
-    /// The rows that are found, in the order of the index.
-    ///
-    /// # Errors
-    /// [`Error::Malformed`] for a catalogue that was damaged.
-    pub(crate) fn find(&mut self, query: &Query) -> Result<Vec<Row>> {
-        let (mut found, mut tasks, mut licenses) = (Vec::new(), HashMap::new(), HashMap::new());
-        for line in Candidates::of(&self.lines, query) {
-            let cut = || Error::malformed("catalogue", "a line is cut short");
-            let (task, _) = line.split_once('\t').ok_or_else(cut)?;
-            // Few differ among many apps.
-            if let Some(wanted) = &query.task
-                && !*tasks.entry(task).or_insert_with(|| wanted.is_done_by(task))
-            {
-                continue;
-            }
-            let Line { license, at, length, .. } = match Line::split(line).ok_or_else(cut)? {
-                line if query.may_accept(&line) => line,
-                _ => continue,
-            };
-            if let Some(wanted) = &query.license
-                && !*licenses.entry(license).or_insert_with(|| may_be_used(license, wanted))
-            {
-                continue;
-            }
-            let row = read_row(&mut self.rows, self.start, at, length)?;
-            if query.accepts(&row) {
-                found.push(row);
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// The largest row: an app's description, its targets, its speeds.
-const MAX_ROW_BYTES: usize = 1 << 20;
-
-fn read_row(rows: &mut (impl Read + Seek), start: u64, at: &str, length: &str) -> Result<Row> {
-    let damaged = || Error::malformed("catalogue", "a row is not where it should be");
-    let at: u64 = at.parse().map_err(|_| damaged())?;
-    let length: usize = length.parse().ok().filter(|length| *length <= MAX_ROW_BYTES).ok_or_else(damaged)?;
-    let mut text = vec![0; length];
-    rows.seek(SeekFrom::Start(start.saturating_add(at))).map_err(|_| damaged())?;
-    rows.read_exact(&mut text).map_err(|_| damaged())?;
-    serde_json::from_slice(&text).map_err(|_| damaged())
 }
 
 /// Whether whoever accepts one licence alone may use what is under an expression.

@@ -37,7 +37,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Not shipped.
     (
         "tilemark-testkit",
-        &["tilemark-bundle", "tilemark-model", "tilemark-pipeline", "tilemark-engine", "tilemark-bitstreams"],
+        &[
+            "tilemark-bundle",
+            "tilemark-model",
+            "tilemark-pipeline",
+            "tilemark-engine",
+            "tilemark-bitstreams",
+            "tilemark-store",
+        ],
     ),
     ("tilemark-shim", &[]),
     ("tilemark-xtask", &["tilemark-bundle", "tilemark-bitstreams", "tilemark-testkit"]),

@@ -33,6 +33,7 @@ mod choice;
 mod contents;
 mod contract;
 mod devices;
+mod documents;
 mod ensemble;
 mod error;
 pub mod eval;

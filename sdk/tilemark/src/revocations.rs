@@ -1,18 +1,19 @@
 //! Revocation lists that this machine has: one of each publisher, the newest that it was given.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use tilemark_bundle::{
-    Authentic, Error as BundleError, Fact, FactKind, Floors, Reason, SignedRevocations, Trust, durable,
+    Authentic, Error as BundleError, Fact, FactKind, Floors, Reason, SignedRevocations, Trust,
 };
 
+use crate::documents::Documents;
 use crate::error::Error;
 use crate::license::{DAY, format_time};
 
 /// The lists, in `revocations` of the home.
 #[derive(Clone, Debug)]
 pub struct RevocationLists {
-    dir: PathBuf,
+    files: Documents,
 }
 
 /// Files beyond this are no lists.
@@ -20,7 +21,7 @@ const MAX_LIST_FILE_BYTES: u64 = 4 << 20;
 
 impl RevocationLists {
     pub(crate) fn at(dir: PathBuf) -> Self {
-        Self { dir }
+        Self { files: Documents { dir, what: "revocation list", max_bytes: MAX_LIST_FILE_BYTES } }
     }
 
     /// Takes a list in, if its publisher signed it and it is not older than the one that is here.
@@ -29,13 +30,13 @@ impl RevocationLists {
     /// [`Error::Bundle`] if it is not authentic, not trusted or older; [`Error::Io`].
     pub fn install(&self, text: &[u8], trust: &Trust) -> Result<SignedRevocations, Error> {
         let list = SignedRevocations::verify(text, trust)?;
-        durable::make_private_dir(&self.dir)?;
-        let _lock = durable::lock(&self.dir)?;
-        let path = self.dir.join(format!("{}.json", list.list().publisher));
-        if let Some(known) = read(&path, trust)? {
+        let _lock = self.files.lock()?;
+        let name = &list.list().publisher;
+        let known = self.files.read(name)?.map_or(Ok(None), |known| read(&known, trust))?;
+        if let Some(known) = known {
             list.follows(&known)?;
         }
-        durable::replace(&path, text.trim_ascii(), false, &|_| ())?;
+        self.files.write(name, text)?;
         Ok(list)
     }
 
@@ -44,34 +45,13 @@ impl RevocationLists {
     /// # Errors
     /// [`Error::Bundle`] for a list that is damaged, [`Error::Io`].
     pub fn all(&self, trust: &Trust) -> Result<Vec<SignedRevocations>, Error> {
-        let io = |source| Error::Io { path: self.dir.clone(), source };
-        let files = match std::fs::read_dir(&self.dir) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(io)?,
-        };
-        let mut lists = Vec::new();
-        for file in files {
-            let path = file.map_err(io)?.path();
-            if path.extension().is_some_and(|extension| extension == "json") {
-                lists.extend(read(&path, trust)?);
-            }
-        }
-        Ok(lists)
+        self.files.all()?.iter().filter_map(|text| read(text, trust).transpose()).collect()
     }
 }
 
-/// The list in a file; nothing if there is none, or none by a signer of the policy.
-fn read(path: &Path, trust: &Trust) -> Result<Option<SignedRevocations>, Error> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Ok(metadata) if metadata.len() > MAX_LIST_FILE_BYTES => {
-            let (found, max) = (metadata.len(), MAX_LIST_FILE_BYTES);
-            return Err(BundleError::TooLarge { what: "revocation list", found, max }.into());
-        }
-        other => other.map_err(io)?,
-    };
-    match SignedRevocations::verify(&std::fs::read(path).map_err(io)?, trust) {
+/// A list; nothing if it is by no signer of the policy.
+fn read(text: &[u8], trust: &Trust) -> Result<Option<SignedRevocations>, Error> {
+    match SignedRevocations::verify(text, trust) {
         Ok(list) => Ok(Some(list)),
         Err(BundleError::UnknownSigners { .. } | BundleError::PublisherNotAllowed { .. }) => Ok(None),
         Err(error) => Err(error.into()),

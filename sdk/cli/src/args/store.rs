@@ -155,6 +155,9 @@ pub(crate) struct Countersign {
     /// The key that policies name in the role `store`
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
+    /// What it will be offered for: the licence gate is asked before it is signed
+    #[arg(long, value_enum, default_value_t = Price::Free)]
+    pub(crate) price: Price,
     /// Where the countersigned bundle goes
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
@@ -169,9 +172,13 @@ pub(crate) struct Publish {
     /// Sign with this key, one that the operator knows; may be given several times
     #[arg(long, required = true, value_name = "FILE")]
     pub(crate) key: Vec<PathBuf>,
-    /// What it is offered for; the licences of all that is in it decide whether it may be
-    #[arg(long, value_enum, default_value_t = Price::Free)]
-    pub(crate) price: Price,
+    /// What it is offered for; the licences of all that is in it decide whether it may be [default: what the app was offered for
+    /// before; free for a new one]
+    #[arg(long, value_enum)]
+    pub(crate) price: Option<Price>,
+    /// Keep nothing of what was said of the app before: its price, and of this very bundle reports and measured times
+    #[arg(long)]
+    pub(crate) anew: bool,
     /// Measure it on this device, for who searches by speed; may be given several times; none: do not
     #[arg(long, default_value = "host", value_name = "DEVICE")]
     pub(crate) measure: Vec<String>,

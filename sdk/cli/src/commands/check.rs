@@ -28,7 +28,8 @@ pub(crate) fn run(args: &Check) -> Result<()> {
 
 fn print(report: &Report) -> Result<()> {
     for Finding { severity, code, message, help } in &report.findings {
-        text::line(format_args!("{severity}[{code}]: {message}\n  help: {help}"))?;
+        text::line(format_args!("{severity}[{code}]: {message}"))?;
+        text::line(format_args!("  help: {help}"))?;
     }
     if report.ok { text::line("ready to pack") } else { Ok(()) }
 }

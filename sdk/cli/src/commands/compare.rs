@@ -77,8 +77,8 @@ fn print(comparison: &Comparison) -> Result<()> {
     };
     let rows: Vec<[String; 7]> = std::iter::once(head).chain(points.iter().map(row)).collect();
     text::table(&rows, &[2, 3, 4, 5])?;
-    text::line(format_args!(
-        "\ndifference {}, {} to {} with {} % confidence, {samples} samples",
+    text::paragraph(format_args!(
+        "difference {}, {} to {} with {} % confidence, {samples} samples",
         difference.written(difference.value),
         difference.written(difference.low),
         difference.written(difference.high),
@@ -96,8 +96,8 @@ fn print(comparison: &Comparison) -> Result<()> {
                 class.second.to_string(),
             ]
         }));
-        text::line("\nright of each class, of few samples: a hint, no test")?;
+        text::paragraph("right of each class, of few samples: a hint, no test")?;
         text::table(&rows, &[1, 2, 3])?;
     }
-    text::line(format_args!("\n{conclusion}"))
+    text::paragraph(conclusion)
 }

@@ -161,7 +161,7 @@ fn print(report: &Report, device: &str) -> Result<()> {
     print_mistakes(report)?;
     let named = [("failed", &report.failures), ("worst", &report.worst)];
     for (heading, list) in named.into_iter().filter(|(_, list)| !list.is_empty()) {
-        text::line(format_args!("\n{heading}:"))?;
+        text::paragraph(format_args!("{heading}:"))?;
         let rows: Vec<[String; 2]> =
             list.iter().map(|named| [format!("  {}", named.name), named.what.clone()]).collect();
         text::table(&rows, &[])?;
@@ -171,7 +171,7 @@ fn print(report: &Report, device: &str) -> Result<()> {
         Whose::Seller => ", chosen by the seller",
         Whose::Unsaid => "",
     };
-    text::line(format_args!("\ndata {}{whose}", report.data.root))?;
+    text::paragraph(format_args!("data {}{whose}", report.data.root))?;
     report.committed.map_or(Ok(()), |root| text::line(format_args!("committed {root}: the data is that")))
 }
 
@@ -190,7 +190,7 @@ fn print_mistakes(report: &Report) -> Result<()> {
         return Ok(());
     }
     mistakes.sort_by_key(|pair| std::cmp::Reverse(pair.count));
-    text::line("\nmost often taken for something else:")?;
+    text::paragraph("most often taken for something else:")?;
     let rows: Vec<[String; 3]> = mistakes
         .iter()
         .take(MISTAKES)

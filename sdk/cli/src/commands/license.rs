@@ -254,7 +254,7 @@ fn get(path: &Path) -> Result<Vec<u8>> {
 /// Writes a document and a line end, to stdout if its name is `-`.
 fn put(path: &Path, document: &[u8], say: bool) -> Result<()> {
     if path == Path::new("-") {
-        return text::line(String::from_utf8_lossy(document).trim_end());
+        return text::document(String::from_utf8_lossy(document).trim_end());
     }
     files::write(path, &[document.trim_ascii_end(), b"\n"].concat())?;
     if say {

@@ -124,6 +124,11 @@ fn only_what_its_origin_allows_is_sold() {
     shop.tilemark("store add store --root store/metadata/1.root.json").ok();
     shop.tilemark("store search --price paid").ok().prints("acme/tiny  1.2.0").prints("paid");
     shop.tilemark("store search --price free").ok().says("nothing found");
+    // Dated anew it is still sold, unless its publisher says otherwise.
+    shop.tilemark(&publish.replace(" --price paid", "")).ok().prints("price      paid");
+    shop.tilemark(&publish.replace("--price paid", "--price free")).ok().prints("price      free");
+    shop.tilemark(&publish).ok().prints("price      paid");
+    shop.tilemark("store refresh store --key keys/online.key").ok();
     let info = shop.tilemark("store info acme/tiny").ok();
     info.prints("price        paid").prints("weights of some net (Apache-2.0)");
     let duties = shop.tilemark("store info acme/tiny --json").ok().json()["duties"].clone();
@@ -207,7 +212,11 @@ fn a_substitute_has_the_same_ends_and_tells_the_same_things_apart() {
     let found = shop.tilemark(&format!("{find} --json")).ok().json();
     let apps: Vec<&str> = found.as_array().unwrap().iter().map(|row| row["app"].as_str().unwrap()).collect();
     assert_eq!(apps, ["acme/same"]);
-    // The store is gone, and what was known of it is enough to look.
+    // What was looked at is enough to look again. The store is there, and is not asked for what is not kept.
+    shop.tilemark(&format!("{find} --offline")).ok().prints("acme/same");
+    std::fs::remove_dir_all(shop.path("home/cache")).unwrap();
+    shop.tilemark(&format!("{find} --offline")).fails(1, "TM0827").says("targets.json");
+    shop.tilemark(find).ok().prints("acme/same");
     std::fs::rename(shop.path("store"), shop.path("gone")).unwrap();
     shop.tilemark(&format!("{find} --offline")).ok().prints("acme/same");
 }
@@ -328,6 +337,8 @@ fn a_bundle_is_countersigned() {
     shop.tilemark("keygen --out stranger").ok();
     shop.tilemark("pack app.toml --key stranger.key -o strange.tmk").ok();
     shop.tilemark("store countersign store strange.tmk --key keys/review.key -o no.tmk").fails(1, "TM0830");
+    shop.tilemark("store countersign store tiny-7.tmk --key keys/review.key --price paid -o no.tmk")
+        .fails(1, "TM0825");
     assert!(!shop.path("no.tmk").exists());
 }
 

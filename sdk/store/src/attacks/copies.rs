@@ -7,7 +7,7 @@ use super::shop::{Attack, DAY, Hostile, Shop, files, impatient, key, tagger};
 use crate::metadata::{FileInfo, Signed, Targets};
 use crate::repository::{Replace, Validity};
 use crate::transport::Folder;
-use crate::{Store, layout, time};
+use crate::{Copied, Error, Store, layout, time};
 
 /// Somebody elsewhere who has the copy and nothing else.
 fn stranger(shop: &Shop) -> Store {
@@ -48,7 +48,7 @@ fn a_copy_is_a_store() {
 #[test]
 fn a_copy_that_was_interrupted_goes_on() {
     let shop = market();
-    let cut = Hostile::new(&shop, "blobs/", Attack::Cut(100_000)).boxed();
+    let cut = Hostile::new(&shop, "blobs/", Attack::Broken(100_000)).boxed();
     let store = shop.buyer().with_transports(vec![cut], impatient());
     let view = store.refresh().unwrap();
     assert_eq!(view.copy_to(&shop.path("stick"), &mut |_| ()).unwrap_err().code(), "TM0801");
@@ -64,6 +64,45 @@ fn a_copy_that_was_interrupted_goes_on() {
     let again = view.copy_to(&shop.path("stick"), &mut |_| ()).unwrap();
     assert_eq!(again.fetched, 0, "{again:?}");
     stranger(&shop).refresh().unwrap();
+}
+
+#[test]
+fn a_blob_that_is_cut_short_keeps_nothing_else_out_of_a_copy() {
+    let shop = market_of_two();
+    let blob = shop.path("store").join(layout::blob(&tilemark_bundle::sha256(b"2")));
+    std::fs::write(&blob, "").unwrap();
+    let (store, stick) = (shop.buyer(), shop.path("stick"));
+    let copy = || store.refresh().unwrap().copy_to(&stick, &mut |_| ()).unwrap().refused;
+    // Twice: what the first try left of it is no hindrance to the second.
+    for _ in 0..2 {
+        let refused = copy();
+        let found: Vec<_> = refused.iter().map(|(what, error)| (what.as_str(), error.code())).collect();
+        assert_eq!(found, [("acme/tagger/2.listing", "TM0804")]);
+        assert!(refused[0].1.to_string().contains("blobs/"), "{refused:?}");
+        stranger(&shop).refresh().unwrap().offer(&tagger(), Some(3)).unwrap();
+        stranger(&shop).refresh().unwrap().offer(&"zeta/app".parse().unwrap(), Some(1)).unwrap();
+    }
+    std::fs::write(&blob, "2").unwrap();
+    assert_eq!(copy().len(), 0);
+}
+
+#[test]
+fn a_drive_that_does_not_keep_what_it_is_given() {
+    let shop = market();
+    let store = shop.buyer();
+    let view = store.refresh().unwrap();
+    let whole = view.copy_to(&shop.path("whole"), &mut |_| ()).unwrap().files;
+    let blob = shop.path("stick").join(layout::blob(&tilemark_bundle::sha256(b"2")));
+    // Once all is written, a bit of one file turns.
+    let rots = |done: &Copied| {
+        if done.files == whole {
+            std::fs::write(&blob, "3").unwrap();
+        }
+    };
+    let error = view.copy_and_read_again(&shop.path("stick"), &mut { rots }).unwrap_err();
+    assert!(matches!(&error, Error::WrongHash { what, .. } if what.starts_with("blobs/")), "{error}");
+    std::fs::remove_dir_all(shop.path("stick")).unwrap();
+    view.copy_to(&shop.path("stick"), &mut { rots }).unwrap();
 }
 
 #[test]

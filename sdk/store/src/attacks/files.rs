@@ -106,7 +106,7 @@ fn another_mirror_is_asked_where_one_sends_garbage() {
 #[test]
 fn a_download_goes_on_where_it_ended() {
     let shop = Shop::open();
-    let cut = Hostile::new(&shop, "blobs/", Attack::Cut(100_000)).boxed();
+    let cut = Hostile::new(&shop, "blobs/", Attack::Broken(100_000)).boxed();
     let error = shop.install(&shop.buyer().with_transports(vec![cut], impatient())).unwrap_err();
     assert_eq!(error.code(), "TM0801", "{error}");
     let good = Hostile::new(&shop, "blobs/", Attack::None);

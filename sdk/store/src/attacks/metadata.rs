@@ -63,7 +63,7 @@ fn a_role_that_vanishes_from_the_snapshot() {
 #[test]
 fn freeze() {
     let shop = Shop::open();
-    shop.buyer().refresh().unwrap();
+    shop.buyer().refresh().unwrap().offer(&tagger(), None).unwrap();
     let (start, later) = (time::now(), time::now() + 8 * DAY);
     let error = shop.buyer().at_time(later).refresh().err().unwrap();
     assert!(matches!(&error, Error::Expired { role, .. } if role == "timestamp"), "{error}");

@@ -5,7 +5,7 @@ use tilemark_bundle::{Role, Trust, Untrusted};
 use super::shop::{Shop, key, tagger};
 use crate::metadata::{FileInfo, Root, Signed, Snapshot, TargetFile, Targets, Timestamp};
 use crate::repository::{Operator, Replace, RootKeys, Validity};
-use crate::{Error, layout};
+use crate::{Error, Price, layout};
 
 #[test]
 fn a_planted_snapshot_is_not_signed() {
@@ -428,7 +428,7 @@ fn a_bundle_is_countersigned_for_its_publisher_alone() {
     let shop = Shop::open();
     let (zeta, review, stranger) = (key(), key(), key());
     shop.operator().invite("zeta", &[zeta.public().clone()], 1, &shop.targets).unwrap();
-    let sign = |app: &str, by| shop.operator().countersign(&shop.bundle(app, 2, by), &review);
+    let sign = |app: &str, by| shop.operator().countersign(&shop.bundle(app, 2, by), Price::Free, &review);
     assert_eq!(sign("acme/tagger", &stranger).unwrap_err().code(), "TM0830", "by a stranger");
     assert_eq!(sign("acme/tagger", &zeta).unwrap_err().code(), "TM0134", "by another publisher");
     let signed = shop.path("signed.tmk");
@@ -446,5 +446,5 @@ fn a_bundle_is_countersigned_for_its_publisher_alone() {
     assert_eq!(plain.verify(&trust).unwrap_err().into_error().code(), "TM0135");
     // What was planted in the folder makes nobody a publisher.
     shop.forge::<Targets>("3.targets.json", "4.targets.json", &[&zeta], |targets| targets.common.version = 4);
-    assert_eq!(shop.operator().countersign(&signed, &shop.acme).unwrap_err().code(), "TM0811");
+    assert_eq!(shop.operator().countersign(&signed, Price::Free, &shop.acme).unwrap_err().code(), "TM0811");
 }

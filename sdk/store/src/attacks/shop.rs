@@ -206,6 +206,8 @@ pub(crate) struct Hostile {
     pub(crate) attack: Attack,
     /// Bytes that it was asked for, of blobs alone.
     pub(crate) sent: Arc<AtomicU64>,
+    /// How often it was asked for anything.
+    pub(crate) asked: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Copy)]
@@ -213,14 +215,22 @@ pub(crate) enum Attack {
     None,
     Endless,
     Garbage,
-    /// The connection breaks after so many bytes.
+    /// The files are cut short.
     Cut(u64),
+    /// The connection breaks after so many bytes.
+    Broken(u64),
     Unreachable,
 }
 
 impl Hostile {
     pub(crate) fn new(shop: &Shop, about: &'static str, attack: Attack) -> Self {
-        Self { inner: Folder::new(shop.path("store")), about, attack, sent: Arc::default() }
+        Self {
+            inner: Folder::new(shop.path("store")),
+            about,
+            attack,
+            sent: Arc::default(),
+            asked: Arc::default(),
+        }
     }
 
     pub(crate) fn boxed(self) -> Box<dyn Transport> {
@@ -234,6 +244,7 @@ impl Transport for Hostile {
     }
 
     fn open(&self, path: &str, offset: u64, patience: Duration) -> Result<Option<Opened>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let Some(opened) = self.inner.open(path, offset, patience)? else { return Ok(None) };
         let is_blob = path.starts_with("blobs/");
         let reader: Box<dyn Read + Send> = match self.attack {
@@ -242,6 +253,7 @@ impl Transport for Hostile {
             Attack::Endless => Box::new(std::io::repeat(b' ')),
             Attack::Garbage => Box::new(std::io::repeat(b'x').take(300_000)),
             Attack::Cut(bytes) => Box::new(opened.reader.take(bytes)),
+            Attack::Broken(bytes) => Box::new(opened.reader.take(bytes).chain(Reset)),
             Attack::Unreachable => {
                 let (url, reason) = (path.to_owned(), "connection refused".to_owned());
                 return Err(crate::Error::Network { url, reason });
@@ -249,6 +261,15 @@ impl Transport for Hostile {
         };
         let reader = Counted { reader, sent: if is_blob { Arc::clone(&self.sent) } else { Arc::default() } };
         Ok(Some(Opened { from: opened.from, reader: Box::new(reader) }))
+    }
+}
+
+/// A connection that was reset.
+struct Reset;
+
+impl Read for Reset {
+    fn read(&mut self, _buffer: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::ConnectionReset.into())
     }
 }
 

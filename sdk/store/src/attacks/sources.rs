@@ -1,10 +1,12 @@
 //! Attacks on what is known of a store: where it is, which one it is, and what of it is kept here.
 
+use std::sync::atomic::Ordering;
+
 use super::shop::{Attack, DAY, Hostile, Shop, impatient, key, tagger};
 use crate::client::State;
-use crate::limits::MAX_PART_DAYS;
-use crate::metadata::{Delegations, Targets};
-use crate::{Error, Store, time};
+use crate::limits::{MAX_PART_DAYS, MAX_SHARD_BYTES};
+use crate::metadata::{Delegations, FileInfo, TargetFile, Targets};
+use crate::{Error, Query, Store, layout, time};
 
 /// A second store, whose operator invited a publisher of the same name.
 fn other_store_with_acme(shop: &Shop) -> (Shop, Store) {
@@ -243,4 +245,76 @@ fn a_state_of_which_a_part_is_gone_is_damaged() {
     std::fs::remove_file(shop.path("home/stores/main/id")).unwrap();
     assert_eq!(shop.buyer().id().unwrap_err().code(), "TM0834");
     assert_eq!(State::at(shop.path("nowhere")).id().unwrap_err().code(), "TM0834");
+}
+
+#[test]
+fn a_catalogue_that_was_damaged_is_made_anew() {
+    let shop = Shop::open();
+    let store = shop.buyer();
+    let view = store.refresh().unwrap();
+    let query = Query::parse(["names"]).unwrap();
+    let found = view.search(&query).unwrap();
+    assert_eq!(found.len(), 1);
+    let path = shop.path("cache/catalogue");
+    let whole = std::fs::read(&path).unwrap();
+    let text = String::from_utf8(whole.clone()).unwrap();
+    // A bit of the description that is shown, and one of the words that are searched.
+    for word in ["Names things", "names things"] {
+        let mut bad = whole.clone();
+        bad[text.rfind(word).unwrap()] ^= 2;
+        std::fs::write(&path, bad).unwrap();
+        assert_eq!(view.search(&query).unwrap(), found, "{word}");
+        assert_eq!(std::fs::read(&path).unwrap(), whole, "{word}");
+    }
+}
+
+#[test]
+fn offline_nobody_is_asked() {
+    let shop = Shop::open();
+    let mirror = Hostile::new(&shop, "", Attack::None);
+    let asked = std::sync::Arc::clone(&mirror.asked);
+    let store = shop.buyer_at(mirror);
+    store.refresh().unwrap();
+    let before = asked.load(Ordering::Relaxed);
+    assert!(before > 0);
+    let view = store.offline().unwrap();
+    let missing = |what: &str, error: Error| {
+        assert!(matches!(&error, Error::NotKept { what: found } if found.contains(what)), "{error}");
+    };
+    missing("targets", view.search(&Query::default()).unwrap_err());
+    missing("targets", view.offer(&tagger(), None).unwrap_err());
+    assert_eq!(asked.load(Ordering::Relaxed), before);
+    // What was looked at is kept; what was not is told by name.
+    store.refresh().unwrap().search(&Query::default()).unwrap();
+    let before = asked.load(Ordering::Relaxed);
+    let view = store.offline().unwrap();
+    assert_eq!(view.search(&Query::default()).unwrap().len(), 1);
+    missing("bin-", view.offer(&tagger(), None).unwrap_err());
+    // A shard that was damaged, and the catalogue gone.
+    std::fs::remove_file(shop.path("cache/catalogue")).unwrap();
+    let shard = std::fs::read_dir(shop.path("cache/targets")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(shard, "x").unwrap();
+    missing("index/", view.search(&Query::default()).unwrap_err());
+    assert_eq!(asked.load(Ordering::Relaxed), before);
+    assert_eq!(store.refresh().unwrap().search(&Query::default()).unwrap().len(), 1);
+}
+
+#[test]
+fn an_index_without_end_is_not_fetched() {
+    let shop = Shop::open();
+    let store = shop.buyer();
+    store.refresh().unwrap().search(&Query::default()).unwrap();
+    let name = |version: u64| format!("{version}.index.json");
+    let version =
+        (1..9).rev().find(|version| shop.path("store/metadata").join(name(*version)).exists()).unwrap();
+    shop.forge::<Targets>(&name(version), &name(version + 1), &[&shop.online], |index| {
+        index.common.version = version + 1;
+        let (_, file) = index.targets.iter().next().unwrap();
+        let file = TargetFile { length: MAX_SHARD_BYTES, ..file.clone() };
+        index.targets.extend((0..=16).map(|n| (layout::shard(&format!("x{n}")), file.clone())));
+    });
+    let bytes = std::fs::read(shop.path("store/metadata").join(name(version + 1))).unwrap();
+    shop.list(|snapshot| drop(snapshot.meta.insert("index.json".into(), FileInfo::of(version + 1, &bytes))));
+    let error = store.refresh().unwrap().search(&Query::default()).unwrap_err();
+    assert!(matches!(&error, Error::EndlessData { what, .. } if what.starts_with("index of")), "{error}");
 }

@@ -73,6 +73,9 @@ fn attempt(
         append(file, have, wanted, opened.reader, part, mirrors.patience(), progress).map_err(|error| {
             match error {
                 Error::Network { reason, .. } => Error::Network { url: url(), reason },
+                Error::WrongLength { expected, found, .. } => {
+                    Error::WrongLength { what: path.to_owned(), expected, found }
+                }
                 error => error,
             }
         })?;
@@ -106,7 +109,10 @@ fn append(
         let room = usize::try_from(wanted.size - at).unwrap_or(CHUNK).min(CHUNK);
         let broken = |reason: String| Error::Network { url: String::new(), reason };
         let count = match from.read(buffer.get_mut(..room).unwrap_or_default()) {
-            Ok(0) => return Err(broken(format!("it ends after {at} of {} bytes", wanted.size))),
+            // The file itself is cut short: no network is to blame, and asking again does not help.
+            Ok(0) => {
+                return Err(Error::WrongLength { what: String::new(), expected: wanted.size, found: at });
+            }
             Ok(count) => count,
             Err(error) => return Err(broken(error.to_string())),
         };

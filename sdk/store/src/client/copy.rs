@@ -8,7 +8,7 @@ use tilemark_bundle::{Digest, durable, sha256};
 
 use crate::client::blobs::{self, Wanted};
 use crate::client::refresh::next_root;
-use crate::client::state::{Kept, read_bounded};
+use crate::client::state::{Kept, open_regular, read_bounded};
 use crate::client::{View, create_dirs};
 use crate::error::{Error, Result, io};
 use crate::layout;
@@ -53,7 +53,8 @@ impl View<'_> {
         Ok(self.copy(folder, progress)?.done)
     }
 
-    /// The same, and reads all of it again: for a drive.
+    /// The same, and reads all of it again: for a drive. Before that the system is asked to forget what it still has of the files in
+    /// memory. Linux does so where the drive keeps them; elsewhere, and on a drive whose own cache holds them yet, that says less.
     ///
     /// # Errors
     /// As [`copy_to`](Self::copy_to); [`Error::WrongHash`] for a drive that does not keep what it is given.
@@ -61,7 +62,8 @@ impl View<'_> {
         let copy = self.copy(folder, progress)?;
         for (path, expected) in &copy.written {
             let at = folder.join(path);
-            let mut file = fs::File::open(&at).map_err(io("open", &at))?;
+            let mut file = open_regular(&at).map_err(io("open", &at))?;
+            forget(&file);
             let found = blobs::digest(&mut file, &at)?;
             if found != *expected {
                 return Err(Error::WrongHash { what: path.clone(), expected: expected.to_string(), found });
@@ -84,22 +86,19 @@ impl View<'_> {
         let kept = |what| state.read(what)?.ok_or_else(|| Error::NotFound { what: "kept metadata".into() });
         copy.put(&self.trusted.path("snapshot", self.version()), &kept(Kept::Snapshot)?)?;
         for (version, bytes) in (1..).zip(&roots) {
-            copy.put(&root_path(version), bytes)?;
+            copy.put(&layout::root(version), bytes)?;
         }
         // Last: with it the copy is seen.
-        copy.put("metadata/timestamp.json", &kept(Kept::Timestamp)?)?;
-        let parts = folder.join(PARTS);
-        let _ = fs::remove_dir_all(parts); // empty but for its lock
+        copy.put(layout::TIMESTAMP, &kept(Kept::Timestamp)?)?;
+        if copy.done.refused.is_empty() {
+            let _ = fs::remove_dir_all(folder.join(PARTS)); // empty but for its lock
+        }
         Ok(copy)
     }
 }
 
 /// Where downloads are in the copy's folder until they are whole.
 const PARTS: &str = "parts";
-
-fn root_path(version: u64) -> String {
-    format!("metadata/{version}.root.json")
-}
 
 impl Copy<'_> {
     /// All roots from the first on, each signed by the one before, to the one that is trusted: whoever trusts an older one follows.
@@ -115,7 +114,7 @@ impl Copy<'_> {
                 };
                 Ok((root, bytes))
             };
-            let found = store.mirrors.get(&root_path(version), MAX_ROOT_BYTES, accept)?;
+            let found = store.mirrors.get(&layout::root(version), MAX_ROOT_BYTES, accept)?;
             let (root, bytes) = found.ok_or_else(|| Error::NotFound { what: format!("root {version}") })?;
             last = Some(root);
             roots.push(bytes);
@@ -126,7 +125,7 @@ impl Copy<'_> {
                 "the mirror's roots do not lead to the one that is trusted",
             ));
         }
-        let first = read_bounded(&self.folder.join(root_path(1)), MAX_ROOT_BYTES)?;
+        let first = read_bounded(&self.folder.join(layout::root(1)), MAX_ROOT_BYTES)?;
         match first.is_some_and(|first| roots.first() != Some(&first)) {
             true => Err(Error::StoreExists { path: self.folder.to_owned() }),
             false => Ok(roots),
@@ -233,6 +232,17 @@ impl Copy<'_> {
         (self.progress)(&self.done);
     }
 }
+
+/// Asks the system to drop what it has of a file in memory, so that it is read from the drive. What is not written yet stays there:
+/// every file was written through before.
+#[cfg(target_os = "linux")]
+fn forget(file: &fs::File) {
+    // Where it is not dropped, reading it again says less; it is no failure.
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget(_file: &fs::File) {}
 
 fn is_about_the_file(error: &Error) -> bool {
     match error {

@@ -159,14 +159,15 @@ impl Store {
         View::new(self, trusted, None)
     }
 
-    /// What is known without asking anybody. Nothing is installed from it; its freshness says how old it is.
+    /// What is known without asking anybody, then or later: what is looked up in it and not kept here is [`Error::NotKept`]. Nothing is
+    /// installed from it; its freshness says how old it is.
     ///
     /// # Errors
     /// [`Error::Stale`] if the store was never asked, [`Error::StateDamaged`].
     pub fn offline(&self) -> Result<View<'_>> {
         let trusted = Trusted::kept(&self.state)?;
         let trusted = trusted.ok_or(Error::Stale { reason: "nothing yet: it was never asked".into() })?;
-        View::new(self, trusted, Some("no mirror was asked".into()))
+        Ok(View::new(self, trusted, Some("no mirror was asked".into()))?.of_what_is_kept())
     }
 
     /// [`refresh`](Self::refresh), or else [`offline`](Self::offline) where no mirror can be reached. What a mirror said and was

@@ -80,7 +80,7 @@ fn follow_roots(state: &State, mirrors: &Mirrors) -> Result<Root> {
     let mut root = kept_root(state)?;
     for _ in 0..MAX_ROOT_ROTATIONS {
         let version = root.common.version + 1;
-        let path = format!("metadata/{version}.root.json");
+        let path = layout::root(version);
         let accept = |bytes: Vec<u8>| next_root(&root, &bytes).map(|next| (next, bytes));
         let (next, bytes) = match mirrors.get_if_any(&path, MAX_ROOT_BYTES, accept) {
             Ok(Some(found)) => found,
@@ -131,7 +131,7 @@ fn newer_timestamp(state: &State, mirrors: &Mirrors, root: &Root, now: u64) -> R
         found.common.check_expiry("timestamp", now)?;
         Ok(Some((found, bytes)))
     };
-    let answer = mirrors.get("metadata/timestamp.json", MAX_TIMESTAMP_BYTES, accept)?;
+    let answer = mirrors.get(layout::TIMESTAMP, MAX_TIMESTAMP_BYTES, accept)?;
     match (answer, known) {
         (Some(Some((found, bytes))), _) => {
             state.write(Kept::Timestamp, &bytes)?;
@@ -199,11 +199,7 @@ pub(crate) fn named(role: &str, by: &'static str, expected: u64, found: u64) -> 
     Ok(())
 }
 
-/// The path of metadata below a store's folder. Names of roles are encoded as python-tuf encodes them.
+/// The path of metadata below a store's folder.
 pub(crate) fn metadata_path(root: &Root, role: &str, version: u64) -> String {
-    let name = layout::percent_encode(role, b"-._~");
-    match root.consistent_snapshot {
-        Some(true) => format!("metadata/{version}.{name}.json"),
-        _ => format!("metadata/{name}.json"),
-    }
+    layout::metadata(role, (root.consistent_snapshot == Some(true)).then_some(version))
 }

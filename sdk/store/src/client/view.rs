@@ -2,21 +2,25 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
 use std::rc::Rc;
 
 use tilemark_bundle::{AppName, sha256};
 
 use crate::client::Store;
 use crate::client::cache::file_name;
+use crate::client::mirrors::Mirrors;
 use crate::client::refresh::{Trusted, named};
 use crate::client::state::read_bounded;
 use crate::error::{Error, Result};
 use crate::index::{self, Row};
 use crate::layout;
-use crate::limits::{MAX_DELEGATIONS, MAX_LISTING_BYTES, MAX_SHARD_BYTES, MAX_TARGETS_BYTES};
+use crate::limits::{
+    MAX_DELEGATIONS, MAX_INDEX_BYTES, MAX_LISTING_BYTES, MAX_SHARD_BYTES, MAX_TARGETS_BYTES,
+};
 use crate::listing::{Offer, Signers};
 use crate::metadata::{Keyring, RoleKeys, Signed, TargetFile, Targets, is_safe_path};
-use crate::search::{Catalogue, Query};
+use crate::search::{self, Catalogue, Query};
 use crate::time;
 
 /// The store as it was at one snapshot. Every file that is taken from it belongs to that snapshot.
@@ -25,6 +29,8 @@ pub struct View<'s> {
     store: &'s Store,
     pub(crate) trusted: Trusted,
     freshness: Freshness,
+    /// Whether mirrors may be asked for what is not kept here.
+    asks: bool,
     roles: RefCell<BTreeMap<String, Known>>,
 }
 
@@ -60,7 +66,20 @@ impl<'s> View<'s> {
     pub(crate) fn new(store: &'s Store, trusted: Trusted, stale: Option<String>) -> Result<Self> {
         let freshness =
             Freshness { refreshed: store.state.last_refresh()?, expires: trusted.expires(), stale };
-        Ok(Self { store, trusted, freshness, roles: RefCell::default() })
+        Ok(Self { store, trusted, freshness, asks: true, roles: RefCell::default() })
+    }
+
+    /// The same where nobody is asked.
+    pub(crate) fn of_what_is_kept(self) -> Self {
+        Self { asks: false, ..self }
+    }
+
+    /// The mirrors, to be asked for a file.
+    fn mirrors(&self, path: &str) -> Result<&Mirrors> {
+        match self.asks {
+            true => Ok(&self.store.mirrors),
+            false => Err(Error::NotKept { what: path.to_owned() }),
+        }
     }
 
     /// How old it is.
@@ -144,7 +163,7 @@ impl<'s> View<'s> {
     /// The newest release of every app, as the store's operator lists them: to search in, not to trust.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a store without an index, or why metadata or files were refused.
+    /// [`Error::NotFound`] for a store without an index, [`Error::EndlessData`] for one beyond all bounds, or why metadata or files were refused.
     pub fn index(&self) -> Result<Vec<Row>> {
         let targets = self.index_targets()?;
         self.rows(&targets)
@@ -165,14 +184,22 @@ impl<'s> View<'s> {
         if let Some(Ok(found)) = Catalogue::open(&path, made_from).map(|mut kept| kept.find(query)) {
             return Ok(found);
         }
-        let (mut catalogue, bytes) = Catalogue::build(&self.rows(&targets)?, made_from)?;
+        let bytes = search::build(&self.rows(&targets)?, made_from)?;
         self.store.cache_file(&path, &bytes);
-        catalogue.find(query)
+        let made = Catalogue::read(Cursor::new(bytes), made_from);
+        made.ok_or_else(|| Error::malformed("index", "no catalogue can be made of it"))?.find(query)
     }
 
     fn index_targets(&self) -> Result<Rc<Targets>> {
         let owner = self.signer(&layout::shard("00"), true)?.filter(|owner| owner.name == layout::INDEX);
-        Ok(owner.ok_or_else(|| Error::NotFound { what: "index".into() })?.targets)
+        let targets = owner.ok_or_else(|| Error::NotFound { what: "index".into() })?.targets;
+        let whole = index::length_of(&targets);
+        match whole <= MAX_INDEX_BYTES {
+            true => Ok(targets),
+            false => {
+                Err(Error::EndlessData { what: format!("index of {whole} bytes"), max: MAX_INDEX_BYTES })
+            }
+        }
     }
 
     fn rows(&self, index: &Targets) -> Result<Vec<Row>> {
@@ -200,7 +227,7 @@ impl<'s> View<'s> {
         }
         let at = layout::target_file(path, sha256, self.trusted.root.consistent_snapshot == Some(true));
         let accept = |bytes: Vec<u8>| file.check_bytes(path, &bytes).map(|()| bytes);
-        let bytes = self.store.mirrors.get(&at, file.length, accept)?;
+        let bytes = self.mirrors(path)?.get(&at, file.length, accept)?;
         let bytes = bytes.ok_or_else(|| Error::NotFound { what: format!("file {at}") })?;
         self.store.cache_file(&cached, &bytes);
         Ok(bytes)
@@ -271,7 +298,7 @@ impl<'s> View<'s> {
         let (found, bytes) = match kept {
             Some(kept) => kept,
             None => {
-                let found = self.store.mirrors.get(&path, max, accept)?;
+                let found = self.mirrors(&path)?.get(&path, max, accept)?;
                 let (found, bytes) = found.ok_or(Error::NotFound { what: format!("file {path}") })?;
                 self.store.cache_file(&cached, &bytes);
                 (found, bytes)

@@ -13,6 +13,8 @@ pub(super) struct Conditions {
     /// It may be sold inside something, not by itself.
     pub(super) not_alone: bool,
     pub(super) noncommercial: bool,
+    /// Something may not be done with it: it is for some fields of use, or not for others.
+    pub(super) restricted_use: bool,
     /// What is made from it may not be passed on.
     pub(super) no_derivatives: bool,
     /// Its conditions do not reach what was trained with it, by its own words.
@@ -55,6 +57,15 @@ const NOT_ALONE: [&str; 7] = [
 const PART: [&str; 8] = ["CDDL", "CECILL-C", "CPL", "EPL", "LGPL", "MPL", "MS-PL", "MS-RL"];
 const WHOLE: [&str; 6] = ["CECILL", "EUPL", "GFDL", "GPL", "QPL", "Sleepycat"];
 const NETWORK: [&str; 4] = ["AGPL", "CAL", "OSL", "RPL"];
+/// For some uses, or not for others: by name, since their families are free.
+const RESTRICTED_USE: [&str; 4] = [
+    "BSD-3-Clause-No-Military-License",
+    "BSD-3-Clause-No-Nuclear-License",
+    "BSD-3-Clause-No-Nuclear-License-2014",
+    "C-UDA-1.0",
+];
+/// Of a family that asks for notices alone, and with terms of its own that no rule here is about.
+const UNKNOWN: [&str; 1] = ["BSD-3-Clause-OpenWebUI"];
 /// What is linked with a GPL work under these may have any licence.
 const LINKING: [&str; 6] = [
     "Classpath-exception-2.0",
@@ -64,12 +75,39 @@ const LINKING: [&str; 6] = [
     "LGPL-3.0-linking-exception",
     "Linux-syscall-note",
 ];
+/// These permit more than the licence, but nothing that an app is about: what tools write, fonts in documents, other libraries.
+const PERMITTING: [&str; 10] = [
+    "Autoconf-exception-2.0",
+    "Autoconf-exception-3.0",
+    "Bison-exception-1.24",
+    "Bison-exception-2.2",
+    "Font-exception-2.0",
+    "GPL-CC-1.0",
+    "LLVM-exception",
+    "Libtool-exception",
+    "Swift-exception",
+    "Texinfo-exception",
+];
 
 impl Conditions {
-    /// Those of a licence; none if they are not known: one of somebody's own, or one that is in none of these lists.
+    /// Those of a licence; none if they are not known: one of somebody's own, one that is in none of these lists, or one `WITH` an
+    /// addition that is not, which may say anything.
     pub(super) fn of(req: &LicenseReq) -> Option<Self> {
         let LicenseItem::Spdx { id, .. } = &req.license else { return None };
-        let (name, notices) = (id.name, Self { notices: true, ..Self::default() });
+        let known = Self::of_name(id.name)?;
+        match exception(req)? {
+            None => Some(known),
+            Some(name) if PERMITTING.contains(&name) => Some(known),
+            Some(_) if matches!(family(id.name), "GPL" | "AGPL") => {
+                Some(Self { source: Source::Part, ..known })
+            }
+            Some(_) if family(id.name) == "LGPL" => Some(known),
+            Some(_) => None,
+        }
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
+        let notices = Self { notices: true, ..Self::default() };
         if WAIVED.contains(&name) {
             return Some(Self::default());
         }
@@ -79,19 +117,27 @@ impl Conditions {
         if NOT_ALONE.contains(&name) {
             return Some(Self { not_alone: true, ..notices });
         }
-        let known = match family(name) {
-            "CDLA-Sharing" | "ODbL" => Self { source: Source::Whole, spares_results: true, ..notices },
-            "PolyForm-Noncommercial" => Self { noncommercial: true, ..notices },
-            family if PART.contains(&family) => Self { source: Source::Part, ..notices },
-            family if NETWORK.contains(&family) => Self { source: Source::Whole, network: true, ..notices },
-            family if WHOLE.contains(&family) => Self { source: Source::Whole, ..notices },
-            family if NOTICES.contains(&family) || name == "Artistic-2.0" => notices,
-            _ => return None,
-        };
-        let exception = req.addition.as_ref().and_then(spdx::AdditionItem::id);
-        let linking = exception.is_some_and(|exception| LINKING.contains(&exception.name));
-        let source = if linking && known.source == Source::Whole { Source::Part } else { known.source };
-        Some(Self { source, ..known })
+        if RESTRICTED_USE.contains(&name) {
+            // C-UDA is about data, and leaves alone what is computed from it.
+            return Some(Self { restricted_use: true, spares_results: name == "C-UDA-1.0", ..notices });
+        }
+        match family(name) {
+            _ if UNKNOWN.contains(&name) => None,
+            "CDLA-Sharing" | "ODbL" => Some(Self { source: Source::Whole, spares_results: true, ..notices }),
+            "PolyForm-Noncommercial" => Some(Self { noncommercial: true, ..notices }),
+            family if PART.contains(&family) => Some(Self { source: Source::Part, ..notices }),
+            family if NETWORK.contains(&family) => {
+                Some(Self { source: Source::Whole, network: true, ..notices })
+            }
+            family if WHOLE.contains(&family) => Some(Self { source: Source::Whole, ..notices }),
+            family if NOTICES.contains(&family) || name == "Artistic-2.0" => Some(notices),
+            _ => None,
+        }
+    }
+
+    /// Whether it asks for notices at most, so that what is under it may be under another licence as well.
+    pub(super) fn is_permissive(self) -> bool {
+        Self { notices: false, spares_results: false, ..self } == Self::default()
     }
 
     /// `CC-BY-NC-SA-4.0` says what it asks.
@@ -107,6 +153,13 @@ impl Conditions {
     }
 }
 
+/// The exception that a licence comes with; nothing for one that is in none of the lists.
+fn exception(req: &LicenseReq) -> Option<Option<&'static str>> {
+    let Some(addition) = &req.addition else { return Some(None) };
+    let name = addition.id()?.name;
+    (LINKING.contains(&name) || PERMITTING.contains(&name)).then_some(Some(name))
+}
+
 /// A name without its version and what follows it: `AGPL` of `AGPL-3.0-or-later`.
 fn family(name: &str) -> &str {
     let digit = |at: usize| name[at + 1..].starts_with(|c: char| c.is_ascii_digit());
@@ -114,8 +167,13 @@ fn family(name: &str) -> &str {
 }
 
 /// Whether an app under `own` may contain a work under `other`, which comes with its licence: the same licence, a later version
-/// where either licence allows that, or AGPL-3.0 for GPL-3.0 (section 13 of both).
+/// where either licence allows that, or AGPL-3.0 for GPL-3.0 (section 13 of both). An exception of the work's may be left out; nobody
+/// but its author permits more of it.
 pub(super) fn carries(own: &LicenseReq, other: &LicenseReq) -> bool {
+    let permits_more = own.addition.is_some() && own.addition != other.addition;
+    if permits_more || exception(other).is_none() {
+        return false;
+    }
     let (LicenseItem::Spdx { id: own, .. }, LicenseItem::Spdx { id, or_later }) =
         (&own.license, &other.license)
     else {
@@ -147,11 +205,11 @@ mod tests {
 
     #[test]
     fn names_in_the_lists_are_licences() {
-        let lists = [&WAIVED[..], &NOT_ALONE];
+        let lists = [&WAIVED[..], &NOT_ALONE, &RESTRICTED_USE, &UNKNOWN];
         for name in lists.into_iter().flatten() {
             assert!(spdx::license_id(name).is_some(), "{name}");
         }
-        for name in LINKING {
+        for name in LINKING.iter().chain(&PERMITTING) {
             assert!(spdx::exception_id(name).is_some(), "{name}");
         }
         let families = [&NOTICES[..], &PART, &WHOLE, &NETWORK, &["CDLA-Sharing", "ODbL"]];
@@ -200,6 +258,9 @@ mod tests {
             ("CC-BY-NC-SA-4.0", "CC-BY-SA-4.0", false),
             ("EUPL-1.2", "EUPL-1.1", false),
             ("LicenseRef-a", "LicenseRef-a", false),
+            ("GPL-2.0-only", "GPL-2.0-only WITH Classpath-exception-2.0", true),
+            ("GPL-2.0-only WITH Classpath-exception-2.0", "GPL-2.0-only", false),
+            ("GPL-2.0-only", "GPL-2.0-only WITH AdditionRef-more", false),
         ] {
             assert_eq!(carries(&req(own), &req(other)), expected, "{own} for {other}");
         }
@@ -211,5 +272,34 @@ mod tests {
         assert_eq!(source("GPL-2.0-only WITH Classpath-exception-2.0"), Source::Part);
         assert_eq!(source("GPL-3.0-or-later WITH Bison-exception-2.2"), Source::Whole);
         assert_eq!(source("Apache-2.0 WITH LLVM-exception"), Source::No);
+    }
+
+    #[test]
+    fn an_addition_that_nobody_knows_makes_a_licence_unknown() {
+        for unknown in [
+            "GPL-2.0-only WITH AdditionRef-anything",
+            "MIT WITH AdditionRef-research-only",
+            "CC0-1.0 WITH AdditionRef-research-only",
+            "CC-BY-4.0 WITH AdditionRef-noncommercial",
+            "OFL-1.1 WITH AdditionRef-x",
+            "GPL-2.0-only WITH vsftpd-openssl-exception",
+            "CC-BY-SA-4.0 WITH Classpath-exception-2.0",
+            "EUPL-1.2 WITH Classpath-exception-2.0",
+            "BSD-3-Clause-OpenWebUI",
+        ] {
+            assert_eq!(Conditions::of(&req(unknown)), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn every_licence_that_names_a_use_is_restricted_or_not_known() {
+        for license in spdx::identifiers::LICENSES {
+            let names_a_use = license.name.contains("-No-") && !license.name.ends_with("-Warranty");
+            let words = ["Computational Use", "Military", "Hippocratic"];
+            if names_a_use || words.iter().any(|word| license.full_name.contains(word)) {
+                let asks = Conditions::of_name(license.name);
+                assert!(asks.is_none_or(|asks| asks.restricted_use), "{}", license.name);
+            }
+        }
     }
 }

@@ -169,7 +169,7 @@ fn whatever_may_be_sold_may_be_given_away() {
 fn what_is_owed_names_the_part_and_its_licence() {
     let licenses = PartLicenses { code: Some("MIT"), weights: Some("CC0-1.0"), data: Some("CC0-1.0") };
     let origin = Origin::new(OriginKind::Model, licenses).from(ancestor(3, "code MPL-2.0"));
-    let ruling = rule("acme", "LicenseRef-acme-eula", true, Some(&origin), Price::Paid);
+    let ruling = rule("acme", "LicenseRef-acme.eula", true, Some(&origin), Price::Paid);
     let texts: Vec<String> = ruling.duties.iter().map(Duty::to_string).collect();
     assert_eq!(
         texts,
@@ -186,10 +186,17 @@ fn a_licence_of_somebody_elses_own_is_not_known() {
     let licenses = PartLicenses { code: Some("CC0-1.0"), weights: Some("CC0-1.0"), data: Some("CC0-1.0") };
     let origin = Origin::new(OriginKind::Model, licenses);
     let sold = |license| rule("acme", license, false, Some(&origin), Price::Paid).is_allowed();
-    assert!(sold("LicenseRef-acme-eula") && sold("MIT OR LicenseRef-zeta"));
-    for other in
-        ["LicenseRef-acme", "LicenseRef-acmeeula", "LicenseRef-acme-", "DocumentRef-x:LicenseRef-acme-eula"]
-    {
+    assert!(sold("LicenseRef-acme.eula") && sold("MIT OR LicenseRef-zeta"));
+    for other in [
+        "LicenseRef-acme",
+        "LicenseRef-acmeeula",
+        "LicenseRef-acme.",
+        "LicenseRef-acme-eula",
+        "LicenseRef-acme-labs",
+        "LicenseRef-acme-labs.eula",
+        "LicenseRef-acme.eula WITH AdditionRef-zeta",
+        "DocumentRef-x:LicenseRef-acme.eula",
+    ] {
         assert!(!sold(other), "{other}");
     }
 }

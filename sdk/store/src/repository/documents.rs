@@ -8,6 +8,7 @@ use tilemark_bundle::SigningKey;
 
 use crate::client::{Kept, State, metadata_path, named, next_root, no_role_older, not_older, read_bounded};
 use crate::error::{Error, Result};
+use crate::layout;
 use crate::limits::{MAX_ROOT_BYTES, MAX_ROOT_ROTATIONS, MAX_SNAPSHOT_BYTES, MAX_STAGED};
 use crate::limits::{MAX_TARGETS_BYTES, MAX_TIMESTAMP_BYTES};
 use crate::metadata::{
@@ -56,7 +57,7 @@ impl<'r> Documents<'r> {
     /// As anybody sees them who trusts the folder's first root.
     pub(crate) fn served(repository: &'r Repository) -> Result<Self> {
         let none = || Error::NotFound { what: "root".into() };
-        let bytes = file(repository, &root_path(1), MAX_ROOT_BYTES)?.ok_or_else(none)?;
+        let bytes = file(repository, &layout::root(1), MAX_ROOT_BYTES)?.ok_or_else(none)?;
         let root = Signed::parse("root", &bytes)?.trusted_root()?;
         let (root, root_bytes) = follow_roots(repository, root, bytes)?;
         let listed = listed(repository, &root)?;
@@ -271,7 +272,7 @@ fn known_root(repository: &Repository, state: &State) -> Result<(Root, Vec<u8>)>
     let root = Signed::parse("root", &bytes).and_then(|signed| signed.trusted_root());
     let root = root.map_err(|error| state.damaged_file(Kept::Root, &error))?;
     let version = root.common.version;
-    let path = root_path(version);
+    let path = layout::root(version);
     match file(repository, &path, MAX_ROOT_BYTES)? {
         Some(found) if found == bytes => {}
         Some(_) => {
@@ -289,7 +290,7 @@ fn known_root(repository: &Repository, state: &State) -> Result<(Root, Vec<u8>)>
 /// Every root to the newest, each signed by the keys of the one before.
 fn follow_roots(repository: &Repository, mut root: Root, mut bytes: Vec<u8>) -> Result<(Root, Vec<u8>)> {
     for _ in 0..MAX_ROOT_ROTATIONS {
-        let Some(next) = file(repository, &root_path(root.common.version + 1), MAX_ROOT_BYTES)? else {
+        let Some(next) = file(repository, &layout::root(root.common.version + 1), MAX_ROOT_BYTES)? else {
             break;
         };
         root = next_root(&root, &next)?;
@@ -300,7 +301,9 @@ fn follow_roots(repository: &Repository, mut root: Root, mut bytes: Vec<u8>) -> 
 
 /// What the folder's timestamp lists, if it and the snapshot are by the root's keys.
 fn listed(repository: &Repository, root: &Root) -> Result<Option<Listed>> {
-    let Some(timestamp_bytes) = file(repository, TIMESTAMP, MAX_TIMESTAMP_BYTES)? else { return Ok(None) };
+    let Some(timestamp_bytes) = file(repository, layout::TIMESTAMP, MAX_TIMESTAMP_BYTES)? else {
+        return Ok(None);
+    };
     let signed = Signed::parse("timestamp", &timestamp_bytes)?;
     let timestamp: Timestamp = signed.by("timestamp", &root.roles.timestamp, &root.keys)?;
     let info = &timestamp.meta.snapshot;
@@ -333,10 +336,10 @@ fn kept_listed(state: &State) -> Result<Option<Listed>> {
 /// What the folder lists: what is kept, or what another machine of the operator's signed after it.
 fn known_listed(repository: &Repository, state: &State, root: &Root) -> Result<Option<Listed>> {
     let kept = kept_listed(state)?;
-    let on_disk = file(repository, TIMESTAMP, MAX_TIMESTAMP_BYTES)?;
+    let on_disk = file(repository, layout::TIMESTAMP, MAX_TIMESTAMP_BYTES)?;
     let Some(kept) = kept else { return adopt(repository, state, root) };
     match on_disk {
-        None => Err(repository.tampered(TIMESTAMP, "it is gone")),
+        None => Err(repository.tampered(layout::TIMESTAMP, "it is gone")),
         Some(bytes) if bytes == kept.timestamp_bytes => {
             let path = metadata_path(root, "snapshot", kept.snapshot.common.version);
             match file(repository, &path, MAX_SNAPSHOT_BYTES)? {
@@ -363,21 +366,18 @@ fn adopt(repository: &Repository, state: &State, root: &Root) -> Result<Option<L
 }
 
 fn adopt_newer(repository: &Repository, root: &Root, kept: &Listed) -> Result<Listed> {
-    let found = listed(repository, root)?.ok_or_else(|| repository.tampered(TIMESTAMP, "it is gone"))?;
+    let found =
+        listed(repository, root)?.ok_or_else(|| repository.tampered(layout::TIMESTAMP, "it is gone"))?;
     let (old, new) = (kept.timestamp.common.version, found.timestamp.common.version);
     not_older("timestamp", old, new)?;
     not_older("snapshot", kept.snapshot.common.version, found.snapshot.common.version)?;
     if old == new {
-        return Err(repository.tampered(TIMESTAMP, "it is another one than was signed with this version"));
+        return Err(
+            repository.tampered(layout::TIMESTAMP, "it is another one than was signed with this version")
+        );
     }
     no_role_older(&kept.snapshot, &found.snapshot)?;
     Ok(found)
-}
-
-const TIMESTAMP: &str = "metadata/timestamp.json";
-
-fn root_path(version: u64) -> String {
-    format!("metadata/{version}.root.json")
 }
 
 fn file(repository: &Repository, relative: &str, max: u64) -> Result<Option<Vec<u8>>> {

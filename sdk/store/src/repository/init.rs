@@ -57,9 +57,12 @@ impl Repository {
         delegations.roles.push(index);
         targets.common.version = 1;
         targets.common.expires = crate::time::format(self.until(self.validity.targets));
-        self.write("metadata/1.targets.json", &Signed::seal(&targets, &[keys.targets])?.to_bytes()?)?;
+        self.write(
+            &layout::metadata("targets", Some(1)),
+            &Signed::seal(&targets, &[keys.targets])?.to_bytes()?,
+        )?;
         // Last: with it the folder is a store.
-        self.write("metadata/1.root.json", &root)?;
+        self.write(&layout::root(1), &root)?;
         Ok(root)
     }
 

@@ -4,6 +4,7 @@
 //! it and listed it in a new snapshot. So a publisher needs no online key, and the operator none of the publishers'. Publishers
 //! may write to the folder, so the operator believes nothing in it that its own state, kept elsewhere, does not vouch for.
 
+mod check;
 mod documents;
 mod init;
 mod operator;
@@ -20,11 +21,11 @@ use crate::limits::MAX_STAGED;
 use crate::metadata::{Common, Delegation, Document as _, Key, Keyring, RoleKeys, Targets, key_id};
 use crate::time;
 
+pub(crate) use check::listed_release;
 pub use init::{Replace, RootKeys, Validity};
 pub use operator::Operator;
 pub use publish::{Offering, Published};
 pub use refresh::Refreshed;
-pub(crate) use refresh::listed_release;
 
 use documents::Documents;
 
@@ -56,7 +57,7 @@ impl Repository {
     }
 
     fn is_store(&self) -> bool {
-        self.path("metadata/1.root.json").exists()
+        self.path(&layout::root(1)).exists()
     }
 
     /// The same with other times of validity for what is written from now on.
@@ -115,8 +116,8 @@ impl Repository {
 
     /// The versions of a role that lie there, ascending; the highest so many.
     fn versions(&self, role: &str) -> Result<Vec<u64>> {
-        let folder = self.path("metadata");
-        let end = format!(".{}.json", layout::percent_encode(role, b"-._~"));
+        let folder = self.path(layout::METADATA);
+        let end = format!(".{}.json", layout::encoded_role(role));
         let mut versions = Vec::new();
         for entry in std::fs::read_dir(&folder).map_err(io("list", &folder))? {
             let name = entry.map_err(io("list", &folder))?.file_name();

@@ -7,6 +7,7 @@ use super::documents::Documents;
 use super::{Refreshed, Replace, Repository, RootKeys, Validity, delegation, role_keys};
 use crate::client::{Kept, State};
 use crate::error::{Error, Result};
+use crate::gate::{self, Price};
 use crate::layout;
 use crate::limits::MAX_ROOT_BYTES;
 use crate::metadata::{Delegations, Document as _, Key, Root, Signed, key_id};
@@ -199,7 +200,7 @@ impl Operator {
             })?;
         }
         let bytes = signed.to_bytes()?;
-        self.repository.write(&format!("metadata/{}.root.json", root.common.version), &bytes)?;
+        self.repository.write(&layout::root(root.common.version), &bytes)?;
         self.state.write(Kept::Root, &bytes)
     }
 
@@ -224,12 +225,13 @@ impl Operator {
         super::refresh::run(Documents::rebuilt(&self.repository, &self.state)?, &self.repository, online)
     }
 
-    /// Adds the store's own signature to a bundle that a publisher of this store signed, before it is published: the new file, of
-    /// the same identity. Policies that ask for the role `store` accept no other (`docs/trust.md`).
+    /// Adds the store's own signature to a bundle that a publisher of this store signed, and that the licence gate lets it offer at
+    /// this price: the new file, of the same identity, which the publisher then publishes. Policies that ask for the role `store`
+    /// accept no other (`docs/trust.md`).
     ///
     /// # Errors
-    /// [`Error::NoPublisher`], what the bundle is refused for, [`Error::Tampered`].
-    pub fn countersign(&self, bundle: &Path, signer: &SigningKey) -> Result<Vec<u8>> {
+    /// [`Error::NoPublisher`], [`Error::NotOffered`], what the bundle is refused for, [`Error::Tampered`].
+    pub fn countersign(&self, bundle: &Path, price: Price, signer: &SigningKey) -> Result<Vec<u8>> {
         let _lock = self.state.lock()?;
         let documents = Documents::known(&self.repository, &self.state)?;
         let file = Untrusted::from_path(bundle)?;
@@ -250,6 +252,7 @@ impl Operator {
             return Err(Error::NoPublisher { publisher });
         }
         let bundle = file.verify(&trust.build()?).map_err(tilemark_bundle::Refused::into_error)?;
+        gate::offered(bundle.manifest(), price)?;
         Ok(bundle.with_signature(signer)?)
     }
 

@@ -1,24 +1,26 @@
 use std::path::Path;
 
-use tilemark_bundle::{Bundle, Digest, Head, PublicKey, SigningKey, Trust, TrustBuilder, Untrusted, durable};
+use tilemark_bundle::{Bundle, Head, PublicKey, SigningKey, Trust, TrustBuilder, Untrusted, durable};
 
-use super::Repository;
 use super::documents::Documents;
+use super::{Repository, check};
 use crate::contract::Contract;
 use crate::error::{Error, Result};
 use crate::gate::{self, Price, Ruling};
 use crate::layout;
-use crate::limits::MAX_LISTING_BYTES;
-use crate::listing::{Listing, Signers};
+use crate::listing::{Listing, Offer, Signers};
 use crate::metadata::{Delegation, Delegations, Keyring, TargetFile, Targets};
 
-/// How a bundle is offered.
+/// How a bundle is offered. What is not said here stays as it is: the price of the app's newest release, and of a bundle that is
+/// offered again its contract, reports and measured times.
 #[derive(Clone, Debug, Default)]
 pub struct Offering {
-    /// What for.
-    pub price: Price,
+    /// What for; of a new app that is nothing.
+    pub price: Option<Price>,
     /// What it does, in types, as it was derived from the bundle.
     pub contract: Option<Contract>,
+    /// Whether nothing stays as it is.
+    pub anew: bool,
 }
 
 /// What a publication did.
@@ -33,6 +35,8 @@ pub struct Published {
     pub added: u64,
     /// Bytes of blobs that it had, of this or of any app.
     pub shared: u64,
+    /// Listings of before that the licence gate does not allow any more, and that are not offered any more.
+    pub withdrawn: Vec<String>,
 }
 
 /// A publisher's delegation, and the keys that it names.
@@ -42,12 +46,20 @@ pub(crate) struct Publisher {
 }
 
 impl Repository {
-    /// Offers a bundle free of charge and without a contract: [`offer`](Self::offer).
+    /// Offers a bundle of which nothing more is said: [`offer`](Self::offer).
     ///
     /// # Errors
     /// Those of [`offer`](Self::offer).
     pub fn publish(&self, bundle: &Path, keys: &[&SigningKey]) -> Result<Published> {
         self.offer(bundle, keys, &Offering::default())
+    }
+
+    /// Offers the bundle at a path: [`offer_file`](Self::offer_file).
+    ///
+    /// # Errors
+    /// Those of [`offer_file`](Self::offer_file).
+    pub fn offer(&self, bundle: &Path, keys: &[&SigningKey], offering: &Offering) -> Result<Published> {
+        self.offer_file(Untrusted::from_path(bundle)?, keys, offering)
     }
 
     /// Offers a bundle, signed by its publisher's keys; seen after the next [`refresh`](super::Operator::refresh). The operator's keys are
@@ -56,9 +68,13 @@ impl Repository {
     /// # Errors
     /// What the bundle is refused for, [`Error::NoPublisher`], [`Error::WrongKeys`], [`Error::NotNewer`], [`Error::NotOffered`],
     /// [`Error::Invalid`], [`Error::Io`].
-    pub fn offer(&self, bundle: &Path, keys: &[&SigningKey], offering: &Offering) -> Result<Published> {
+    pub fn offer_file(
+        &self,
+        file: Untrusted,
+        keys: &[&SigningKey],
+        offering: &Offering,
+    ) -> Result<Published> {
         let ours = keys.iter().map(|key| key.public().clone()).collect::<Vec<_>>();
-        let file = Untrusted::from_path(bundle)?;
         let bundle = file.verify(&any_of(&ours)?).map_err(tilemark_bundle::Refused::into_error)?;
         let _lock = durable::lock(&self.dir)?;
         let mut documents = Documents::served(self)?;
@@ -68,47 +84,47 @@ impl Repository {
         let envelope = bundle.envelope();
         let head = Head::authenticate(&envelope, &publisher.signers()?.trust)
             .map_err(tilemark_bundle::Refused::into_error)?;
-        let ruling = gate::offered(head.manifest(), offering.price)?;
-        if let Some(contract) = &offering.contract {
-            contract.check(head.identity(), &publisher.keys())?;
-        }
-        let (price, contract) = (offering.price, offering.contract.clone());
-        let listing = Listing { price, contract, ..Listing::of(&head, &envelope) };
-        let name = &publisher.role.name;
         let mut targets = publisher.targets(&documents)?.unwrap_or_else(|| self.targets());
+        let app = &head.manifest().app.name;
+        let before = match check::newest_releases(&targets).remove(app) {
+            None => None,
+            Some(newest) => match self.listed(&publisher, &targets, app, newest) {
+                // It is gone. What it was offered for is not guessed.
+                Err(_) if head.manifest().app.release > newest && offering.price.is_some() => None,
+                before => Some(before?),
+            },
+        };
+        let listing = offering.listing(&head, &envelope, before.as_ref());
+        let ruling = gate::offered(head.manifest(), listing.price)?;
+        if let Some(contract) = &listing.contract {
+            contract.check(head.identity(), &head.manifest().targets, &publisher.keys())?;
+        }
+        if let Some(before) = &before {
+            check::follows(before.listing(), &listing)?;
+        }
+        let withdrawn = self.withdraw(&publisher, &mut targets);
         let file = listing.to_bytes()?;
         let path = layout::listing(&listing.app, listing.release);
-        self.check_newer(&targets, &listing, &path)?;
         let (added, shared) = self.write_blobs(&bundle)?;
         let target = TargetFile::of(&file);
         self.write(&layout::target_file(&path, target.sha256().unwrap_or_default(), true), &file)?;
         targets.targets.insert(path, target);
-        documents.stage(name, &mut targets, keys, self.until(self.validity.targets))?;
-        Ok(Published { listing, ruling, added, shared })
+        documents.stage(&publisher.role.name, &mut targets, keys, self.until(self.validity.targets))?;
+        Ok(Published { listing, ruling, added, shared, withdrawn })
     }
 
-    /// A release is one bundle, and none is offered below the newest: integrators would not install it. The newest may be offered
-    /// again: dated anew, at another price, with other reports.
-    fn check_newer(&self, targets: &Targets, listing: &Listing, path: &str) -> Result<()> {
-        let prefix = format!("{}/", listing.app);
-        let release =
-            |path: &String| path.strip_prefix(&prefix)?.strip_suffix(".listing")?.parse::<u64>().ok();
-        let Some(known) = targets.targets.keys().filter_map(release).max() else { return Ok(()) };
-        let file = targets.targets.get(path);
-        let there = file.map_or(Ok(None), |file| self.identity_of(path, file))?;
-        if listing.release > known || (listing.release == known && there == Some(listing.identity)) {
-            return Ok(());
-        }
-        Err(Error::NotNewer { app: listing.app.to_string(), known, found: listing.release })
-    }
-
-    /// The bundle that a listing of ours is about.
-    fn identity_of(&self, path: &str, file: &TargetFile) -> Result<Option<Digest>> {
-        let relative = layout::target_file(path, file.sha256().unwrap_or_default(), true);
-        let bytes =
-            crate::client::read_bounded(&self.path(&relative), MAX_LISTING_BYTES)?.unwrap_or_default();
-        let listing = serde_json::from_slice::<Listing>(&bytes);
-        Ok(listing.ok().filter(|_| file.check_bytes(path, &bytes).is_ok()).map(|listing| listing.identity))
+    /// Takes out of a publisher's targets what the gate does not allow any more: its rules may have changed. The operator would
+    /// list nothing else of the publisher's for it.
+    fn withdraw(&self, publisher: &Publisher, targets: &mut Targets) -> Vec<String> {
+        let is_blocked = |path: &String| {
+            let (app, release) = check::listed_release(path)?;
+            let offer = self.listed(publisher, targets, &app, release).ok()?;
+            Some(!offer.ruling().is_allowed())
+        };
+        let blocked = targets.targets.keys().filter(|path| is_blocked(path) == Some(true));
+        let withdrawn: Vec<String> = blocked.cloned().collect();
+        withdrawn.iter().for_each(|path| drop(targets.targets.remove(path)));
+        withdrawn
     }
 
     /// Writes what is not there yet; bytes written, and bytes that were there.
@@ -125,6 +141,24 @@ impl Repository {
             }
         }
         Ok((added, shared))
+    }
+}
+
+impl Offering {
+    /// What is offered, with what was said of the app's newest release and is not said anew.
+    fn listing(&self, head: &Head, envelope: &[u8], before: Option<&Offer>) -> Listing {
+        let new = Listing::of(head, envelope);
+        let before = before.map(Offer::listing).filter(|_| !self.anew);
+        let price = self.price.or(before.map(|before| before.price)).unwrap_or_default();
+        let again = before.filter(|before| before.identity == new.identity);
+        let contract = match (self.contract.clone(), again.and_then(|again| again.contract.as_ref())) {
+            (Some(mut contract), Some(before)) => {
+                contract.keep(before);
+                Some(contract)
+            }
+            (contract, before) => contract.or(before.cloned()),
+        };
+        Listing { price, contract, ..new }
     }
 }
 

@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tilemark_bundle::{AppName, Digest, SigningKey};
+use tilemark_bundle::{AppName, SigningKey};
 
+use super::check::newest_releases;
 use super::documents::{Documents, Listed};
 use super::publish::Publisher;
 use super::{MAX_REBUILT_VERSION, Repository};
-use crate::error::{Error, Result, io};
-use crate::gate;
+use crate::error::{Error, Result};
 use crate::index::{self, Row};
 use crate::layout;
-use crate::limits::{MAX_LISTING_BYTES, MAX_SHARD_BYTES};
-use crate::listing::Offer;
+use crate::limits::{MAX_INDEX_BYTES, MAX_SHARD_BYTES};
 use crate::metadata::{
     Common, Document as _, FileInfo, Key, Keyring, RoleKeys, Signed, Snapshot, SnapshotOnly, TargetFile,
     Targets, Timestamp, key_id,
@@ -51,7 +50,7 @@ pub(super) fn run(
     let named = SnapshotOnly { snapshot: FileInfo::of(snapshot, &snapshot_bytes) };
     let timestamp = Signed::seal(&Timestamp { common, meta: named }, &[online])?.to_bytes()?;
     // Last: with it all of the above is seen.
-    repository.write("metadata/timestamp.json", &timestamp)?;
+    repository.write(layout::TIMESTAMP, &timestamp)?;
     documents.keep(&timestamp, &snapshot_bytes)?;
     Ok(Refreshed { snapshot, accepted, refused })
 }
@@ -206,12 +205,7 @@ impl<'a, 'r> Round<'a, 'r> {
                 let what = format!("apps in the index of the publisher {publisher}");
                 (layout::publisher_role(&publisher), Error::EndlessData { what, max: MAX_SHARD_BYTES })
             }));
-            let file = TargetFile::of(&bytes);
-            if role.targets.get(&path) != Some(&file) {
-                let relative = layout::target_file(&path, file.sha256().unwrap_or_default(), true);
-                self.repository.write(&relative, &bytes)?;
-                role.targets.insert(path, file);
-            }
+            self.put_shard(&mut role, path, &bytes, MAX_INDEX_BYTES)?;
         }
         let repository = self.repository;
         let soon = role.common.expires() < repository.until(repository.validity.snapshot / 2);
@@ -221,6 +215,28 @@ impl<'a, 'r> Round<'a, 'r> {
             self.accept(layout::INDEX, info);
         }
         Ok(())
+    }
+
+    /// Writes a shard that differs. Where the index of all would be longer than `limit`, which integrators do not read, it stays as it
+    /// was, and that is told.
+    fn put_shard(&mut self, role: &mut Targets, path: String, bytes: &[u8], limit: u64) -> Result<()> {
+        let file = TargetFile::of(bytes);
+        let old = role.targets.get(&path).cloned();
+        if old.as_ref() == Some(&file) {
+            return Ok(());
+        }
+        role.targets.insert(path.clone(), file.clone());
+        if index::length_of(role) > limit {
+            match old {
+                Some(old) => role.targets.insert(path.clone(), old),
+                None => role.targets.remove(&path),
+            };
+            let error =
+                Error::EndlessData { what: format!("index of all publishers, with {path},"), max: limit };
+            self.refused.push((layout::INDEX.to_owned(), error));
+            return Ok(());
+        }
+        self.repository.write(&layout::target_file(&path, file.sha256().unwrap_or_default(), true), bytes)
     }
 
     /// The rows of a shard: those of publishers that changed made anew, of the others as they were, of those that offer nothing
@@ -297,81 +313,28 @@ impl<'a, 'r> Round<'a, 'r> {
     }
 }
 
-impl Repository {
-    /// A publisher's targets, as integrators will look at them: paths of its own, every new listing readable, every blob of one
-    /// there and whole.
-    fn check_publisher(
-        &self,
-        publisher: &Publisher,
-        targets: &Targets,
-        listed: Option<&Targets>,
-    ) -> Result<()> {
-        targets.common.check_expiry(&publisher.role.name, self.until(0))?;
-        if targets.delegations.as_ref().is_some_and(|delegations| !delegations.roles.is_empty()) {
-            return Err(Error::invalid(publisher.role.name.clone(), "a publisher delegates to nobody"));
-        }
-        for (path, file) in &targets.targets {
-            let (app, release) = listed_release(path).ok_or_else(|| {
-                let name = crate::metadata::excerpt(path);
-                Error::invalid(name, "a target is named publisher/app/RELEASE.listing")
-            })?;
-            if app.publisher() != publisher.name() {
-                return Err(Error::invalid(
-                    app.to_string(),
-                    format!("it is not the publisher {}'s to offer", publisher.name()),
-                ));
-            }
-            if listed.is_some_and(|listed| listed.targets.get(path) == Some(file)) {
-                continue; // it was looked at when it was new
-            }
-            let offer = self.listed(publisher, targets, &app, release)?;
-            gate::offered(offer.manifest(), offer.listing().price)?;
-            for blob in &offer.listing().blobs {
-                if !self.has_blob(&blob.sha256, blob.size)? {
-                    let relative = layout::blob(&blob.sha256);
-                    return Err(Error::NotFound { what: format!("file {relative} of {} bytes", blob.size) });
-                }
-            }
-        }
-        Ok(())
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attacks::shop::Shop;
 
-    /// Whether a blob is there, whole and itself.
-    pub(crate) fn has_blob(&self, sha256: &Digest, size: u64) -> Result<bool> {
-        let path = self.path(&layout::blob(sha256));
-        let right = |found: std::fs::Metadata| found.is_file() && found.len() == size;
-        if !path.metadata().is_ok_and(right) {
-            return Ok(false);
-        }
-        let mut file = std::fs::File::open(&path).map_err(io("open", &path))?;
-        Ok(crate::client::digest(&mut file, &path)? == *sha256)
+    #[test]
+    fn an_index_that_nobody_would_fetch_does_not_grow() {
+        let shop = Shop::open();
+        let operator = shop.operator();
+        let mut documents = Documents::known(&operator.repository, &operator.state).unwrap();
+        let mut round = Round::new(&operator.repository, &mut documents);
+        let mut role = operator.repository.targets();
+        let mut put = |path: &str, length: usize| {
+            round.put_shard(&mut role, path.into(), &vec![b'x'; length], 150).unwrap();
+            let refused: Vec<_> = round.refused.drain(..).map(|(role, error)| (role, error.code())).collect();
+            (index::length_of(&role), refused)
+        };
+        let refused = || vec![("index".to_owned(), "TM0803")];
+        assert_eq!(put("index/00.json", 100), (100, vec![]));
+        assert_eq!(put("index/01.json", 51), (100, refused()));
+        assert_eq!(put("index/01.json", 50), (150, vec![]));
+        assert_eq!(put("index/00.json", 101), (150, refused()));
+        assert_eq!(put("index/00.json", 1), (51, vec![]));
     }
-
-    fn listed(&self, publisher: &Publisher, targets: &Targets, app: &AppName, release: u64) -> Result<Offer> {
-        let path = layout::listing(app, release);
-        let none = || Error::NotFound { what: format!("file of {path}") };
-        let file = targets.targets.get(&path).ok_or_else(none)?;
-        let relative = layout::target_file(&path, file.sha256().unwrap_or_default(), true);
-        let bytes =
-            crate::client::read_bounded(&self.path(&relative), MAX_LISTING_BYTES)?.ok_or_else(none)?;
-        file.check_bytes(&path, &bytes)?;
-        Offer::read(&path, &bytes, app, release, publisher.signers()?)
-    }
-}
-
-/// The newest release of every app.
-fn newest_releases(targets: &Targets) -> BTreeMap<AppName, u64> {
-    let mut newest = BTreeMap::new();
-    for (app, release) in targets.targets.keys().filter_map(|path| listed_release(path)) {
-        let known = newest.entry(app).or_insert(release);
-        *known = release.max(*known);
-    }
-    newest
-}
-
-/// App and release of a listing's path.
-pub(crate) fn listed_release(path: &str) -> Option<(AppName, u64)> {
-    let (app, file) = path.rsplit_once('/')?;
-    let (app, release) = (app.parse().ok()?, file.strip_suffix(".listing")?.parse().ok()?);
-    (layout::listing(&app, release) == path).then_some((app, release))
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::io::Cursor;
 
 use tilemark_bundle::sha256;
 
@@ -48,9 +49,11 @@ fn rows() -> Vec<Row> {
 
 fn find(query: Query) -> String {
     let rows = rows();
-    let (mut catalogue, file) = Catalogue::build(&rows, sha256(b"index")).unwrap();
+    let file = build(&rows, sha256(b"index")).unwrap();
+    let mut catalogue = Catalogue::read(Cursor::new(&file), sha256(b"index")).unwrap();
     let found = catalogue.find(&query).unwrap();
-    // What was kept finds the same.
+    // Once more, as somebody who asks twice, and from a file.
+    assert_eq!(catalogue.find(&query).unwrap(), found);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalogue");
     std::fs::write(&path, file).unwrap();
@@ -100,25 +103,33 @@ fn words_and_tasks() {
 }
 
 #[test]
-fn a_damaged_catalogue_is_made_anew_or_refused_but_never_believed_to_be_longer() {
-    let (_, file) = Catalogue::build(&rows(), sha256(b"index")).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("catalogue");
-    let open = |bytes: &[u8]| {
-        std::fs::write(&path, bytes).unwrap();
-        Catalogue::open(&path, sha256(b"index"))
+fn a_damaged_catalogue_is_never_believed() {
+    let file = build(&rows(), sha256(b"index")).unwrap();
+    let find = |bytes: &[u8]| {
+        let catalogue = Catalogue::read(Cursor::new(bytes), sha256(b"index"));
+        catalogue.and_then(|mut catalogue| catalogue.find(&Query::default()).ok())
     };
-    assert!(Catalogue::open(&folder.path().join("none"), sha256(b"index")).is_none());
-    assert!(open(&file).is_some() && Catalogue::open(&path, sha256(b"other")).is_none());
+    assert_eq!(find(&file).unwrap().len(), 11);
     for cut in 0..file.len() {
-        if let Some(mut catalogue) = open(&file[..cut]) {
-            assert!(catalogue.find(&Query::default()).is_err(), "cut at {cut}");
-        }
+        assert!(find(&file[..cut]).is_none(), "cut at {cut}");
     }
-    let text = String::from_utf8(file).unwrap();
-    let end = text.find('\n').unwrap();
-    for lengths in ["18446744073709551615", "1073741824", "", "-1"] {
-        let (head, _) = text[..end].rsplit_once(' ').unwrap();
-        assert!(open(format!("{head} {lengths}\n").as_bytes()).is_none(), "{lengths}");
+    for at in 0..file.len() {
+        let mut bad = file.clone();
+        bad[at] ^= 1;
+        assert!(find(&bad).is_none(), "byte {at}");
+    }
+    assert!(Catalogue::read(Cursor::new(&file), sha256(b"other")).is_none());
+    assert!(Catalogue::open(std::path::Path::new("no/such/catalogue"), sha256(b"index")).is_none());
+}
+
+#[test]
+fn a_catalogue_is_never_believed_to_be_longer_than_it_is() {
+    let text = String::from_utf8(build(&rows(), sha256(b"index")).unwrap()).unwrap();
+    let (head, rest) = text.split_once('\n').unwrap();
+    let words: Vec<&str> = head.split(' ').collect();
+    let [magic @ .., _, check] = &words[..] else { panic!("{head}") };
+    for length in ["18446744073709551615", "1073741824", "", "-1"] {
+        let bad = format!("{} {length} {check}\n{rest}", magic.join(" "));
+        assert!(Catalogue::read(Cursor::new(bad.as_bytes()), sha256(b"index")).is_none(), "{length}");
     }
 }

@@ -77,7 +77,8 @@ impl Transport for Http {
                 }
                 // S3 and its like answer 403 where a file is not there and its folder may not be listed.
                 403 | 404 | 410 => return Ok(None),
-                416 => return Err(failed("its file is shorter than what was fetched before".into())),
+                // Its file ends before that.
+                416 => return Ok(Some(Opened { from: offset, reader: Box::new(std::io::empty()) })),
                 status => return Err(failed(format!("HTTP status {status}"))),
             };
             return Ok(Some(Opened { from, reader: Box::new(response.into_body().into_reader()) }));

@@ -12,6 +12,7 @@ mod nets;
 mod operators;
 mod pipelines;
 mod seeds;
+mod stores;
 
 use std::fmt;
 
@@ -19,6 +20,7 @@ pub use files::{bundle, envelope, grant, header, image, manifest, npy, policy};
 pub use graphs::{graph, onnx};
 pub use pipelines::pipeline;
 pub use seeds::{Seed, seeds};
+pub use stores::{index, listing, metadata};
 
 use crate::random::SplitMix64;
 
@@ -44,7 +46,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "onnx", run: onnx, change: mutate::onnx },
     Target { name: "graph", run: graph, change: mutate::graph },
     Target { name: "bundle", run: bundle, change: mutate::bundle },
@@ -55,6 +57,9 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "policy", run: policy, change: json::mutate },
     Target { name: "pipeline", run: pipeline, change: json::mutate },
     Target { name: "image", run: image, change: mutate::flip },
+    Target { name: "metadata", run: metadata, change: json::mutate },
+    Target { name: "listing", run: listing, change: json::mutate },
+    Target { name: "index", run: index, change: json::mutate },
     Target { name: "npy", run: npy, change: mutate::flip },
 ];
 

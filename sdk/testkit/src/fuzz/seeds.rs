@@ -11,7 +11,7 @@ use tilemark_bundle::{
 use tilemark_model::{Data, Tensor, import};
 use tilemark_pipeline::npy;
 
-use super::{files, graphs, nets, operators};
+use super::{files, graphs, nets, operators, stores};
 use crate::operators::cases;
 use crate::random::SplitMix64;
 
@@ -64,6 +64,13 @@ pub fn seeds() -> Vec<Seed> {
     add("policy", "roles", policy_with_roles().into_bytes());
     add("policy", "one-publisher", policy().into_bytes());
     add("policy", "key", files::key().public().to_pem().into_bytes());
+    for (name, document) in stores::documents() {
+        add("metadata", name, document.to_string().into_bytes());
+    }
+    for (name, listing) in stores::listings() {
+        add("listing", name, listing);
+    }
+    add("index", "two-publishers", stores::shard().to_string().into_bytes());
     for (name, text) in PIPELINES {
         add("pipeline", name, text.as_bytes().to_vec());
     }

@@ -1,5 +1,7 @@
 //! What integrators look for, and what they are shown of it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use tilemark::Device;
 use tilemark_store::{Contract, Hardware, Offer, Port, Query, Reported, Row};
@@ -22,6 +24,21 @@ pub(super) fn search(args: &Search) -> Result<()> {
 /// Listings that are looked at for one substitute, at most.
 const MOST_CANDIDATES: usize = 500;
 
+/// So many of the rows, one of every publisher in turn: nobody's many apps keep another one's from being looked at.
+fn in_turn(rows: Vec<Row>, most: usize) -> Vec<Row> {
+    let mut turns: BTreeMap<String, usize> = BTreeMap::new();
+    let mut numbered: Vec<(usize, Row)> = rows
+        .into_iter()
+        .map(|row| {
+            let turn = turns.entry(row.app.publisher().to_owned()).or_default();
+            *turn += 1;
+            (*turn, row)
+        })
+        .collect();
+    numbered.sort_by_key(|(turn, _)| *turn);
+    numbered.into_iter().take(most).map(|(_, row)| row).collect()
+}
+
 /// Finds apps of the same contract by their publishers' own listings: the index alone does not know classes and shapes.
 pub(super) fn substitute(args: &FindSubstitute) -> Result<()> {
     let app = tilemark::open(&args.bundle, &files::trust(args.trust.as_deref())?)?;
@@ -33,29 +50,26 @@ pub(super) fn substitute(args: &FindSubstitute) -> Result<()> {
     rows.retain(|row| row.app != app.manifest().app.name);
     if rows.len() > MOST_CANDIDATES {
         text::note(format_args!(
-            "{} apps do {}; the first {MOST_CANDIDATES} are looked at",
+            "{} apps do {}; {MOST_CANDIDATES} are looked at, of each publisher as many",
             rows.len(),
             wanted.task
         ));
-        rows.truncate(MOST_CANDIDATES);
     }
     let mut found = Vec::new();
-    for row in rows {
-        match view.offer(&row.app, Some(row.release)) {
-            Ok(offer)
-                if offer
-                    .listing()
-                    .contract
-                    .as_ref()
-                    .is_some_and(|contract| contract.is_equal_to(&wanted)) =>
-            {
-                found.push(row);
-            }
-            Ok(_) => {}
+    for row in in_turn(rows, MOST_CANDIDATES) {
+        let listed = view.offer(&row.app, Some(row.release)).and_then(|offer| {
+            let contract = offer.listing().contract.as_ref();
+            let same = contract.is_some_and(|contract| contract.is_equal_to(&wanted));
+            // What is shown is the publisher's word: the operator's may be another one.
+            same.then(|| Row::of(offer.listing())).transpose()
+        });
+        match listed {
+            Ok(listed) => found.extend(listed.filter(|row| query.accepts(row))),
             // Others may do.
             Err(error) => text::note(format_args!("{}: {error}", row.app)),
         }
     }
+    found.sort_by(|a, b| a.app.cmp(&b.app));
     print(&found, args.of.json)
 }
 
@@ -188,4 +202,26 @@ pub(super) fn speeds(contract: &Contract) -> String {
 
 fn ms(microseconds: u64) -> String {
     format!("{:.2} ms", microseconds as f64 / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_publishers_many_apps_keep_no_other_out() {
+        let row = |app: String| -> Row {
+            serde_json::from_value(
+                json!({ "app": app, "version": "1.0.0", "release": 1, "license": "MIT", "size": 1,
+                "min_sdk": "0.1.0", "description": "" }),
+            )
+            .unwrap()
+        };
+        let rows = |names: Vec<String>| names.into_iter().map(row).collect::<Vec<_>>();
+        let many = (0..600).map(|n| format!("acme/app-{n}")).chain(["zeta/a", "zeta/b"].map(str::to_owned));
+        let taken = in_turn(rows(many.collect()), MOST_CANDIDATES);
+        assert_eq!(taken.len(), MOST_CANDIDATES);
+        let zetas = taken.iter().filter(|row| row.app.publisher() == "zeta").count();
+        assert_eq!((zetas, taken[1].app.as_str()), (2, "zeta/a"));
+    }
 }

@@ -86,7 +86,7 @@ pub(super) fn revoke(args: &Revoke) -> Result<()> {
 
 pub(super) fn countersign(args: &Countersign) -> Result<()> {
     let key = key(&args.key)?;
-    let signed = operator(&args.office, &args.key)?.countersign(&args.bundle, &key)?;
+    let signed = operator(&args.office, &args.key)?.countersign(&args.bundle, args.price.into(), &key)?;
     files::write(&args.output, &signed)?;
     text::line(format_args!("countersigned  {}, by {}", args.output.display(), key.public().id()))
 }

@@ -19,11 +19,12 @@ pub(super) fn run(args: &Publish) -> Result<()> {
     let keys = files::keys(&args.key)?;
     let keys: Vec<&SigningKey> = keys.iter().collect();
     let spinner = text::spinner("deriving what the app does, and how fast");
-    let app = open(&args.bundle, &keys, args.vault.as_deref())?;
+    let (app, file) = open(&args.bundle, &keys, args.vault.as_deref())?;
     let contract = contract(&app, args)?;
     spinner.finish_and_clear();
-    let offering = Offering { price: args.price.into(), contract: Some(contract) };
-    let done = Repository::open(&args.store)?.offer(&args.bundle, &keys, &offering)?;
+    let (price, contract) = (args.price.map(Into::into), Some(contract));
+    let offering = Offering { price, contract, anew: args.anew };
+    let done = Repository::open(&args.store)?.offer_file(file, &keys, &offering)?;
     let (listing, added, shared) = (&done.listing, text::bytes(done.added), text::bytes(done.shared));
     text::line(format_args!(
         "published  {} {}, release {}; {added} added, {shared} there already",
@@ -36,18 +37,23 @@ pub(super) fn run(args: &Publish) -> Result<()> {
     for duty in &done.ruling.duties {
         text::line(format_args!("duty       {duty}"))?;
     }
+    for listing in &done.withdrawn {
+        text::line(format_args!("withdrawn  {listing}: the licence gate does not allow it any more"))?;
+    }
     operator::after_a_change();
     Ok(())
 }
 
-/// The app in a bundle that these keys signed. Its publisher needs no grant: the vault has the key.
-fn open(path: &Path, keys: &[&SigningKey], vault: Option<&Path>) -> Result<App> {
+/// The app in a bundle that these keys signed, and the bundle once more: the file is read once, since it may be another one the next
+/// time. Its publisher needs no grant: the vault has the key.
+fn open(path: &Path, keys: &[&SigningKey], vault: Option<&Path>) -> Result<(App, Untrusted)> {
     let sdk = |error: BundleError| Failure::from(tilemark::Error::from(error));
     let ids: Vec<_> = keys.iter().map(|key| key.public().id()).collect();
     let known = keys.iter().fold(Trust::builder(), |trust, key| trust.key(key.public().clone()));
     let trust = known.any_publisher(&ids, 1).build().map_err(sdk)?;
     let file = Untrusted::from_path(path).map_err(sdk)?;
     let mut bundle = file.verify(&trust).map_err(|refused| sdk(refused.into_error()))?;
+    let again = Untrusted::from_bytes(bundle.as_bytes().to_vec()).map_err(sdk)?;
     if let Some(encryption) = bundle.manifest().encryption.clone() {
         let Some(vault) = vault else {
             let message =
@@ -57,7 +63,7 @@ fn open(path: &Path, keys: &[&SigningKey], vault: Option<&Path>) -> Result<App> 
         let vault = Vault::open(vault).map_err(sdk)?;
         bundle = bundle.unlock(&vault.content_key(encryption.binding)).map_err(sdk)?;
     }
-    Ok(App::from_bundle(bundle)?)
+    Ok((App::from_bundle(bundle)?, again))
 }
 
 fn contract(app: &App, args: &Publish) -> Result<Contract> {

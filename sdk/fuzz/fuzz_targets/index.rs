@@ -1,0 +1,3 @@
+#![no_main]
+
+tilemark_fuzz::target!("index");
