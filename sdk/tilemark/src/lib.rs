@@ -39,6 +39,7 @@ pub mod eval;
 mod fleet;
 mod golden;
 mod home;
+mod html;
 mod input;
 mod kept;
 pub mod license;
