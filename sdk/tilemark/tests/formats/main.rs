@@ -1,9 +1,11 @@
 //! What `docs/bundle-format.md` promises: every release's bundles open, and give their bits, for ever.
 //!
 //! `0.1.0/` and its like hold bundles as that release packed them; they are added and never changed. When a test here says
-//! that the format is another one, either mend what changed it by accident, or raise `OLDEST_READER` and add the bundles of
-//! the new format beside the old ones: `TILEMARK_BLESS=1 cargo test -p tilemark --test formats` writes those of the
-//! version in `Cargo.toml` that are not there yet.
+//! that the format is another one, mend what changed it by accident. If it was meant: raise `OLDEST_READER`, let [`NEWEST`] be
+//! that release, let `TILEMARK_BLESS=1 cargo test -p tilemark --test formats` write its bundles and layout, which it does where
+//! there are none, and list them in [`BUNDLES`] beside the old ones.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
 
 #[path = "../common/mod.rs"]
 mod common;
