@@ -172,7 +172,7 @@ fn variants(registry: &Registry) -> BTreeSet<String> {
 
 #[test]
 fn every_operation_is_in_a_bundle() {
-    let bundle = verified(committed("0.1.0/operators.tmk"));
+    let bundle = verified(committed(&format!("{NEWEST}/operators.tmk")));
     let graph: Graph = codec::decode(bundle.blob("graph").unwrap()).unwrap();
     let missing: Vec<String> =
         variants(&layout(None)).difference(&variants(&layout(Some(&graph)))).cloned().collect();
