@@ -93,7 +93,7 @@ pub use revocation::{
 pub use trust::{Role, Trust, TrustBuilder};
 pub use vault::{Vault, VaultEntry};
 pub use verdict::{Fact, FactKind, Verdict};
-pub use writer::BundleWriter;
+pub use writer::{BundleWriter, OLDEST_READER};
 
 /// The version of this SDK; a manifest's `min_sdk` is compared with it.
 #[must_use]

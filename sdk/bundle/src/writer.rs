@@ -8,9 +8,16 @@ use crate::header::{HEADER_BYTES, Header};
 use crate::limits::{MAX_BUNDLE_BYTES, MAX_ENVELOPE_BYTES};
 use crate::manifest::{AppIdentity, BlobEntry, Ceilings, Manifest, SCHEMA, Terms, TermsKind};
 use crate::{
-    Encryption, EncryptionAlgorithm, Error, KeyId, Origin, Plain, Result, SigningKey, Vault, sdk_version,
-    sha256,
+    Encryption, EncryptionAlgorithm, Error, KeyId, Origin, Plain, Result, SigningKey, Vault, sha256,
 };
+
+/// The oldest SDK that reads what this one writes: what bundles declare as `min_sdk`.
+///
+/// It stays while releases change something else, so that an app packed by a new SDK runs on an older one. It is raised to
+/// the release that first writes what its predecessor cannot read: a key of the manifest, an operation or a field of the
+/// graph, a stage or an option of one, a blob that must not be overlooked. `docs/bundle-format.md` has the promise;
+/// `sdk/tilemark/tests/formats` holds bundles of every release against it.
+pub const OLDEST_READER: Version = Version::new(0, 1, 0);
 
 /// Makes a bundle.
 ///
@@ -29,12 +36,12 @@ pub struct BundleWriter<'a> {
 }
 
 impl<'a> BundleWriter<'a> {
-    /// A bundle of this app without blobs, for the target `host`, free, for this SDK or newer.
+    /// A bundle of this app without blobs, for the target `host`, free, for [`OLDEST_READER`] or newer.
     #[must_use]
     pub fn new(app: AppIdentity) -> Self {
         Self {
             app,
-            min_sdk: sdk_version(),
+            min_sdk: OLDEST_READER,
             targets: Vec::new(),
             limits: Ceilings::default(),
             terms: Terms { kind: TermsKind::Free },
@@ -58,7 +65,7 @@ impl<'a> BundleWriter<'a> {
         self
     }
 
-    /// Declares the oldest SDK that may run the app.
+    /// Declares the oldest SDK that may run the app, where that is not [`OLDEST_READER`].
     #[must_use]
     pub fn min_sdk(mut self, min_sdk: Version) -> Self {
         self.min_sdk = min_sdk;

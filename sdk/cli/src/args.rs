@@ -1,5 +1,7 @@
 //! Arguments, as `--help` shows them.
 
+#[cfg(test)]
+mod documented;
 pub(crate) mod eval;
 pub(crate) mod license;
 #[cfg(feature = "store")]

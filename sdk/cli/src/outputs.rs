@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn one_file_is_not_two_whatever_it_is_called() {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tilemark_testkit::temp::TempFolder::new();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("below")).unwrap();
         std::fs::write(at("data.csv"), "file,label\n").unwrap();

@@ -40,16 +40,6 @@ fn import_cases() -> Vec<(Error, Error)> {
     let mut ports = Builder::new(13);
     let x = ports.input("x", &[1]);
     (0..=MAX_PORTS).for_each(|_| ports.output(&x));
-    let short = {
-        let mut net = Builder::new(13).model();
-        net.graph = Some(Default::default());
-        let graph = net.graph.as_mut().unwrap();
-        let mut tensor = tilemark_model::onnx::from_tensor("w", &Tensor::u8([2], vec![1, 2]).unwrap());
-        tensor.dims = vec![3];
-        graph.initializer.push(tensor);
-        graph.output.push(tilemark_testkit::onnx::port("w", DType::U8, vec![]));
-        prost::Message::encode_to_vec(&net)
-    };
     vec![
         (
             refused(&[0xff; 4]),
@@ -78,7 +68,7 @@ fn import_cases() -> Vec<(Error, Error)> {
             },
         ),
         (
-            refused(&short),
+            refused(&short_constant()),
             Error::MalformedTensor { name: "w".into(), reason: "2 bytes for 3 elements of u8".into() },
         ),
         (
@@ -93,19 +83,31 @@ fn import_cases() -> Vec<(Error, Error)> {
             refused(&wide_layer()),
             Error::AccumulatorOverflow { node: "gemm_11.node".into(), channel: 1, found: 255 * 127 * 70_000 },
         ),
-        (
-            refused(&{
-                let mut net = Builder::new(13).model();
-                let graph = net.graph.as_mut().unwrap();
-                let mut port = tilemark_testkit::onnx::port("x", DType::F32, vec![]);
-                port.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = 8;
-                graph.input.push(port.clone());
-                graph.output.push(port);
-                prost::Message::encode_to_vec(&net)
-            }),
-            Error::UnsupportedType { name: "x".into(), found: "text".into() },
-        ),
+        (refused(&text_input()), Error::UnsupportedType { name: "x".into(), found: "text".into() }),
     ]
+}
+
+/// Two bytes that are said to be three elements.
+fn short_constant() -> Vec<u8> {
+    let mut net = Builder::new(13).model();
+    net.graph = Some(Default::default());
+    let graph = net.graph.as_mut().unwrap();
+    let mut tensor = tilemark_model::onnx::from_tensor("w", &Tensor::u8([2], vec![1, 2]).unwrap());
+    tensor.dims = vec![3];
+    graph.initializer.push(tensor);
+    graph.output.push(tilemark_testkit::onnx::port("w", DType::U8, vec![]));
+    prost::Message::encode_to_vec(&net)
+}
+
+/// An input whose elements are strings.
+fn text_input() -> Vec<u8> {
+    let mut net = Builder::new(13).model();
+    let graph = net.graph.as_mut().unwrap();
+    let mut port = tilemark_testkit::onnx::port("x", DType::F32, vec![]);
+    port.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = 8;
+    graph.input.push(port.clone());
+    graph.output.push(port);
+    prost::Message::encode_to_vec(&net)
 }
 
 /// What the quantizer refuses, and the errors expected.

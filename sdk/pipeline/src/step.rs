@@ -21,7 +21,7 @@ use crate::sound::{Frames, Sound};
 use crate::spec::{InputSpec, StepSpec};
 use crate::value::{Kind, Line, Made, Quad, around, corners};
 
-use self::checks::{boxes_of, check_join, check_name, check_turn, makes, source};
+use self::checks::{boxes_of, check_cuts, check_join, check_name, check_turn, makes, source};
 use self::combine::Combining;
 use self::gather::{Gathered, Heard, Item, items};
 use self::tiles::Tiling;
@@ -127,31 +127,21 @@ impl Step {
         if let Source::Step(i) = of {
             faults.note(check_join(&before[i], &model, &interface));
         }
-        if spec.for_each.is_some() && image.is_none() {
-            let found = if from_user { "tensors" } else { "the tensors of a step" };
-            let (at, found) = ("for_each".to_owned(), found.to_owned());
-            let expected = "a picture to cut out of";
-            faults.note::<()>(Err(Error::ValueKind { at, found, expected }));
-        }
+        faults.note(check_cuts(spec, image.is_some(), from_user));
         let tiling = faults.note(Tiling::new(&spec.pre));
         let post = Post::new(&spec.post, &interface, settings, resources, None, image.is_some(), faults);
-        let boxes = each.flatten().map(|i| before[i].makes);
-        known.makes = match boxes {
+        let is_tiled = matches!(tiling, Some(Some(_)));
+        known.makes = match each.flatten().map(|i| before[i].makes) {
             Some(None) => None, // of a step that has a fault itself
-            _ if faults.count() > clean => post.makes().likely(boxes.is_some() || spec.for_each.is_some()),
-            boxes => {
-                let is_tiled = matches!(tiling, Some(Some(_)));
-                faults.note(makes(post.makes(), boxes.flatten(), frames.is_some(), is_tiled))
-            }
+            _ if faults.count() > clean => post.makes().likely(spec.for_each.is_some()),
+            boxes => faults.note(makes(post.makes(), boxes.flatten(), frames.is_some(), is_tiled)),
         };
         if faults.count() > clean {
             return None;
         }
         let (each, turn_tall, tiling, makes) = (each?, turn_tall?, tiling?, known.makes?);
-        let name = spec.name.clone();
-        let combining = None;
         Some(Self {
-            name,
+            name: spec.name.clone(),
             of,
             each,
             turn_tall,
@@ -160,7 +150,7 @@ impl Step {
             pre,
             frames,
             tiling,
-            combining,
+            combining: None,
             post,
             makes,
         })

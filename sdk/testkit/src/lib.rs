@@ -7,6 +7,7 @@
 pub mod console;
 pub mod emulation;
 pub mod fuzz;
+pub mod metadata;
 pub mod networks;
 pub mod node_tests;
 pub mod onnx;

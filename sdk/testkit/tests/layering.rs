@@ -1,12 +1,11 @@
-//! Who may import whom, which dependencies there may be, and under which licences: over `cargo metadata` and the sources.
+//! Who may import whom, and which dependencies there may be: over `cargo metadata` and the sources.
 //! What DESIGN calls the layering is the table [`MAY_IMPORT`]; a violation prints the edge.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::LazyLock;
 
-use serde::Deserialize;
+use tilemark_testkit::metadata::{Dependency, Metadata, Package};
 use tilemark_testkit::tagger::root;
 
 /// The crates of ours that each crate of ours may have among its dependencies. A crate that is not here is refused, so a new
@@ -104,85 +103,13 @@ const NEVER: &[(&str, &str)] = &[
     ("aws-lc-sys", "a second implementation of what ring does"),
 ];
 
-/// Licences that an integrator can live with without asking a lawyer.
-const LICENSES: &[&str] = &[
-    "0BSD",
-    "Apache-2.0",
-    "Apache-2.0 WITH LLVM-exception",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "CDLA-Permissive-2.0",
-    "ISC",
-    "MIT",
-    "Unicode-3.0",
-    "Unlicense",
-    "Zlib",
-];
-
 /// Lines of a source file; who needs more splits it.
 const MAX_LINES: usize = 500;
 
-/// The part of `cargo metadata` that is looked at.
-#[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    workspace_members: BTreeSet<String>,
-    resolve: Resolve,
-}
-
-#[derive(Deserialize)]
-struct Package {
-    id: String,
-    name: String,
-    version: String,
-    license: Option<String>,
-    dependencies: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    name: String,
-    req: String,
-    /// `dev`, `build`, or nothing for a normal one.
-    kind: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Resolve {
-    nodes: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    features: Vec<String>,
-}
-
-static METADATA: LazyLock<Metadata> = LazyLock::new(metadata);
-
-/// For every platform, from the lock file. Offline the packages of other platforms can be missing: then those of this one.
-fn metadata() -> Metadata {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let run = |more: &[&str]| {
-        let fixed = ["metadata", "--format-version", "1", "--locked"];
-        Command::new(&cargo).args(fixed).args(more).current_dir(root()).output().expect("cargo runs")
-    };
-    let mut output = run(&[]);
-    if !output.status.success() {
-        let host = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        eprintln!("skipped: dependencies of other platforms than {host}; {}", stderr(&output));
-        output = run(&["--offline", "--filter-platform", &host]);
-    }
-    assert!(output.status.success(), "cargo metadata: {}", stderr(&output));
-    serde_json::from_slice(&output.stdout).expect("cargo prints its documented JSON")
-}
-
-fn stderr(output: &std::process::Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+static METADATA: LazyLock<Metadata> = LazyLock::new(Metadata::read);
 
 fn members() -> impl Iterator<Item = &'static Package> {
-    METADATA.packages.iter().filter(|package| METADATA.workspace_members.contains(&package.id))
+    METADATA.members()
 }
 
 fn entry<'a>(table: &[(&str, &'a [&'a str])], name: &str) -> Option<&'a [&'a str]> {
@@ -277,35 +204,6 @@ fn jpeg_decoding_is_scalar() {
     for decoder in decoders {
         let simd = decoder.features.iter().find(|f| ["x86", "neon", "portable_simd"].contains(&f.as_str()));
         assert_eq!(simd, None, "{}", decoder.id);
-    }
-}
-
-#[test]
-fn every_licence_is_one_that_integrators_can_live_with() {
-    let refused = |package: &Package| {
-        let license = package.license.as_deref().unwrap_or("none");
-        (!permitted(license)).then(|| format!("{} {}: {license}", package.name, package.version))
-    };
-    none(METADATA.packages.iter().filter_map(refused).collect());
-}
-
-/// Whether the licences of the list satisfy an expression. `/` is how some old crates write `OR`.
-fn permitted(expression: &str) -> bool {
-    let parsed = spdx::Expression::parse(&expression.replace('/', " OR "));
-    parsed.is_ok_and(|parsed| {
-        parsed.evaluate(|requirement| LICENSES.contains(&requirement.to_string().as_str()))
-    })
-}
-
-#[test]
-fn licence_expressions_are_evaluated() {
-    for good in ["MIT", "MIT/Apache-2.0", "MIT OR GPL-3.0-only", "(MIT OR GPL-2.0-only) AND Unicode-3.0"] {
-        assert!(permitted(good), "{good}");
-    }
-    for bad in
-        ["GPL-3.0-only", "MIT AND GPL-3.0-only", "none", "", "MPL-2.0", "Apache-2.0 WITH GCC-exception-3.1"]
-    {
-        assert!(!permitted(bad), "{bad}");
     }
 }
 

@@ -28,6 +28,19 @@ use crate::tuning::TuningCache;
 /// Opens, verifies and loads a bundle. Keeps the rollback floor of its app in [`Home::from_env`], and there what its sessions
 /// measure of kernels.
 ///
+/// ```no_run
+/// use tilemark::{Error, Trust};
+///
+/// # fn main() -> Result<(), Error> {
+/// match tilemark::open("tagger.tmk", &Trust::from_file("vendor.pub")?) {
+///     Ok(app) => println!("{} {}", app.manifest().app.name, app.manifest().app.version),
+///     // A stable code for programs, and what was found and what to do for people.
+///     Err(error) => eprintln!("{}: {error}; {}", error.code(), error.hint()),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Refused`] with the whole verdict if the bundle is not authentic or not trusted; nothing in it was parsed
 /// before its signature held. Otherwise what is wrong with its contents.
@@ -155,6 +168,13 @@ impl App {
     /// The same app with one of its parameters set: a threshold, the labels asked for, a region. `value` is of the parameter's
     /// type, or text that spells it.
     ///
+    /// ```no_run
+    /// # fn set(app: tilemark::App) -> Result<(), tilemark::Error> {
+    /// let app = app.with_parameter("threshold", 0.4)?.with_parameter("classes", "cat; dog")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Pipeline`] if the vendor did not declare it, or it is out of the range that the vendor signed.
     pub fn with_parameter(self, name: &str, value: impl Into<Value>) -> Result<Self, Error> {
@@ -193,6 +213,23 @@ impl App {
 
     /// Compiles the app once for many sessions, which share the packed weights.
     ///
+    /// ```no_run
+    /// use tilemark::{App, Device, Error, Input};
+    ///
+    /// # fn serve(app: &App) -> Result<(), Error> {
+    /// let compiled = app.compile(&Device::host().with_threads(1)?)?;
+    /// let threads = ["a.jpg", "b.jpg"].map(|path| {
+    ///     let compiled = compiled.clone();
+    ///     std::thread::spawn(move || compiled.session()?.run(Input::image(path)?))
+    /// });
+    /// for thread in threads {
+    ///     let output = thread.join().expect("the thread did not panic")?;
+    ///     println!("{:?}", output.labels());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`App::session`].
     pub fn compile(&self, device: &Device) -> Result<CompiledApp, Error> {
@@ -229,6 +266,15 @@ impl App {
     }
 
     /// Replays the golden vectors on a device: the same input must give the recorded bits at every step.
+    ///
+    /// ```no_run
+    /// # fn prove(app: &tilemark::App) -> Result<(), tilemark::Error> {
+    /// let replay = app.replay(&tilemark::Device::host())?;
+    /// replay.check()?; // an error where a bit differs, or nothing was recorded
+    /// println!("{replay}");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Whatever keeps the app from running there. A difference is not an error but a [`Replay`] that says where.

@@ -93,6 +93,17 @@ impl Input {
     }
 
     /// No tensors yet; add them with [`Input::tensor`] or [`Input::array`].
+    ///
+    /// ```
+    /// use tilemark::{Input, Tensor};
+    ///
+    /// # fn main() -> Result<(), tilemark::Error> {
+    /// let pixels = Tensor::f32([1, 3, 8, 8], vec![0.5; 192]).expect("as many as the shape says");
+    /// let input = Input::tensors().tensor("image", pixels).npy("state", "state.npy");
+    /// assert_eq!(input.unwrap_err().code(), "TM0501"); // there is no such file
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tensors() -> Self {
         Self(Kind::Tensors(BTreeMap::new()))
     }

@@ -40,6 +40,7 @@ pub mod eval;
 mod fleet;
 mod golden;
 mod home;
+mod html;
 mod input;
 mod kept;
 pub mod license;

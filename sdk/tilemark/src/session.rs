@@ -86,6 +86,18 @@ impl Session {
     /// model runs once on all of them; otherwise one after another, with the next ones on their way to a device that has memory of
     /// its own. The time is shared out evenly.
     ///
+    /// ```no_run
+    /// use tilemark::{Error, Input, Session};
+    ///
+    /// # fn tag(session: &mut Session) -> Result<(), Error> {
+    /// let pictures = ["a.jpg", "b.jpg"].map(Input::image).into_iter().collect::<Result<Vec<_>, _>>()?;
+    /// for output in session.run_batch(pictures)? {
+    ///     println!("{:?}", output.labels().first());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Session::run`].
     pub fn run_batch(&mut self, inputs: Vec<Input>) -> Result<Vec<Output>, Error> {

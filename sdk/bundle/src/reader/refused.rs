@@ -29,12 +29,6 @@ impl Refused {
     pub fn into_error(self) -> Error {
         self.0.0
     }
-
-    /// Both parts.
-    #[must_use]
-    pub fn into_parts(self) -> (Error, Verdict) {
-        *self.0
-    }
 }
 
 impl From<Refused> for Error {

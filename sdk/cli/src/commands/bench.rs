@@ -3,6 +3,7 @@ mod layers;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tilemark::eval::meters::Latency;
 use tilemark::{App, Device, Fleet, Input, Output, Session, StageTime, Tuning};
 
 use self::layers::Layers;
@@ -171,8 +172,8 @@ impl Stage {
 impl Times {
     fn of(mut samples: Vec<f64>) -> Self {
         samples.sort_by(f64::total_cmp);
-        let at = |quantile: f64| samples[((samples.len() - 1) as f64 * quantile).round() as usize];
-        Self { min: at(0.0), median: at(0.5), p99: at(0.99) }
+        let Latency { median, p99, .. } = Latency::of(&samples);
+        Self { min: samples.first().copied().unwrap_or_default(), median, p99 }
     }
 }
 

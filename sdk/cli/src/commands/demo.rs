@@ -18,20 +18,39 @@ pub(crate) fn run(args: &Demo) -> Result<()> {
         None => find_app()?,
     };
     let photos = if args.pictures.is_empty() { samples(&app_dir)? } else { args.pictures.clone() };
-    let scratch =
-        tempfile::tempdir().map_err(|source| Failure::File { path: std::env::temp_dir(), source })?;
-    let bundle = scratch.path().join("tagger.tmk");
+    let scratch = Scratch::new()?;
+    let bundle = scratch.0.join("tagger.tmk");
     let key = SigningKey::generate(Algorithm::Ed25519).map_err(tilemark::Error::from)?;
 
     pack(&app_dir, &key, &bundle)?;
     let trust = Trust::key(key.public().clone());
-    let home = Home::at(scratch.path().join("home"));
+    let home = Home::at(scratch.0.join("home"));
     let app = verify(&bundle, &trust, &home)?;
     tag(&app, &device, &photos)?;
     let replay = app.replay(&device)?;
     step("replay", format_args!("{replay}"))?;
     replay.check()?;
     tamper(&bundle, &trust, &home)
+}
+
+/// A new folder of this process, gone with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
+        let path = std::env::temp_dir().join(format!("tilemark-demo-{}-{now}", std::process::id()));
+        // Fails where something is there already: nobody else chooses what is written to.
+        let made = std::fs::create_dir(&path).map(|()| Self(path.clone()));
+        made.map_err(|source| Failure::File { path, source })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed stays in the system's own folder for such things.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// A line that opens a step of the story.

@@ -125,8 +125,6 @@ pub(crate) enum Arg {
     Int4([i32; 4]),
     /// A vector of four floats.
     Float4([f32; 4]),
-    /// So many bytes of the work-group's local memory.
-    Local(usize),
 }
 
 impl Context {
@@ -265,9 +263,8 @@ impl Kernel {
             Arg::Int2(numbers) => bytes(numbers),
             Arg::Int4(numbers) => bytes(numbers),
             Arg::Float4(numbers) => bytes(numbers),
-            Arg::Local(size) => (*size, ptr::null()),
         };
-        // SAFETY: `value` points to `size` bytes that live through the call, or is null for local memory.
+        // SAFETY: `value` points to `size` bytes that live through the call.
         unsafe { kernel::set_kernel_arg(self.0, index, size, value) }.of("clSetKernelArg")
     }
 }
@@ -408,13 +405,6 @@ impl Event {
             event::get_event_profiling_info(self.0, moment).of("clGetEventProfilingInfo").map(u64::from)
         };
         Ok(at(event::CL_PROFILING_COMMAND_END)?.saturating_sub(at(event::CL_PROFILING_COMMAND_START)?))
-    }
-}
-
-impl Buffer {
-    /// Its size.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
     }
 }
 

@@ -8,7 +8,6 @@
 //! copied (`plan/route.rs`).
 
 mod answer;
-#[allow(dead_code, reason = "local memory comes with the tiled kernels")]
 mod api;
 #[cfg(test)]
 mod faults;

@@ -229,22 +229,7 @@ impl Context<'_> {
             Op::Move(MoveOp::Reshape { .. }) => Choice::Alias,
             Op::Transpose { .. } | Op::Concat { .. } | Op::Move(_) => self.movement(),
             Op::Float(op) => self.float(op),
-            Op::General(GeneralOp::Cast { .. })
-                if kernels::cast::applies(self.layout(0).dtype, self.output().dtype) =>
-            {
-                self.kernels(kernels::cast::KERNELS, "element by element")
-            }
-            Op::General(GeneralOp::DynamicQuantize(_)) => {
-                self.kernels(kernels::dynamic_quantize::KERNELS, "f32, the input's own range")
-            }
-            Op::General(GeneralOp::MatMulInteger) if self.multiplies() => {
-                self.kernels(kernels::matmul::INTEGER_KERNELS, "bytes, zero points of the input's own")
-            }
-            Op::General(GeneralOp::ConvInteger { .. })
-                if kernels::sliding::takes_integers(self.node, |i| self.is_fixed(i)) =>
-            {
-                self.kernels(kernels::sliding::INTEGER_KERNELS, "bytes, zero points of the input's own")
-            }
+            Op::General(op) => self.general(op),
             _ => Choice::Reference("no kernel for this form of the operation".into()),
         }
     }
@@ -286,6 +271,26 @@ impl Context<'_> {
                 self.kernels(kernels::resize::KERNELS, "f32, rows and columns")
             }
             _ => Choice::Reference("f32 runs on the host in its one fixed order".into()),
+        }
+    }
+
+    fn general(&self, op: &GeneralOp) -> Choice {
+        match op {
+            GeneralOp::Cast { .. } if kernels::cast::applies(self.layout(0).dtype, self.output().dtype) => {
+                self.kernels(kernels::cast::KERNELS, "element by element")
+            }
+            GeneralOp::DynamicQuantize(_) => {
+                self.kernels(kernels::dynamic_quantize::KERNELS, "f32, the input's own range")
+            }
+            GeneralOp::MatMulInteger if self.multiplies() => {
+                self.kernels(kernels::matmul::INTEGER_KERNELS, "bytes, zero points of the input's own")
+            }
+            GeneralOp::ConvInteger { .. }
+                if kernels::sliding::takes_integers(self.node, |i| self.is_fixed(i)) =>
+            {
+                self.kernels(kernels::sliding::INTEGER_KERNELS, "bytes, zero points of the input's own")
+            }
+            _ => Choice::Reference("no kernel for this form of the operation".into()),
         }
     }
 

@@ -57,34 +57,47 @@ pub fn places(node: &Node, shapes: &Shapes, strides: &[usize]) -> Result<Option<
             select(&|axis, i| places[axis][i])
         }
         MoveOp::DepthToSpace { block, column_row_depth } => {
-            // Channels between neighbours in a block's column, in its row, and between channels.
-            let [row, column, channel] =
-                if *column_row_depth { [*block, 1, block * block] } else { [block * to[1], to[1], 1] };
-            every(&|axis, i| {
-                let (outer, inner) = (i / block, i % block);
-                Some(match axis {
-                    1 => i * channel * strides[1],
-                    2 => outer * strides[2] + inner * row * strides[1],
-                    3 => outer * strides[3] + inner * column * strides[1],
-                    _ => i * strides[axis],
-                })
-            })
+            every(&|axis, i| Some(spread(*block, *column_row_depth, to[1], strides, axis, i)))
         }
-        MoveOp::SpaceToDepth { block } => every(&|axis, i| {
-            Some(match axis {
-                1 => {
-                    let (place, channel) = (i / from[1], i % from[1]);
-                    channel * strides[1] + place / block * strides[2] + place % block * strides[3]
-                }
-                2 | 3 => i * block * strides[axis],
-                _ => i * strides[axis],
-            })
-        }),
+        MoveOp::SpaceToDepth { block } => every(&|axis, i| Some(gathered(*block, from[1], strides, axis, i))),
         MoveOp::Gather { .. }
         | MoveOp::GatherElements { .. }
         | MoveOp::GatherNd { .. }
         | MoveOp::Reshape { .. } => return Ok(None),
     }))
+}
+
+/// What place `i` of an axis adds where blocks of channels become blocks of pixels, `channels` of them being left.
+fn spread(
+    block: usize,
+    column_row_depth: bool,
+    channels: usize,
+    strides: &[usize],
+    axis: usize,
+    i: usize,
+) -> usize {
+    // Channels between neighbours in a block's column, in its row, and between channels.
+    let [row, column, channel] =
+        if column_row_depth { [block, 1, block * block] } else { [block * channels, channels, 1] };
+    let (outer, inner) = (i / block, i % block);
+    match axis {
+        1 => i * channel * strides[1],
+        2 => outer * strides[2] + inner * row * strides[1],
+        3 => outer * strides[3] + inner * column * strides[1],
+        _ => i * strides[axis],
+    }
+}
+
+/// The same where blocks of pixels become channels, of which there were `channels`.
+fn gathered(block: usize, channels: usize, strides: &[usize], axis: usize, i: usize) -> usize {
+    match axis {
+        1 => {
+            let (place, channel) = (i / channels, i % channels);
+            channel * strides[1] + place / block * strides[2] + place % block * strides[3]
+        }
+        2 | 3 => i * block * strides[axis],
+        _ => i * strides[axis],
+    }
 }
 
 /// The place of an axis of `n` elements, `before` of which are put in front, that element `i` is taken from.

@@ -80,16 +80,37 @@ impl Images<'_> {
         }
     }
 
+    fn is_image(&self, id: ValueId) -> bool {
+        self.kind(id) == Kind::PerImage
+    }
+
+    /// Whether the node reads an image, and beside it only what is the same for all.
+    fn alone(&self, node: &Node) -> bool {
+        let same = |id: &ValueId| self.kind(*id) == Kind::Same;
+        node.inputs.split_first().is_some_and(|(&x, others)| self.is_image(x) && others.iter().all(same))
+    }
+
+    /// Whether the node reads some image, and broadcasting mixes none.
+    fn paired(&self, node: &Node) -> bool {
+        node.inputs.iter().any(|&id| self.is_image(id)) && self.spreads(node)
+    }
+
+    fn spreads(&self, node: &Node) -> bool {
+        node.inputs.iter().all(|&id| self.broadcasts(id, node.output))
+    }
+
+    /// Whether an axis is not that of the images.
+    fn apart(&self, x: ValueId, axis: i64) -> bool {
+        normalize_axis(axis, self.rank(x)).is_some_and(|axis| axis != 0)
+    }
+
+    fn all_apart(&self, x: ValueId, axes: &[i64]) -> bool {
+        !axes.is_empty() && axes.iter().all(|&axis| self.apart(x, axis))
+    }
+
     /// Whether an operation on per-image values computes a per-image value.
     fn keeps(&self, node: &Node) -> bool {
-        let Some((&x, others)) = node.inputs.split_first() else { return false };
-        let is_x = || self.kind(x) == Kind::PerImage;
-        let others_same = || others.iter().all(|&id| self.kind(id) == Kind::Same);
-        let spreads = || node.inputs.iter().all(|&id| self.broadcasts(id, node.output));
-        let any_image = || node.inputs.iter().any(|&id| self.kind(id) == Kind::PerImage);
-        let apart = |axis: i64| normalize_axis(axis, self.rank(x)).is_some_and(|axis| axis != 0);
-        let all_apart = |axes: &[i64]| !axes.is_empty() && axes.iter().all(|&axis| apart(axis));
-        let windows = || is_x() && others_same();
+        let Some(&x) = node.inputs.first() else { return false };
         self.is_cut(node.output)
             && match &node.op {
                 Op::Conv(..)
@@ -98,66 +119,80 @@ impl Images<'_> {
                 | Op::MaxPool(_)
                 | Op::Table
                 | Op::Quantize { axis: None }
-                | Op::Dequantize { axis: None } => windows(),
-                Op::FullyConnected(_) => windows() && self.rank(x) >= 2,
+                | Op::Dequantize { axis: None } => self.alone(node),
+                Op::FullyConnected(_) => self.alone(node) && self.rank(x) >= 2,
                 Op::Quantize { axis: Some(axis) } | Op::Dequantize { axis: Some(axis) } => {
-                    windows() && apart(*axis)
+                    self.alone(node) && self.apart(x, *axis)
                 }
-                Op::Add(_) | Op::Mul(_) => any_image() && spreads(),
+                Op::Add(_) | Op::Mul(_) => self.paired(node),
                 Op::MatMul(_) => self.multiplies(node, false),
-                Op::ReduceMean { axes, .. } => windows() && all_apart(axes),
+                Op::ReduceMean { axes, .. } => self.alone(node) && self.all_apart(x, axes),
                 Op::Concat { axis } => {
-                    apart(*axis) && node.inputs.iter().all(|&id| self.kind(id) == Kind::PerImage)
+                    self.apart(x, *axis) && node.inputs.iter().all(|&id| self.is_image(id))
                 }
                 // The elements keep their order, so that equal first axes have equal parts.
-                Op::Reshape { .. } | Op::Flatten { .. } | Op::Squeeze { .. } | Op::Unsqueeze { .. } => is_x(),
-                Op::Transpose { perm } => is_x() && perm.first() == Some(&0),
-                Op::Float(op) => match op {
-                    FloatOp::Binary(_) => any_image() && spreads(),
-                    FloatOp::MatMul(m) => self.multiplies(node, m.trans_a),
-                    FloatOp::Reduce { axes, .. } => windows() && all_apart(axes),
-                    FloatOp::Softmax { axis, .. } | FloatOp::LogSoftmax { axis, .. } => {
-                        windows() && apart(*axis)
-                    }
-                    FloatOp::LayerNorm { axis, .. } => is_x() && apart(*axis) && spreads(),
-                    FloatOp::Resize(resize) => windows() && resize.region.is_empty(),
-                    FloatOp::Conv(_)
-                    | FloatOp::Unary(_)
-                    | FloatOp::AveragePool(_)
-                    | FloatOp::GlobalAveragePool
-                    | FloatOp::ScaleShift
-                    | FloatOp::ConvNd { .. }
-                    | FloatOp::ConvTranspose(_)
-                    | FloatOp::PoolNd(_)
-                    | FloatOp::GlobalMaxPool
-                    | FloatOp::InstanceNorm { .. }
-                    | FloatOp::Lrn { .. } => windows(),
-                    FloatOp::Lstm(_) | FloatOp::Gru(_) | FloatOp::RoiAlign(_) => false,
-                },
-                Op::Move(op) => match op {
-                    MoveOp::Reshape { .. } => is_x(),
-                    MoveOp::Slice { axes: Some(axes), .. } => windows() && all_apart(axes),
-                    MoveOp::Part { axis, .. } | MoveOp::Gather { axis } => windows() && apart(*axis),
-                    MoveOp::DepthToSpace { .. } | MoveOp::SpaceToDepth { .. } => windows(),
-                    MoveOp::Resize(resize) => windows() && resize.region.is_empty(),
-                    MoveOp::Pad { pads: Ints::Given(pads), axes, .. } => {
-                        windows() && self.pads_apart(x, pads, axes.as_deref())
-                    }
-                    _ => false,
-                },
-                Op::General(op) => match op {
-                    GeneralOp::Binary(_) | GeneralOp::Compare(_) | GeneralOp::Logic(_) | GeneralOp::Where => {
-                        any_image() && spreads()
-                    }
-                    GeneralOp::Cast { .. } | GeneralOp::Not | GeneralOp::Neg | GeneralOp::Abs => is_x(),
-                    GeneralOp::Reduce { axes, .. } => windows() && all_apart(axes),
-                    GeneralOp::ArgExtreme { ranking, .. } | GeneralOp::TopK { ranking, .. } => {
-                        windows() && apart(ranking.axis)
-                    }
-                    GeneralOp::ConvInteger { .. } => windows(),
-                    _ => false,
-                },
+                Op::Reshape { .. } | Op::Flatten { .. } | Op::Squeeze { .. } | Op::Unsqueeze { .. } => {
+                    self.is_image(x)
+                }
+                Op::Transpose { perm } => self.is_image(x) && perm.first() == Some(&0),
+                Op::Float(op) => self.keeps_float(node, x, op),
+                Op::Move(op) => self.keeps_moved(node, x, op),
+                Op::General(op) => self.keeps_general(node, x, op),
             }
+    }
+
+    fn keeps_float(&self, node: &Node, x: ValueId, op: &FloatOp) -> bool {
+        match op {
+            FloatOp::Binary(_) => self.paired(node),
+            FloatOp::MatMul(m) => self.multiplies(node, m.trans_a),
+            FloatOp::Reduce { axes, .. } => self.alone(node) && self.all_apart(x, axes),
+            FloatOp::Softmax { axis, .. } | FloatOp::LogSoftmax { axis, .. } => {
+                self.alone(node) && self.apart(x, *axis)
+            }
+            FloatOp::LayerNorm { axis, .. } => self.is_image(x) && self.apart(x, *axis) && self.spreads(node),
+            FloatOp::Resize(resize) => self.alone(node) && resize.region.is_empty(),
+            FloatOp::Conv(_)
+            | FloatOp::Unary(_)
+            | FloatOp::AveragePool(_)
+            | FloatOp::GlobalAveragePool
+            | FloatOp::ScaleShift
+            | FloatOp::ConvNd { .. }
+            | FloatOp::ConvTranspose(_)
+            | FloatOp::PoolNd(_)
+            | FloatOp::GlobalMaxPool
+            | FloatOp::InstanceNorm { .. }
+            | FloatOp::Lrn { .. } => self.alone(node),
+            FloatOp::Lstm(_) | FloatOp::Gru(_) | FloatOp::RoiAlign(_) => false,
+        }
+    }
+
+    fn keeps_moved(&self, node: &Node, x: ValueId, op: &MoveOp) -> bool {
+        match op {
+            MoveOp::Reshape { .. } => self.is_image(x),
+            MoveOp::Slice { axes: Some(axes), .. } => self.alone(node) && self.all_apart(x, axes),
+            MoveOp::Part { axis, .. } | MoveOp::Gather { axis } => self.alone(node) && self.apart(x, *axis),
+            MoveOp::DepthToSpace { .. } | MoveOp::SpaceToDepth { .. } => self.alone(node),
+            MoveOp::Resize(resize) => self.alone(node) && resize.region.is_empty(),
+            MoveOp::Pad { pads: Ints::Given(pads), axes, .. } => {
+                self.alone(node) && self.pads_apart(x, pads, axes.as_deref())
+            }
+            _ => false,
+        }
+    }
+
+    fn keeps_general(&self, node: &Node, x: ValueId, op: &GeneralOp) -> bool {
+        match op {
+            GeneralOp::Binary(_) | GeneralOp::Compare(_) | GeneralOp::Logic(_) | GeneralOp::Where => {
+                self.paired(node)
+            }
+            GeneralOp::Cast { .. } | GeneralOp::Not | GeneralOp::Neg | GeneralOp::Abs => self.is_image(x),
+            GeneralOp::Reduce { axes, .. } => self.alone(node) && self.all_apart(x, axes),
+            GeneralOp::ArgExtreme { ranking, .. } | GeneralOp::TopK { ranking, .. } => {
+                self.alone(node) && self.apart(x, ranking.axis)
+            }
+            GeneralOp::ConvInteger { .. } => self.alone(node),
+            _ => false,
+        }
     }
 
     /// A matrix product whose rows, or whose outer matrices, are images.
@@ -175,7 +210,7 @@ impl Images<'_> {
             Kind::Same => in_b <= 2 || in_b < rank,
             Kind::Size => false,
         };
-        let is_any = [a, b].iter().any(|&id| self.kind(id) == Kind::PerImage);
+        let is_any = [a, b].iter().any(|&id| self.is_image(id));
         is_any && a_fits && b_fits && added.iter().all(|&id| self.broadcasts(id, node.output))
     }
 

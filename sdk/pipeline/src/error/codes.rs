@@ -145,6 +145,17 @@ impl Error {
             }
             Self::SoundTooLong { .. } | Self::TooManyFrames { .. } => "give a shorter sound, or parts of it",
             Self::SampleRate { .. } => "give a sound at an ordinary rate, such as 16,000 or 48,000 a second",
+            Self::Step { source, .. } => source.hint(),
+            Self::OutputCount { .. } | Self::OutputMismatch { .. } | Self::Tensor(_) => {
+                "the app does not fit its own model: pack it again, and report this if it stays"
+            }
+            _ => self.vendors_hint(),
+        }
+    }
+
+    /// What to do about an app that cannot be made.
+    fn vendors_hint(&self) -> &'static str {
+        match self {
             Self::FileName { .. } => "use a relative path inside the app's folder, such as labels.txt",
             Self::MissingFile { .. } => "put the file beside app.toml, or correct its name there",
             Self::Value { .. }
@@ -179,10 +190,7 @@ impl Error {
             Self::UnknownOutput { .. } => "`tilemark inspect MODEL.onnx` lists the model's outputs",
             Self::OutputShape { .. } => "use the stage for models of this kind; docs/pipeline.md lists all",
             Self::SeveralSteps { .. } => "run the whole app instead of its model",
-            Self::Step { source, .. } => source.hint(),
-            Self::OutputCount { .. } | Self::OutputMismatch { .. } | Self::Tensor(_) => {
-                "the app does not fit its own model: pack it again, and report this if it stays"
-            }
+            _ => "correct the app; docs/pipeline.md lists every stage and what it takes",
         }
     }
 

@@ -89,6 +89,15 @@ fn unknown(at: &'static str, name: &str, before: &[Known]) -> Error {
     Error::UnknownName { at, name: name.chars().take(MAX_STEP_NAME_BYTES).collect(), expected }
 }
 
+/// A step with `for_each` has a picture to cut out of.
+pub(super) fn check_cuts(spec: &StepSpec, on_picture: bool, from_user: bool) -> Result<()> {
+    if spec.for_each.is_none() || on_picture {
+        return Ok(());
+    }
+    let found = if from_user { "tensors" } else { "the tensors of a step" }.to_owned();
+    Err(Error::ValueKind { at: "for_each".to_owned(), found, expected: "a picture to cut out of" })
+}
+
 pub(super) fn check_turn(spec: &StepSpec) -> Result<Option<f32>> {
     let Some(ratio) = spec.turn_tall else { return Ok(None) };
     if spec.for_each.is_some() && (1.0..=100.0).contains(&ratio) {

@@ -49,6 +49,17 @@ pub struct Package {
 impl Package {
     /// Builds the app that an `app.toml` describes; its paths are relative to the file.
     ///
+    /// ```no_run
+    /// use tilemark::SigningKey;
+    /// use tilemark::pack::Package;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let package = Package::from_description("tagger/app.toml")?;
+    /// std::fs::write("tagger.tmk", package.sign(&[&SigningKey::from_file("vendor.key")?])?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Description`], [`Error::Model`], [`Error::Pipeline`], [`Error::GoldenResult`] or [`Error::Io`]: the first thing
     /// that a vendor must mend; [`check`] tells all.

@@ -1,61 +1,25 @@
-//! The report as one HTML page that needs nothing from elsewhere.
+//! The report as one page for a browser.
 
-use std::fmt::Write;
-
-use super::plots::{Bar, columns, escape, rows};
 use super::report::{LayerReport, Quality, Report};
+use crate::html::page::{Page, Table};
+use crate::html::plots::{self, Axis, Column, Mark};
 
-const STYLE: &str = "
-:root { color-scheme: light dark; --ink: #1d2530; --soft: #667085; --line: #e3e7ed; --bar: #3b6fb6; --marked: #d9822b;
-  --back: #fff; --tile: #f5f7fa }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8ebf0; --soft: #9aa4b5; --line: #333b47; --bar: #6d9fe0;
-  --marked: #eba55c; --back: #14181d; --tile: #1e242c } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--back); max-width: 920px;
-  margin: 40px auto; padding: 0 20px }
-h1 { font-size: 24px; margin: 0 0 2px } h2 { font-size: 17px; margin: 36px 0 4px }
-p { color: var(--soft); margin: 2px 0 12px } code { font-size: 13px }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(128px, 1fr)); gap: 12px; margin: 22px 0 }
-.tiles div { background: var(--tile); border-radius: 8px; padding: 12px 14px; color: var(--soft); font-size: 13px }
-.tiles b { display: block; font-size: 22px; color: var(--ink); font-weight: 600 }
-svg { width: 100%; height: auto; display: block } svg text { font-size: 12px; fill: var(--soft) }
-svg line { stroke: var(--line) } .bar { fill: var(--bar) } .marked { fill: var(--marked) }
-table { border-collapse: collapse; width: 100%; font-size: 13px }
-th, td { text-align: right; padding: 4px 8px; border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums }
-th { color: var(--soft); font-weight: 500 } td.name, th.name { text-align: left; overflow-wrap: anywhere }
-tr.marked td { color: var(--marked) }
-";
-
-/// The report as one page: figures, plots, every layer, everything in float.
+/// Figures, plots, every layer, everything in float.
 pub fn html(report: &Report) -> String {
-    let title = escape(&report.model);
-    let mut page = format!(
-        "<!doctype html>\n<html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>\
-         <title>Quantization of {title}</title><style>{STYLE}</style>\n<h1>{title}</h1>\n<p>{}</p>\n",
-        escape(&summary(report))
-    );
-    page += &tiles(report);
-    let candidates: Vec<Bar> =
-        report.candidates.iter().map(|c| bar(&c.name, c.snr_db, c.name == chosen(report))).collect();
-    section(
-        &mut page,
-        "What was tried",
-        "Signal-to-noise ratio of the model's outputs, simulated on calibration data; the one in orange was written.",
-        &rows(&candidates),
-    );
-    let noise: Vec<Bar> = report.layers.iter().map(|l| bar(&l.name, l.snr_db, !l.quantized)).collect();
-    section(
-        &mut page,
-        "Noise at each layer",
-        "Signal-to-noise ratio (dB) of each layer's output against the float model, with everything before it quantized \
-         too; layers in orange are in float. Higher is better.",
-        &columns(&noise),
-    );
-    page += &sensitivities(report);
-    section(&mut page, "Layers", "", &table(&report.layers));
-    page +=
-        &list("In float", report.float_nodes.iter().map(|n| format!("{} ({}): {}", n.node, n.op, n.reason)));
-    page += &list("Notes", report.notes.iter().cloned());
-    page + "</html>\n"
+    let mut page = Page::new(&format!("Quantization of {}", report.model));
+    page.paragraph("lead", &summary(report));
+    page.facts(&figures(report));
+    candidates(&mut page, report);
+    noise(&mut page, report);
+    sensitivities(&mut page, report);
+    page.heading("Layers");
+    page.table(&layers(&report.layers));
+    floats(&mut page, report);
+    if !report.notes.is_empty() {
+        page.heading("Notes");
+        report.notes.iter().for_each(|note| page.paragraph("warning", note));
+    }
+    page.finish()
 }
 
 fn summary(report: &Report) -> String {
@@ -77,80 +41,119 @@ fn chosen(report: &Report) -> String {
     format!("{}{corrected}", report.ranges)
 }
 
-fn tiles(report: &Report) -> String {
+fn figures(report: &Report) -> Vec<(String, String)> {
     let Quality { data, samples, snr_db, cosine, top1_agreement, accuracy } = &report.quality;
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let share = report.integer_macs as f64 / report.macs.max(1) as f64;
     let size = report.int8_bytes as f64 / report.float_bytes.max(1) as f64;
-    let mut tiles = vec![
-        (format!("{snr_db:.1} dB"), format!("signal to noise of the outputs, {samples} {data} samples")),
-        (format!("{cosine:.5}"), "mean cosine to the float model".to_owned()),
+    let mut figures = vec![
+        ("signal to noise", format!("{snr_db:.1} dB of the outputs, {samples} {data} samples")),
+        ("mean cosine", format!("{cosine:.5} to the float model")),
     ];
-    tiles
-        .extend(top1_agreement.map(|share| (percent(share), "same top class as the float model".to_owned())));
-    tiles.extend(accuracy.map(|a| (percent(a.int8), format!("accuracy; float model {}", percent(a.float)))));
-    tiles.push((percent(share), "of multiply-accumulates in integers".to_owned()));
-    tiles.push((percent(size), "of the float weights' bytes".to_owned()));
-    let tile = |(figure, what): (String, String)| format!("<div><b>{figure}</b>{what}</div>");
-    format!("<div class='tiles'>{}</div>\n", tiles.into_iter().map(tile).collect::<String>())
+    figures
+        .extend(top1_agreement.map(|share| ("same top class", format!("{} of the samples", percent(share)))));
+    figures.extend(
+        accuracy.map(|a| ("accuracy", format!("{}; float model {}", percent(a.int8), percent(a.float)))),
+    );
+    figures.push(("in integers", format!("{} of the multiply-accumulates", percent(share))));
+    figures.push(("size", format!("{} of the float weights' bytes", percent(size))));
+    figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn sensitivities(report: &Report) -> String {
-    let alone = |l: &LayerReport| Some(bar(&l.name, l.alone_snr_db?, report.kept_float.contains(&l.name)));
-    let bars: Vec<Bar> = report.layers.iter().filter_map(alone).collect();
-    let mut text = String::new();
-    if !bars.is_empty() {
-        section(
-            &mut text,
-            "Sensitivity of each layer",
-            "Signal-to-noise ratio (dB) of the model's outputs with that layer alone quantized; layers in orange were kept \
-             in float for it.",
-            &columns(&bars),
-        );
+fn decibels(value: f64) -> String {
+    format!("{value:.1} dB")
+}
+
+fn candidates(page: &mut Page, report: &Report) {
+    page.heading("What was tried");
+    let chosen = chosen(report);
+    let none = f64::NAN;
+    let mark = |label: &str, value| Mark { label: label.to_owned(), value, low: none, high: none };
+    let marks: Vec<Mark> = report.candidates.iter().map(|c| mark(&c.name, c.snr_db)).collect();
+    let row = |name: &String, value| {
+        vec![name.clone(), decibels(value), if *name == chosen { "written" } else { "" }.to_owned()]
+    };
+    let table = Table {
+        caption: "Signal-to-noise ratio of the model's outputs, simulated on calibration data".to_owned(),
+        head: vec!["candidate", "outputs", ""],
+        numbers: &[1],
+        rows: report.candidates.iter().map(|c| row(&c.name, c.snr_db)).collect(),
+    };
+    let axis = Axis { from_zero: true, ..Axis::of("dB") };
+    page.figure(plots::marks("tried", "What was tried", axis, &marks), table);
+}
+
+fn noise(page: &mut Page, report: &Report) {
+    let column = |l: &LayerReport| Column { label: l.name.clone(), value: l.snr_db, marked: !l.quantized };
+    let values: Vec<Column> = report.layers.iter().map(column).collect();
+    page.heading("Noise at each layer");
+    let caption = "Signal-to-noise ratio of each layer's output against the float model, with everything before it quantized too: \
+                   higher is better. Layers that stand out are in float";
+    bars(page, "noise", caption, &values);
+}
+
+fn sensitivities(page: &mut Page, report: &Report) {
+    let alone = |l: &LayerReport| {
+        let (label, value) = (l.name.clone(), l.alone_snr_db?);
+        Some(Column { label, value, marked: report.kept_float.contains(&l.name) })
+    };
+    let values: Vec<Column> = report.layers.iter().filter_map(alone).collect();
+    if values.is_empty() {
+        return;
     }
-    text
+    page.heading("Sensitivity of each layer");
+    let caption = "Signal-to-noise ratio of the model's outputs with that layer alone quantized. Layers that stand out were kept in \
+                   float for it";
+    bars(page, "sensitivity", caption, &values);
 }
 
-fn table(layers: &[LayerReport]) -> String {
-    let mut text =
-        "<table><tr><th class='name'>layer</th><th class='name'>operation, weights</th><th>MACs</th>\
-                    <th>output, dB</th><th>weights, dB</th><th>range</th></tr>"
-            .to_owned();
-    for layer in layers {
-        let class = if layer.quantized { "" } else { " class='marked'" };
-        let _ = write!(
-            text,
-            "<tr{class}><td class='name'><code>{}</code></td><td class='name'>{}</td><td>{}</td><td>{:.1}</td>\
-             <td>{:.1}</td><td>{:.3} … {:.3}</td></tr>",
-            escape(&layer.name),
-            escape(&layer.what),
-            layer.macs,
-            layer.snr_db,
-            layer.weights_snr_db,
-            layer.lo,
-            layer.hi,
-        );
+/// A bar for each layer, and beside them the numbers.
+fn bars(page: &mut Page, name: &'static str, caption: &str, values: &[Column]) {
+    let rows = values.iter().map(|column| vec![column.label.clone(), decibels(column.value)]);
+    let (caption, head) = (caption.to_owned(), vec!["layer", "ratio"]);
+    let table = Table { caption, head, numbers: &[1], rows: rows.collect() };
+    page.figure(plots::columns(name, "Each layer", Axis::of("dB"), values), table);
+}
+
+fn layers(layers: &[LayerReport]) -> Table {
+    let row = |layer: &LayerReport| {
+        vec![
+            layer.name.clone(),
+            layer.what.clone(),
+            if layer.quantized { "integers" } else { "float" }.to_owned(),
+            layer.macs.to_string(),
+            decibels(layer.snr_db),
+            decibels(layer.weights_snr_db),
+            format!("{:.3} … {:.3}", layer.lo, layer.hi),
+        ]
+    };
+    Table {
+        caption: "Every layer, in execution order".to_owned(),
+        head: vec!["layer", "operation, weights", "runs in", "MACs", "output", "weights", "range"],
+        numbers: &[3, 4, 5, 6],
+        rows: layers.iter().map(row).collect(),
     }
-    text + "</table>"
 }
 
-fn section(page: &mut String, title: &str, about: &str, body: &str) {
-    let about = if about.is_empty() { String::new() } else { format!("<p>{about}</p>") };
-    let _ = writeln!(page, "<h2>{title}</h2>{about}{body}");
-}
-
-fn list(title: &str, lines: impl Iterator<Item = String>) -> String {
-    let items: String = lines.map(|line| format!("<li>{}</li>", escape(&line))).collect();
-    if items.is_empty() { String::new() } else { format!("<h2>{title}</h2><ul>{items}</ul>\n") }
-}
-
-fn bar(label: &str, value: f64, marked: bool) -> Bar {
-    Bar { label: label.to_owned(), value, marked }
+fn floats(page: &mut Page, report: &Report) {
+    if report.float_nodes.is_empty() {
+        return;
+    }
+    page.heading("In float");
+    let rows = report.float_nodes.iter().map(|n| vec![n.node.clone(), n.op.clone(), n.reason.clone()]);
+    let caption = "Nodes that run in f32, and why".to_owned();
+    page.table(&Table {
+        caption,
+        head: vec!["node", "operation", "reason"],
+        numbers: &[],
+        rows: rows.collect(),
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::html::page::is_page;
     use crate::quantize::{Accuracy, Candidate, FloatNode};
 
     #[test]
@@ -203,7 +206,7 @@ mod tests {
             "1234",
             "Softmax",
             "few samples",
-            "class='marked'",
+            "bar bad",
             "3 pairs",
             "Sensitivity",
             "7 evaluation samples",
@@ -211,6 +214,7 @@ mod tests {
         for part in parts {
             assert!(page.contains(part), "{part}");
         }
-        assert!(!page.contains("<img") && !page.contains("http"), "nothing foreign in the page");
+        assert!(is_page(page.as_bytes()));
+        assert!(!page.contains("<img") && !page.contains("://"), "nothing foreign in the page");
     }
 }

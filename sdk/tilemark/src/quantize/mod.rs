@@ -22,7 +22,6 @@ mod data;
 mod evaluate;
 mod html;
 mod likeness;
-mod plots;
 mod progress;
 mod report;
 mod search;

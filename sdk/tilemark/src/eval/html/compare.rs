@@ -1,10 +1,11 @@
 //! The page of two apps on the same samples.
 
-use super::page::{Page, Table};
-use super::plots::{self, Axis, Choice, Mark};
 use super::report::{axis, fact, facts, mark, megabytes, whose};
 use crate::eval::compare::{ClassDifference, Comparison};
+use crate::eval::metric::Metric;
 use crate::eval::stats;
+use crate::html::page::{Page, Table};
+use crate::html::plots::{self, Axis, Choice, Mark, Worse};
 
 /// Classes that are shown: those with the largest difference.
 const MAX_CLASSES: usize = 40;
@@ -72,7 +73,10 @@ fn choices(page: &mut Page, comparison: &Comparison) {
 fn difference(page: &mut Page, comparison: &Comparison) {
     page.heading("Difference");
     let found = &comparison.difference;
-    let axis = Axis { bounds: [f64::NEG_INFINITY, f64::INFINITY], from_zero: true, ..axis(found.name) };
+    let is_error = found.name.parse::<Metric>().is_ok_and(|metric| !metric.more_is_better());
+    let worse = if is_error { Worse::More } else { Worse::Less };
+    let bounds = [f64::NEG_INFINITY, f64::INFINITY];
+    let axis = Axis { bounds, from_zero: true, worse, ..axis(found.name) };
     let names = |value: f64| {
         let written = found.written(value);
         if value > 0.0 { format!("+{written}") } else { written }
@@ -133,6 +137,6 @@ fn classes(page: &mut Page, comparison: &Comparison, names: &[String; 2]) {
         numbers: &[1, 2, 3, 4],
         rows: rows.collect(),
     };
-    let axis = Axis { bounds: [-1.0, 1.0], from_zero: true, ..Axis::SHARE };
+    let axis = Axis { bounds: [-1.0, 1.0], from_zero: true, worse: Worse::Less, ..Axis::SHARE };
     page.figure(plots::marks("classes", "Difference in each class", axis, &marks), table);
 }

@@ -1,12 +1,9 @@
-//! Reports as one file for a browser: what the JSON has, with pictures. It asks the network for nothing and runs nothing.
+//! Evaluations as pages: what the JSON has, with pictures.
 
 mod compare;
-mod page;
-mod plots;
 mod report;
-mod svg;
 
-pub use page::is_page;
+pub use crate::html::page::is_page;
 
 #[cfg(test)]
 pub(super) mod tests;

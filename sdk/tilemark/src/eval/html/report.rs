@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::page::{Page, Table};
-use super::plots::{self, Axis, Mark};
 use crate::eval::claim::{self, Whose};
 use crate::eval::drift::ChannelDrift;
 use crate::eval::report::{Measured, Named, Report, written};
 use crate::eval::stats;
+use crate::html::page::{Page, Table};
+use crate::html::plots::{self, Axis, Mark};
 
 /// Classes in a heat map, and in a plot of shares: those with the most mistakes.
 const MAX_HEAT: usize = 16;
@@ -130,8 +130,8 @@ pub(super) fn mark(found: &Measured) -> Mark {
 pub(super) fn axis(metric: &str) -> Axis {
     let bounds = [0.0, f64::INFINITY];
     match metric {
-        "psnr" => Axis { name: "dB", times: 1.0, bounds, from_zero: false },
-        "mae" => Axis { name: "steps of 1/255", times: 1.0, bounds, from_zero: false },
+        "psnr" => Axis { bounds, ..Axis::of("dB") },
+        "mae" => Axis { bounds, ..Axis::of("steps of 1/255") },
         "cer" | "wer" => Axis { bounds, ..Axis::SHARE },
         _ => Axis::SHARE,
     }

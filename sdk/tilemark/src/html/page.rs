@@ -23,48 +23,48 @@ pub fn is_page(bytes: &[u8]) -> bool {
 
 /// A page under way.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(crate) struct Page {
     title: String,
     body: String,
 }
 
 /// A table: what it shows, its head, and which columns are numbers.
 #[derive(Debug)]
-pub(super) struct Table {
-    pub(super) caption: String,
-    pub(super) head: Vec<&'static str>,
-    pub(super) numbers: &'static [usize],
-    pub(super) rows: Vec<Vec<String>>,
+pub(crate) struct Table {
+    pub(crate) caption: String,
+    pub(crate) head: Vec<&'static str>,
+    pub(crate) numbers: &'static [usize],
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 impl Page {
-    pub(super) fn new(title: &str) -> Self {
+    pub(crate) fn new(title: &str) -> Self {
         let mut page = Self { title: title.to_owned(), body: String::new() };
         page.add(format_args!("<h1>{}</h1>", escape(title)));
         page
     }
 
-    pub(super) fn heading(&mut self, text: &str) {
+    pub(crate) fn heading(&mut self, text: &str) {
         self.add(format_args!("<h2>{}</h2>", escape(text)));
     }
 
-    pub(super) fn sentence(&mut self, text: &str) {
+    pub(crate) fn sentence(&mut self, text: &str) {
         self.paragraph("", text);
     }
 
     /// A sentence of a class of the style sheet: `lead`, `warning`.
-    pub(super) fn paragraph(&mut self, class: &str, text: &str) {
+    pub(crate) fn paragraph(&mut self, class: &str, text: &str) {
         let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
         self.add(format_args!("<p{class}>{}</p>", escape(text)));
     }
 
     /// Who chose the data: the first thing to know of a number.
-    pub(super) fn mark(&mut self, text: &str) {
+    pub(crate) fn mark(&mut self, text: &str) {
         self.add(format_args!("<p><span class=\"mark\">{}</span></p>", escape(text)));
     }
 
     /// A picture, and its numbers for who wants them or cannot see it.
-    pub(super) fn figure(&mut self, picture: Svg, numbers: Table) {
+    pub(crate) fn figure(&mut self, picture: Svg, numbers: Table) {
         self.add(format_args!(
             "<figure>\n{}<figcaption>{}</figcaption>",
             picture.finish(),
@@ -76,7 +76,7 @@ impl Page {
     }
 
     /// A table with its caption.
-    pub(super) fn table(&mut self, table: &Table) {
+    pub(crate) fn table(&mut self, table: &Table) {
         self.add(format_args!("<p class=\"caption\">{}</p>", escape(&table.caption)));
         self.rows(table);
     }
@@ -104,7 +104,7 @@ impl Page {
     }
 
     /// Names and what they are.
-    pub(super) fn facts(&mut self, facts: &[(String, String)]) {
+    pub(crate) fn facts(&mut self, facts: &[(String, String)]) {
         self.add(format_args!("<table class=\"facts\"><tbody>"));
         for (name, value) in facts {
             let (name, value) = (escape(name), escape(value));
@@ -114,7 +114,7 @@ impl Page {
     }
 
     /// The file.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         format!(
             "{}<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <title>{}</title>\n<style>\n{}</style>\n</head>\n<body>\n<main>\n{}</main>\n</body>\n</html>\n",
@@ -132,7 +132,7 @@ impl Page {
 }
 
 /// Text as a page spells it, within an element or a quoted attribute. What moves a cursor or turns the direction of text has no place in it.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -150,7 +150,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// A text of at most so many characters, for places that have no room.
-pub(super) fn short(text: &str, most: usize) -> String {
+pub(crate) fn short(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use super::page::escape;
 
 /// All pictures are as wide: on a phone their letters are as large as they say, elsewhere larger.
-pub(super) const WIDTH: f64 = 360.0;
+pub(crate) const WIDTH: f64 = 360.0;
 
 /// A picture under way. Its first words are read out to who cannot see it.
 #[derive(Debug)]
-pub(super) struct Svg {
+pub(crate) struct Svg {
     /// Of no other picture of the page.
     name: &'static str,
     height: f64,
@@ -20,25 +20,25 @@ pub(super) struct Svg {
 
 /// Where a text begins, or what of it is at its place.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Anchor {
+pub(crate) enum Anchor {
     Start,
     Middle,
     End,
 }
 
 impl Svg {
-    pub(super) fn new(name: &'static str, height: f64, title: &str, description: &str) -> Self {
+    pub(crate) fn new(name: &'static str, height: f64, title: &str, description: &str) -> Self {
         let (title, description) = (title.to_owned(), description.to_owned());
         Self { name, height, title, description, body: String::new() }
     }
 
     /// Left, top, width and height.
-    pub(super) fn rectangle(&mut self, [left, top, width, height]: [f64; 4], class: &str) {
+    pub(crate) fn rectangle(&mut self, [left, top, width, height]: [f64; 4], class: &str) {
         self.tinted([left, top, width, height], class, 1.0);
     }
 
     /// The same, so far from transparent, 0 to 1.
-    pub(super) fn tinted(&mut self, [left, top, width, height]: [f64; 4], class: &str, opacity: f64) {
+    pub(crate) fn tinted(&mut self, [left, top, width, height]: [f64; 4], class: &str, opacity: f64) {
         let [left, top] = [left, top].map(number);
         let [width, height] = [width.max(0.0), height.max(0.0)].map(number);
         let opacity =
@@ -49,24 +49,24 @@ impl Svg {
     }
 
     /// From one point to another.
-    pub(super) fn line(&mut self, ends: [f64; 4], class: &str) {
+    pub(crate) fn line(&mut self, ends: [f64; 4], class: &str) {
         let [x1, y1, x2, y2] = ends.map(number);
         self.add(format_args!("<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>"));
     }
 
     /// A disc.
-    pub(super) fn disc(&mut self, [x, y]: [f64; 2], radius: f64, class: &str) {
+    pub(crate) fn disc(&mut self, [x, y]: [f64; 2], radius: f64, class: &str) {
         let [x, y, radius] = [x, y, radius].map(number);
         self.add(format_args!("<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"/>"));
     }
 
     /// A line of text.
-    pub(super) fn text(&mut self, [x, y]: [f64; 2], anchor: Anchor, class: &str, text: &str) {
+    pub(crate) fn text(&mut self, [x, y]: [f64; 2], anchor: Anchor, class: &str, text: &str) {
         self.turned([x, y], anchor, class, 0.0, text);
     }
 
     /// A line of text, turned about its place by so many degrees.
-    pub(super) fn turned(&mut self, [x, y]: [f64; 2], anchor: Anchor, class: &str, degrees: f64, text: &str) {
+    pub(crate) fn turned(&mut self, [x, y]: [f64; 2], anchor: Anchor, class: &str, degrees: f64, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",
@@ -83,7 +83,7 @@ impl Svg {
     }
 
     /// The element.
-    pub(super) fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         let Self { name, height, title, description, body } = self;
         let (title, description) = (escape(&title), escape(&description));
         format!(
@@ -108,7 +108,7 @@ fn number(value: f64) -> String {
 
 /// What of a quantity is shown, and where.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scale {
+pub(crate) struct Scale {
     low: f64,
     high: f64,
     from: f64,
@@ -119,7 +119,7 @@ pub(super) struct Scale {
 impl Scale {
     /// Shows at least from `low` to `high` between the places `from` and `to`, with about `ticks` round numbers. `bounds` are never
     /// gone beyond.
-    pub(super) fn over([low, high]: [f64; 2], bounds: [f64; 2], [from, to]: [f64; 2], ticks: f64) -> Self {
+    pub(crate) fn over([low, high]: [f64; 2], bounds: [f64; 2], [from, to]: [f64; 2], ticks: f64) -> Self {
         let finite = |value: f64, else_: f64| if value.is_finite() { value } else { else_ };
         let low = finite(low, 0.0);
         let high = finite(high, 1.0).max(low);
@@ -132,20 +132,20 @@ impl Scale {
     }
 
     /// Where a value is.
-    pub(super) fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         let value = if value.is_finite() { value.clamp(self.low, self.high) } else { self.low };
         self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
     }
 
     /// The round numbers on it.
-    pub(super) fn ticks(&self) -> Vec<f64> {
+    pub(crate) fn ticks(&self) -> Vec<f64> {
         let first = libm::ceil(self.low / self.step - 1e-9);
         let count = libm::floor((self.high - first * self.step) / self.step + 1e-9).clamp(0.0, 50.0);
         (0..=count as u32).map(|at| (first + f64::from(at)) * self.step).collect()
     }
 
     /// Digits after the point that tell its ticks apart.
-    pub(super) fn digits(&self) -> usize {
+    pub(crate) fn digits(&self) -> usize {
         libm::ceil(-libm::log10(self.step) - 1e-9).clamp(0.0, 9.0) as usize
     }
 }

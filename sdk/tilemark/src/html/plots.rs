@@ -13,29 +13,58 @@ const ROW: f64 = 20.0;
 
 /// A value and how far it may be off.
 #[derive(Clone, Debug)]
-pub(super) struct Mark {
-    pub(super) label: String,
-    pub(super) value: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub(crate) struct Mark {
+    pub(crate) label: String,
+    pub(crate) value: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
 }
 
 /// What an axis shows.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     /// In words.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Values are multiplied by this before they are written: 100 for percent.
-    pub(super) times: f64,
+    pub(crate) times: f64,
     /// Values cannot be less or more.
-    pub(super) bounds: [f64; 2],
+    pub(crate) bounds: [f64; 2],
     /// Whether it begins at zero, as bars have to.
-    pub(super) from_zero: bool,
+    pub(crate) from_zero: bool,
+    /// Which bars stand out.
+    pub(crate) worse: Worse,
+}
+
+/// On which side of zero a difference is for the worse.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Worse {
+    /// Of what is no difference, on neither.
+    Neither,
+    /// Below: of accuracy.
+    Less,
+    /// Above: of errors.
+    More,
+}
+
+impl Worse {
+    fn is(self, value: f64) -> bool {
+        match self {
+            Self::Neither => false,
+            Self::Less => value < 0.0,
+            Self::More => value > 0.0,
+        }
+    }
 }
 
 impl Axis {
     /// Of shares, written in percent.
-    pub(super) const SHARE: Self = Self { name: "%", times: 100.0, bounds: [0.0, 1.0], from_zero: false };
+    pub(crate) const SHARE: Self = Self { times: 100.0, bounds: [0.0, 1.0], ..Self::of("%") };
+
+    /// Of any number of these units.
+    pub(crate) const fn of(name: &'static str) -> Self {
+        let bounds = [f64::NEG_INFINITY, f64::INFINITY];
+        Self { name, times: 1.0, bounds, from_zero: false, worse: Worse::Neither }
+    }
 
     /// Draws the scale below `bottom`, with lines up to `top`.
     fn draw(&self, svg: &mut Svg, scale: Scale, [top, bottom]: [f64; 2]) {
@@ -55,7 +84,7 @@ impl Axis {
 }
 
 /// Values with their intervals, one a row, as bars from zero or as points.
-pub(super) fn marks(name: &'static str, title: &str, axis: Axis, marks: &[Mark]) -> Svg {
+pub(crate) fn marks(name: &'static str, title: &str, axis: Axis, marks: &[Mark]) -> Svg {
     let bottom = 6.0 + ROW * marks.len() as f64;
     let said: Vec<String> = marks.iter().take(12).map(|mark| said(axis, mark)).collect();
     let mut svg = Svg::new(name, bottom + 32.0, title, &said.join("; "));
@@ -76,7 +105,7 @@ pub(super) fn marks(name: &'static str, title: &str, axis: Axis, marks: &[Mark])
         let [low, value, high] = [mark.low, mark.value, mark.high].map(|value| scale.at(value));
         if axis.from_zero {
             let zero = scale.at(0.0);
-            let class = if mark.value < 0.0 { "bar bad" } else { "bar" };
+            let class = if axis.worse.is(mark.value) { "bar bad" } else { "bar" };
             svg.rectangle([zero.min(value), middle - 6.0, (value - zero).abs(), 12.0], class);
         }
         if mark.low.is_finite() && mark.high.is_finite() {
@@ -103,8 +132,43 @@ fn said(axis: Axis, mark: &Mark) -> String {
     }
 }
 
+/// A bar of [`columns`].
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    pub(crate) label: String,
+    pub(crate) value: f64,
+    /// Whether it stands out.
+    pub(crate) marked: bool,
+}
+
+/// Many values side by side as upright bars from zero, too many to be named: the table beside them does that.
+pub(crate) fn columns(name: &'static str, title: &str, axis: Axis, columns: &[Column]) -> Svg {
+    let (top, bottom, left) = (10.0, 150.0, 34.0);
+    let worst = columns.iter().min_by(|a, b| a.value.total_cmp(&b.value));
+    let worst = worst.map(|worst| format!("; the least {:.2} {}, {}", worst.value, axis.name, worst.label));
+    let text = format!("{} values{}", columns.len(), worst.unwrap_or_default());
+    let mut svg = Svg::new(name, bottom + 20.0, title, &text);
+    let most =
+        columns.iter().map(|column| column.value).filter(|value| value.is_finite()).fold(1e-9, f64::max);
+    let up = Scale::over([0.0, most], axis.bounds, [bottom, top], 5.0);
+    for tick in up.ticks() {
+        svg.line([left, up.at(tick), END, up.at(tick)], "rule");
+        svg.text([left - 4.0, up.at(tick) + 3.0], Anchor::End, "small faint", &axis.written(up, tick));
+    }
+    let pitch = (END - left) / columns.len().max(1) as f64;
+    for (at, column) in columns.iter().enumerate() {
+        let (x, y) = (left + pitch * at as f64, up.at(column.value.max(0.0)));
+        let class = if column.marked { "bar bad" } else { "bar" };
+        svg.rectangle([x + pitch * 0.1, y, (pitch * 0.8).max(0.3), bottom - y], class);
+    }
+    svg.line([left, bottom, END, bottom], "axis");
+    svg.text([left, bottom + 14.0], Anchor::Start, "small faint", &format!("{}, from the first", axis.name));
+    svg.text([END, bottom + 14.0], Anchor::End, "small faint", &format!("to the last of {}", columns.len()));
+    svg
+}
+
 /// How often each class (a row) was taken for each other (a column).
-pub(super) fn heat(name: &'static str, classes: &[String], counts: &[Vec<u64>]) -> Svg {
+pub(crate) fn heat(name: &'static str, classes: &[String], counts: &[Vec<u64>]) -> Svg {
     let left = 92.0;
     let cell = ((WIDTH - left - 2.0) / classes.len().max(1) as f64).min(40.0);
     let side = cell * classes.len() as f64;
@@ -146,7 +210,7 @@ pub(super) fn heat(name: &'static str, classes: &[String], counts: &[Vec<u64>]) 
 }
 
 /// How many samples took how long: the ends of each bin and the count in it.
-pub(super) fn histogram(name: &'static str, bins: &[(f64, f64, u64)], median: f64) -> Svg {
+pub(crate) fn histogram(name: &'static str, bins: &[(f64, f64, u64)], median: f64) -> Svg {
     let (top, bottom, left) = (18.0, 150.0, 34.0);
     let most = bins.iter().map(|bin| bin.2).max().unwrap_or(0) as f64;
     let [first, last] = [bins.first().map_or(0.0, |bin| bin.0), bins.last().map_or(1.0, |bin| bin.1)];
@@ -163,7 +227,7 @@ pub(super) fn histogram(name: &'static str, bins: &[(f64, f64, u64)], median: f6
         let y = up.at(*count as f64);
         svg.rectangle([x, y, (end - x - 0.7).max(0.7), bottom - y], "bar");
     }
-    let axis = Axis { name: "ms", times: 1.0, bounds: [0.0, f64::INFINITY], from_zero: true };
+    let axis = Axis { bounds: [0.0, f64::INFINITY], from_zero: true, ..Axis::of("ms") };
     for tick in scale.ticks() {
         svg.text([scale.at(tick), bottom + 13.0], Anchor::Middle, "small faint", &axis.written(scale, tick));
     }
@@ -178,17 +242,17 @@ pub(super) fn histogram(name: &'static str, bins: &[(f64, f64, u64)], median: f6
 
 /// One app on one device, in the picture of what is to be had for what.
 #[derive(Clone, Debug)]
-pub(super) struct Choice {
-    pub(super) letter: String,
-    pub(super) quality: Mark,
-    pub(super) median_ms: f64,
-    pub(super) bytes: u64,
+pub(crate) struct Choice {
+    pub(crate) letter: String,
+    pub(crate) quality: Mark,
+    pub(crate) median_ms: f64,
+    pub(crate) bytes: u64,
     /// Whether none other is as good, as fast and as small.
-    pub(super) on_front: bool,
+    pub(crate) on_front: bool,
 }
 
 /// Speed, quality and size at once: quality upwards, time to the right, size as the area of the disc.
-pub(super) fn choices(name: &'static str, axis: Axis, choices: &[Choice]) -> Svg {
+pub(crate) fn choices(name: &'static str, axis: Axis, choices: &[Choice]) -> Svg {
     let (top, bottom, left) = (14.0, 220.0, 44.0);
     let said: Vec<String> = choices
         .iter()
@@ -212,7 +276,7 @@ pub(super) fn choices(name: &'static str, axis: Axis, choices: &[Choice]) -> Svg
         svg.line([left, up.at(tick), END, up.at(tick)], "rule");
         svg.text([left - 4.0, up.at(tick) + 3.0], Anchor::End, "small faint", &axis.written(up, tick));
     }
-    let time = Axis { name: "ms", times: 1.0, bounds: [0.0, f64::INFINITY], from_zero: true };
+    let time = Axis { bounds: [0.0, f64::INFINITY], from_zero: true, ..Axis::of("ms") };
     time.draw(&mut svg, right, [top, bottom]);
     svg.text([left - 4.0, top - 5.0], Anchor::End, "small faint", axis.name);
     let largest = choices.iter().map(|choice| choice.bytes).max().unwrap_or(1).max(1) as f64;
@@ -231,4 +295,35 @@ pub(super) fn choices(name: &'static str, axis: Axis, choices: &[Choice]) -> Svg
         "left: faster; up: more; a large disc: a large bundle",
     );
     svg
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_worse_stands_out_on_its_side_alone() {
+        let mark = |value| Mark { label: "second − first".into(), value, low: f64::NAN, high: f64::NAN };
+        for (worse, value, stands_out) in [
+            (Worse::Less, -0.1, true),
+            (Worse::Less, 0.1, false),
+            (Worse::More, 0.1, true),
+            (Worse::More, -0.1, false),
+            (Worse::Neither, -0.1, false),
+        ] {
+            let axis = Axis { from_zero: true, worse, ..Axis::of("%") };
+            let picture = marks("difference", "", axis, &[mark(value)]).finish();
+            assert_eq!(picture.contains("bar bad"), stands_out, "{worse:?} {value}: {picture}");
+        }
+    }
+
+    #[test]
+    fn columns_are_in_proportion_and_names_harmless() {
+        let column = |label: &str, value, marked| Column { label: label.into(), value, marked };
+        let all = [column("a", 20.0, false), column("<script>", 10.0, true), column("none", f64::NAN, false)];
+        let picture = columns("noise", "", Axis::of("dB"), &all).finish();
+        assert!(picture.contains("height=\"140\"") && picture.contains("height=\"70\""), "{picture}");
+        assert_eq!((picture.matches("bar bad").count(), picture.contains("<script")), (1, false));
+        assert!(!columns("none", "", Axis::of("dB"), &[]).finish().contains("NaN"));
+    }
 }
