@@ -9,6 +9,7 @@
 //! - [`Operator`] and [`Repository`]: the folder, for its operator and for publishers.
 //! - [`Store`] and [`View`]: what an integrator sees of it, through mirrors that may be hostile.
 //! - [`Installation`]: the apps of a machine.
+//! - [`oci`]: the same bundles in registries of containers.
 //! - [`judge`]: whether an app may be offered at a price, by the licences of all that is in it.
 //!
 //! Everything here blocks; there is no async runtime.
@@ -26,6 +27,7 @@ mod layout;
 pub mod limits;
 mod listing;
 mod metadata;
+pub mod oci;
 #[cfg(test)]
 mod peer;
 mod repository;

@@ -3,6 +3,7 @@
 mod find;
 mod operator;
 mod publish;
+mod registry;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,8 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Renew(args) => operator::renew(args),
         Command::Countersign(args) => operator::countersign(args),
         Command::Publish(args) => publish::run(args),
+        Command::Push(args) => registry::push(args),
+        Command::Pull(args) => registry::pull(args),
         Command::Add(args) => add(args),
         Command::Search(args) => find::search(args),
         Command::Info(args) => find::info(args),
