@@ -21,6 +21,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) path: &'a str,
     pub(crate) sha256: &'a Digest,
     pub(crate) size: u64,
+    /// Where it begins in the part file: room for what comes before it in the bundle, all zeros.
+    pub(crate) start: u64,
 }
 
 /// Fetches a blob into a part file of `folder`, and returns its path once it is whole and has its digest. `progress` is told of
@@ -60,9 +62,13 @@ fn attempt(
     let mut options = OpenOptions::new();
     let mut file =
         options.create(true).read(true).write(true).truncate(false).open(part).map_err(io("open", part))?;
-    let mut have = length(part).min(wanted.size);
-    file.set_len(have).map_err(io("write", part))?;
-    let mut hasher = hash(&mut file, part)?;
+    let mut have = length(part).saturating_sub(wanted.start).min(wanted.size);
+    if have == 0 {
+        // What was there is none of it, and the room has to be empty.
+        file.set_len(0).map_err(io("write", part))?;
+    }
+    file.set_len(wanted.start + have).map_err(io("write", part))?;
+    let mut hasher = hash(&mut file, part, wanted.start)?;
     if have < wanted.size {
         let patience = mirrors.patience().for_bytes(wanted.size - have);
         let Some(opened) = transport.open(wanted.path, have, patience)? else { return Ok(None) };
@@ -70,7 +76,7 @@ fn attempt(
             // It knows no ranges, and sends the whole.
             (have, hasher) = (0, Hasher::new());
         }
-        let mut arriving = Arriving { file: &mut file, part, at: have, hasher };
+        let mut arriving = Arriving { file: &mut file, part, start: wanted.start, at: have, hasher };
         let url = || format!("{}/{}", transport.name(), wanted.path);
         arriving.take(opened.reader, wanted.size, mirrors.patience(), progress).map_err(
             |error| match error {
@@ -94,6 +100,7 @@ fn attempt(
 struct Arriving<'a> {
     file: &'a mut File,
     part: &'a Path,
+    start: u64,
     at: u64,
     hasher: Hasher,
 }
@@ -108,8 +115,8 @@ impl Arriving<'_> {
         progress: &mut dyn FnMut(u64),
     ) -> Result<()> {
         let part = self.part;
-        self.file.set_len(self.at).map_err(io("write", part))?;
-        self.file.seek(SeekFrom::Start(self.at)).map_err(io("write", part))?;
+        self.file.set_len(self.start + self.at).map_err(io("write", part))?;
+        self.file.seek(SeekFrom::Start(self.start + self.at)).map_err(io("write", part))?;
         let (mut buffer, mut pace) = (vec![0; CHUNK], Pace::new(patience));
         while self.at < size {
             let room = usize::try_from(size - self.at).unwrap_or(CHUNK).min(CHUNK);
@@ -135,12 +142,12 @@ fn length(path: &Path) -> u64 {
 }
 
 pub(crate) fn digest(file: &mut File, path: &Path) -> Result<Digest> {
-    Ok(hash(file, path)?.finish())
+    Ok(hash(file, path, 0)?.finish())
 }
 
-/// Of all that is in a file, which is then at its end.
-fn hash(file: &mut File, path: &Path) -> Result<Hasher> {
-    file.seek(SeekFrom::Start(0)).map_err(io("read", path))?;
+/// Of all that is in a file from `start` on; it is then at its end.
+fn hash(file: &mut File, path: &Path, start: u64) -> Result<Hasher> {
+    file.seek(SeekFrom::Start(start)).map_err(io("read", path))?;
     let (mut hasher, mut buffer) = (Hasher::new(), vec![0; CHUNK]);
     loop {
         match file.read(&mut buffer).map_err(io("read", path))? {

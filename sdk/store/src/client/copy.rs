@@ -202,8 +202,12 @@ impl Copy<'_> {
             if self.to.has_blob(&blob.sha256, blob.size)? {
                 self.done.reused += blob.size;
             } else {
-                let wanted =
-                    Wanted { path: &layout::blob(&blob.sha256), sha256: &blob.sha256, size: blob.size };
+                let wanted = Wanted {
+                    path: &layout::blob(&blob.sha256),
+                    sha256: &blob.sha256,
+                    size: blob.size,
+                    start: 0,
+                };
                 let part = blobs::fetch(&self.view.store().mirrors, wanted, &parts, &mut |_| ())?;
                 self.to.refuse_links(&relative)?;
                 place(&part, &path)?;
