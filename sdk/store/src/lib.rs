@@ -37,7 +37,9 @@ mod search;
 pub mod time;
 pub mod transport;
 
-pub use client::{Copied, Freshness, Installation, Installed, Outcome, Progress, Store, View};
+pub use client::{
+    Copied, Countersigners, Freshness, Installation, Installed, Outcome, Progress, Store, View,
+};
 pub use contract::{Contract, Port, Report, Reported, Speed, TargetFacts};
 pub use error::{CODES, Error, ErrorKind, Result};
 pub use gate::{Duty, DutyKind, Price, Ruling, judge};

@@ -28,6 +28,8 @@ pub(crate) enum Store {
     Pull(Pull),
     /// Begin to trust a store
     Add(Add),
+    /// Ask for the store's own signature of all that comes from it
+    Require(Require),
     /// Find apps
     Search(Search),
     /// Show what is offered of an app
@@ -270,6 +272,21 @@ pub(crate) struct Add {
     /// A root of the store, which came by a way that you trust; not needed for further mirrors of a store that is known
     #[arg(long, value_name = "FILE")]
     pub(crate) root: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) named: Named,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Require {
+    /// A public key that the store countersigns with; may be given several times
+    #[arg(long, required_unless_present = "none", value_name = "FILE")]
+    pub(crate) countersigner: Vec<PathBuf>,
+    /// How many of these keys it takes
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) threshold: u64,
+    /// Ask for the publishers' signatures alone
+    #[arg(long, conflicts_with = "countersigner")]
+    pub(crate) none: bool,
     #[command(flatten)]
     pub(crate) named: Named,
 }

@@ -165,7 +165,7 @@ impl Copy<'_> {
         let max = MAX_LISTING_BYTES.max(file.length.min(crate::limits::MAX_SHARD_BYTES));
         let bytes = view.file(path, file, max)?;
         if let Some((app, release)) = listed_release(path) {
-            let offer = Signers::of(keys, ring, app.publisher())
+            let offer = Signers::of(keys, ring, app.publisher(), None)
                 .and_then(|signers| Offer::read(path, &bytes, &app, release, signers));
             match offer {
                 Ok(offer) => self.blobs(&offer)?,

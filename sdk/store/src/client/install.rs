@@ -6,10 +6,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tilemark_bundle::limits::MAX_POLICY_BYTES;
 use tilemark_bundle::{AppName, Bundle, Digest, Floors, Manifest, Untrusted, durable};
 
 use crate::client::assembly::Assembly;
-use crate::client::{View, create_dirs, read_bounded};
+use crate::client::{Countersigners, Store, View, asking, create_dirs, read_bounded};
 use crate::error::{Error, Result, io};
 use crate::layout;
 use crate::listing::Offer;
@@ -23,6 +24,10 @@ struct Source {
 }
 
 const SOURCE: &str = "source.json";
+
+/// Whose signatures a publisher's apps need, beside them.
+const POLICY: &str = "trust.json";
+
 const MAX_SOURCE_BYTES: u64 = 4096;
 
 /// Where apps are installed: `publisher/name.tmk` below a folder, and the floors of their releases.
@@ -76,10 +81,11 @@ impl Installation {
         self.folder.join(app.publisher()).join(format!("{}.tmk", app.name()))
     }
 
-    /// The policy for a publisher's installed apps: the keys that the store named for it, when one of them was installed last.
+    /// The policy for a publisher's installed apps: the keys that the store named for it, when one of them was installed last, and the
+    /// countersigners that are asked for besides.
     #[must_use]
     pub fn policy(&self, app: &AppName) -> PathBuf {
-        self.folder.join(app.publisher()).join("trust.json")
+        self.folder.join(app.publisher()).join(POLICY)
     }
 
     /// What is installed, by name.
@@ -166,6 +172,34 @@ impl Installation {
             return Ok(());
         }
         Ok(durable::replace(&path, policy.as_bytes(), false, &|_| ())?)
+    }
+
+    /// Asks for these signatures of what came from a store already, or for none beside the publishers': what does not have them
+    /// does not open any more. The number of publishers.
+    ///
+    /// # Errors
+    /// [`Error::StateDamaged`], [`Error::Io`].
+    pub fn require(&self, store: &Store, countersigners: Option<&Countersigners>) -> Result<usize> {
+        let (id, mut count) = (store.id()?, 0);
+        create_dirs(&self.folder)?;
+        let _lock = durable::wait_for_lock(&self.folder)?;
+        for folder in entries(&self.folder)? {
+            let publisher = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if !folder.is_dir() || self.source(publisher)? != Some(id) {
+                continue;
+            }
+            let path = folder.join(POLICY);
+            let damaged = || Error::StateDamaged {
+                path: path.clone(),
+                reason: "it is no policy of an installation".into(),
+            };
+            let known =
+                read_bounded(&path, MAX_POLICY_BYTES as u64)?.and_then(|bytes| String::from_utf8(bytes).ok());
+            let policy = known.and_then(|known| asking(&known, countersigners)).ok_or_else(damaged)?;
+            durable::replace(&path, policy.as_bytes(), false, &|_| ())?;
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// Installs what is offered, if `fits` lets it: it is asked before anything is fetched, and says what speaks against it.

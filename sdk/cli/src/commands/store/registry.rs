@@ -16,7 +16,7 @@ pub(super) fn push(args: &Push) -> Result<()> {
     let trust = files::trust(args.trust.as_deref())?;
     let file = Untrusted::from_path(&args.bundle).map_err(sdk)?;
     let bundle = file.verify(&trust).map_err(Refused::into_error).map_err(sdk)?;
-    let report = |path| Ok(Report::new(&files::read(path)?)?);
+    let report = |path: &PathBuf| Ok(Report::new(&files::read(path)?)?);
     let reports = args.report.iter().map(report).collect::<Result<Vec<_>>>()?;
     let bar = text::progress(0, args.image.to_string());
     let done = registry(&args.image, &args.access)?.push(&bundle, &reports, &mut |bytes, of| {
