@@ -248,7 +248,7 @@ fn differs(what: &str, found: &str, expected: &str) -> String {
 }
 
 /// The blobs that are layers, each content once: of no bytes there is nothing to send.
-pub(crate) fn with_bytes(blobs: &[BlobEntry]) -> impl Iterator<Item = &BlobEntry> {
+fn with_bytes(blobs: &[BlobEntry]) -> impl Iterator<Item = &BlobEntry> {
     let mut seen = BTreeSet::new();
     blobs.iter().filter(move |blob| blob.size > 0 && seen.insert(blob.sha256))
 }

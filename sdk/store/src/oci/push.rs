@@ -1,12 +1,12 @@
 //! Pushing: what the registry has already is not sent again, and the manifest, which makes all of it an image, comes last.
 
+use std::collections::BTreeSet;
+
 use tilemark_bundle::{Bundle, Digest};
 use ureq::http::Method;
 
 use super::Registry;
-use super::image::{
-    Descriptor, Image, MANIFEST, NOTHING, REPORT, SIGNATURE, Sealed, blob_path, with_bytes, written,
-};
+use super::image::{Descriptor, Image, MANIFEST, NOTHING, REPORT, SIGNATURE, Sealed, blob_path, written};
 use super::reference::Version;
 use super::wire::{Answer, Call, header, network};
 use crate::client::Progress;
@@ -42,15 +42,13 @@ impl Registry {
         let (image, config) = Image::of(bundle, &envelope)?;
         let image = Sealed::json(&image)?;
         let mut pushed = Pushed { image: image.sha256, sent: 0, shared: 0 };
-        let blobs: Vec<_> = with_bytes(&bundle.manifest().blobs).map(|blob| blob.sha256).collect();
         let total = bundle.as_bytes().len() as u64;
         let small = [(envelope.sha256, &envelope.bytes[..]), (config.sha256, &config.bytes[..])];
         let stored =
             bundle.stored().filter(|(_, bytes)| !bytes.is_empty()).map(|(blob, bytes)| (blob.sha256, bytes));
-        let mut left: std::collections::BTreeSet<Digest> = blobs.into_iter().collect();
-        left.extend(small.map(|(sha256, _)| sha256));
+        let mut seen = BTreeSet::new();
         for (sha256, bytes) in small.into_iter().chain(stored) {
-            if left.remove(&sha256) {
+            if seen.insert(sha256) {
                 self.put_blob(sha256, bytes, &mut pushed)?;
                 progress((pushed.sent + pushed.shared).min(total), total);
             }

@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use ureq::http::uri::Authority;
 use ureq::http::{Method, Request, Response, Uri};
 
 use super::auth::{Challenge, Credentials, TokenAnswer};
@@ -141,29 +142,28 @@ impl Wire {
             (Challenge::Basic, Some(credentials)) => return Ok(credentials.header()),
             (Challenge::Basic, None) => return Err(denied("it asks for a name and a password".into())),
         };
-        let with_password = credentials.is_some() && self.is_for_credentials(&realm).map_err(denied)?;
-        if credentials.is_some() && !with_password {
+        if !self.is_for_credentials(&realm).map_err(denied)? && credentials.is_some() {
             let server = realm.parse::<Uri>().ok().and_then(|realm| realm.host().map(str::to_owned));
             let server = server.unwrap_or_default();
             return Err(denied(format!(
                 "its tokens are at {server:?}, another host, which gets no password unasked"
             )));
         }
-        let actions =
-            if call.method == Method::GET || call.method == Method::HEAD { "pull" } else { "pull,push" };
-        let scope = format!("repository:{}:{actions}", self.repository);
-        let query = service.map(|service| format!("service={}&", percent_encode(&service, b"-._~")));
+        let reads = call.method == Method::GET || call.method == Method::HEAD;
+        let scope = format!("repository:{}:{}", self.repository, if reads { "pull" } else { "pull,push" });
+        self.token(&realm, service.as_deref(), &scope)
+    }
+
+    /// A token from a server that may know who we are.
+    fn token(&self, realm: &str, service: Option<&str>, scope: &str) -> Result<String> {
+        let denied = |reason: String| Error::Denied { registry: self.base.clone(), reason };
+        let encode = |text: &str| percent_encode(text, b"-._~");
+        let service = service.map_or(String::new(), |service| format!("service={}&", encode(service)));
         let mark = if realm.contains('?') { '&' } else { '?' };
-        let url =
-            format!("{realm}{mark}{}scope={}", query.unwrap_or_default(), percent_encode(&scope, b"-._~"));
-        let basic = credentials.filter(|_| with_password).map(Credentials::header);
-        let call = Call {
-            method: &Method::GET,
-            url: &url,
-            headers: &[],
-            body: None,
-            within: self.within(MAX_TOKEN_BYTES),
-        };
+        let url = format!("{realm}{mark}{service}scope={}", encode(scope));
+        let within = self.within(MAX_TOKEN_BYTES);
+        let call = Call { method: &Method::GET, url: &url, headers: &[], body: None, within };
+        let basic = self.access.credentials.as_ref().map(Credentials::header);
         let answer = self.send_as(call, basic.as_deref())?;
         match answer.status().as_u16() {
             200 => TokenAnswer::header(&read(answer, &url, MAX_TOKEN_BYTES)?)
@@ -203,10 +203,10 @@ impl Wire {
     ) -> Result<Option<Answer>> {
         let (mut url, start) = (self.url(path), Instant::now());
         let range = format!("bytes={offset}-");
-        let accept = ("Accept", format!("{}, {}", image::MANIFEST, image::INDEX));
-        let mut headers = vec![];
-        if !path.starts_with("blobs/") {
-            headers.push((accept.0, accept.1.as_str()));
+        let accept = format!("{}, {}", image::MANIFEST, image::INDEX);
+        let (is_blob, mut headers) = (path.starts_with("blobs/"), vec![]);
+        if !is_blob {
+            headers.push(("Accept", accept.as_str()));
         }
         if offset > 0 {
             headers.push(("Range", range.as_str()));
@@ -228,9 +228,10 @@ impl Wire {
                 206 => return Err(network(&url, "it answers with another range than was asked for".into())),
                 301 | 302 | 303 | 307 | 308 => {
                     let to = header(&answer, "location").unwrap_or_default();
-                    let next = sent_on(&url, to).map_err(|reason| network(&url, reason))?;
-                    elsewhere |= next.parse::<Uri>().ok().and_then(|uri| uri.authority().cloned())
-                        != self.base.parse::<Uri>().ok().and_then(|uri| uri.authority().cloned());
+                    // What a tag is only the registry says.
+                    let next = if is_blob { sent_on(&url, to) } else { redirected(&url, to) };
+                    let next = next.map_err(|reason| network(&url, reason))?;
+                    elsewhere |= authority(&next) != authority(&self.base);
                     url = next;
                 }
                 404 | 410 => return Ok(None),
@@ -274,6 +275,10 @@ fn sent_on(from: &str, to: &str) -> Result<String, String> {
         )),
         own => own,
     }
+}
+
+fn authority(url: &str) -> Option<Authority> {
+    url.parse::<Uri>().ok()?.authority().cloned()
 }
 
 pub(crate) fn header<'a>(answer: &'a Answer, name: &str) -> Option<&'a str> {

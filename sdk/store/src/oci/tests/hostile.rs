@@ -277,19 +277,21 @@ fn tokens_are_for_anybody_or_for_a_password() {
 #[test]
 fn a_password_is_not_lured_to_another_host() {
     let victim = Fake::start(true);
-    for realm in [
-        format!("http://{}/token", victim.address),
-        "http://evil.example.org/token".into(),
-        "https://evil.invalid/token".into(),
-        "/".into(),
-    ] {
+    let me = || Access { credentials: Some(Credentials::new("me", "secret")), ..Access::default() };
+    let refused = |realm: &str, access: Access| {
         let fair = Fair::with_release();
-        let realm = if realm == "/" { "gopher://a".into() } else { realm };
-        with_tokens(&fair, &realm, true);
-        let me = Access { credentials: Some(Credentials::new("me", "secret")), ..Access::default() };
-        let error = fair.pull_as(":v1", me).unwrap_err();
+        with_tokens(&fair, realm, true);
+        let error = fair.pull_as(":v1", access).unwrap_err();
         assert_eq!(error.code(), "TM0861", "{realm}: {error}");
-        assert!(!error.to_string().contains("secret"));
+        assert!(!error.to_string().contains("secret"), "{error}");
+    };
+    let elsewhere = format!("http://{}/token", victim.address);
+    for realm in [&elsewhere, "http://evil.example.org/token", "https://evil.invalid/token", "gopher://a"] {
+        refused(realm, me());
+    }
+    // Nor is anybody sent to where only this machine could go.
+    for realm in [&elsewhere, "http://169.254.169.254/latest"] {
+        refused(realm, Access::default());
     }
     assert_eq!(victim.count(""), 0);
 }
