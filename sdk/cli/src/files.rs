@@ -28,6 +28,12 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     })
 }
 
+/// Whether a file may be written here, by whoever does that itself.
+#[cfg(feature = "store")]
+pub(crate) fn may_replace(path: &Path) -> Result<()> {
+    if is_private_key(path) { Err(Failure::Exists { path: path.to_owned() }) } else { Ok(()) }
+}
+
 fn is_private_key(path: &Path) -> bool {
     let mut head = Vec::new();
     let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut head));

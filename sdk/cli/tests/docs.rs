@@ -10,7 +10,7 @@ use tilemark_testkit::tagger::root;
 use tilemark_testkit::temp::{TempFolder, copy_folder};
 
 /// Pages that must have examples; a page that lost them would otherwise pass unnoticed.
-const WITH_EXAMPLES: [&str; 2] = ["cli.md", "quickstart.md"];
+const WITH_EXAMPLES: [&str; 3] = ["cli.md", "quickstart.md", "store-walkthrough.md"];
 
 #[test]
 fn examples_in_the_documentation_give_what_it_shows() {
@@ -61,7 +61,9 @@ fn pages() -> Vec<PathBuf> {
 
 fn failures(page: &Path) -> Vec<String> {
     let folder = TempFolder::new();
-    copy_folder(&root().join("examples/apps/tagger"), &folder.path().join("tagger"));
+    for app in ["tagger", "garment"] {
+        copy_folder(&root().join("examples/apps").join(app), &folder.path().join(app));
+    }
     float_model(&folder);
     let binary = Path::new(env!("CARGO_BIN_EXE_tilemark"));
     let mut path = vec![binary.parent().expect("the binary is in a folder").to_owned()];

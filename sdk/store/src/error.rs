@@ -57,6 +57,11 @@ pub enum Error {
     #[error("{app} may not be offered ({price}): {}", reasons.join("; "))]
     NotOffered { app: String, price: &'static str, reasons: Vec<String> },
 
+    #[error("{image} is no Tilemark bundle: {reason}")]
+    NotABundle { image: String, reason: String },
+    #[error("{registry} denies it: {reason}")]
+    Denied { registry: String, reason: String },
+
     #[error("{publisher:?} is no publisher of this store")]
     NoPublisher { publisher: String },
     #[error("{publisher:?} is a publisher of this store already")]
@@ -130,6 +135,8 @@ impl Error {
             Self::Tampered { .. } => "TM0837",
             Self::LooksLike { .. } => "TM0838",
             Self::Io { .. } => "TM0840",
+            Self::NotABundle { .. } => "TM0860",
+            Self::Denied { .. } => "TM0861",
             Self::Bundle(error) => error.code(),
         }
     }
@@ -151,6 +158,7 @@ impl Error {
             | Self::Listing { .. }
             | Self::OtherStore { .. }
             | Self::Tampered { .. }
+            | Self::NotABundle { .. }
             | Self::Stale { .. } => ErrorKind::NotTrusted,
             Self::DoesNotFit { .. } => ErrorKind::NoDevice,
             Self::Bundle(error) => match error.kind() {
@@ -212,6 +220,10 @@ impl Error {
             }
             Self::Invalid { .. } => "see `docs/store.md`",
             Self::Io { .. } => "check the path, its permissions and the space left",
+            Self::NotABundle { .. } => "check name and tag; `tilemark store push` makes images of bundles",
+            Self::Denied { .. } => {
+                "log in as with Docker, name its file with --auth-file, and its token server with --token-host where it has another host"
+            }
             Self::Bundle(error) => error.hint(),
         }
     }
@@ -270,6 +282,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0837", "a store's folder that is not what its operator left"),
     ("TM0838", "a publisher's name that looks like another one's"),
     ("TM0840", "a file of a store could not be read or written"),
+    ("TM0860", "an image of a registry that is no bundle"),
+    ("TM0861", "a registry that denies what it was asked for"),
 ];
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! - [`Operator`] and [`Repository`]: the folder, for its operator and for publishers.
 //! - [`Store`] and [`View`]: what an integrator sees of it, through mirrors that may be hostile.
 //! - [`Installation`]: the apps of a machine.
+//! - [`oci`]: the same bundles in registries of containers.
 //! - [`judge`]: whether an app may be offered at a price, by the licences of all that is in it.
 //!
 //! Everything here blocks; there is no async runtime.
@@ -28,6 +29,7 @@ mod layout;
 pub mod limits;
 mod listing;
 mod metadata;
+pub mod oci;
 #[cfg(test)]
 mod peer;
 mod repository;
@@ -37,7 +39,9 @@ mod search;
 pub mod time;
 pub mod transport;
 
-pub use client::{Copied, Freshness, Installation, Installed, Outcome, Progress, Store, View};
+pub use client::{
+    Copied, Countersigners, Freshness, Installation, Installed, Outcome, Progress, Store, View,
+};
 pub use contract::{Contract, Port, Report, Reported, Speed, TargetFacts};
 pub use error::{CODES, Error, ErrorKind, Result};
 pub use gate::{Duty, DutyKind, Price, Ruling, judge};

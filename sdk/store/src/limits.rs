@@ -62,6 +62,12 @@ pub const MAX_CACHE_BYTES: u64 = 256 << 20;
 /// Days for which a download that was interrupted is kept.
 pub const MAX_PART_DAYS: u64 = 14;
 
+/// An image's manifest, or a list of them: the largest that every registry takes.
+pub const MAX_IMAGE_BYTES: u64 = 4 << 20;
+
+/// What refers to one image, as far as it is looked at.
+pub const MAX_REFERRERS: usize = 64;
+
 /// How long one answer may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {

@@ -2,6 +2,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use tilemark_bundle::{AppName, Digest, Head, Manifest, PublicKey, TermsKind, Trust, TrustBuilder, json};
 
+use crate::client::{Countersigners, asking};
 use crate::contract::{Contract, Reported};
 use crate::error::{Error, Result};
 use crate::gate::{self, Price, Ruling};
@@ -80,6 +81,8 @@ pub(crate) struct Signers {
     keys: Vec<PublicKey>,
     threshold: u64,
     publisher: String,
+    /// Who has to sign besides, by the integrator.
+    countersigners: Option<Countersigners>,
 }
 
 impl Listing {
@@ -180,7 +183,7 @@ impl Offer {
         reports.map(|report| report.read(self.head.identity(), &self.signers.keys)).collect()
     }
 
-    /// The keys that the store lets sign for this publisher.
+    /// The keys that the store lets sign for this publisher, and whose signature is asked for besides.
     #[must_use]
     pub fn trust(&self) -> &Trust {
         &self.signers.trust
@@ -189,7 +192,7 @@ impl Offer {
     /// The same as a policy in JSON, for `--trust`: bundles of this publisher, and no other's.
     #[must_use]
     pub fn policy(&self) -> String {
-        let Signers { keys, threshold, publisher, .. } = &self.signers;
+        let Signers { keys, threshold, publisher, countersigners, .. } = &self.signers;
         let ids: Vec<_> = keys.iter().map(|key| key.id().to_string()).collect();
         let keys: Vec<_> = keys
             .iter()
@@ -197,7 +200,8 @@ impl Offer {
             .map(|(key, n)| serde_json::json!({ "name": format!("{publisher}-{n}"), "pem": key.to_pem() }))
             .collect();
         let rule = serde_json::json!({ "publisher": publisher, "keys": ids, "threshold": threshold });
-        format!("{:#}\n", serde_json::json!({ "schema": 1, "keys": keys, "publishers": [rule] }))
+        let policy = serde_json::json!({ "schema": 1, "keys": keys, "publishers": [rule] }).to_string();
+        asking(&policy, countersigners.as_ref()).unwrap_or(policy)
     }
 }
 
@@ -209,11 +213,21 @@ fn first_difference(a: &Listing, b: &Listing) -> Option<String> {
 
 impl Signers {
     /// Whoever signs a publisher's metadata signs its bundles: the same keys, as many of them.
-    pub(crate) fn of(role: &RoleKeys, ring: &Keyring, publisher: &str) -> Result<Self> {
+    pub(crate) fn of(
+        role: &RoleKeys,
+        ring: &Keyring,
+        publisher: &str,
+        countersigners: Option<Countersigners>,
+    ) -> Result<Self> {
         let keys: Vec<PublicKey> = role.keyids.iter().filter_map(|id| ring.get(id)?.public()).collect();
         let ids: Vec<_> = keys.iter().map(PublicKey::id).collect();
         let builder = keys.iter().cloned().fold(Trust::builder(), TrustBuilder::key);
-        let trust = builder.publisher(publisher, &ids, role.threshold).build()?;
-        Ok(Self { trust, keys, threshold: role.threshold, publisher: publisher.to_owned() })
+        let builder = builder.publisher(publisher, &ids, role.threshold);
+        let builder = match &countersigners {
+            Some(countersigners) => countersigners.ask(builder, publisher),
+            None => builder,
+        };
+        let (trust, publisher) = (builder.build()?, publisher.to_owned());
+        Ok(Self { trust, keys, threshold: role.threshold, publisher, countersigners })
     }
 }

@@ -1,11 +1,13 @@
-//! `cargo xtask interop`: signatures, envelopes, stores and bills of materials against the tools of others, from PyPI.
+//! `cargo xtask interop`: signatures, envelopes, stores, bills of materials and images against the tools of others, from PyPI and
+//! Debian.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 
-use crate::{python, steps};
+use crate::{packages, python, steps};
 
 /// OpenSSF Model Signing's own tool, what reads DSSE envelopes beside us, the reference implementation of TUF, and CycloneDX's own
 /// library. The first needs pyOpenSSL, and does not say so.
@@ -31,8 +33,19 @@ pub(crate) fn run(wanted: &Interop) -> Result<()> {
     check_with(&fetch()?, wanted.mutations)
 }
 
-/// The Python that has the tools.
+/// A registry of containers, and what reads and copies its images.
+const PROGRAMS: [&str; 2] = ["docker-registry", "skopeo"];
+
+/// The Python that has the tools; beside it the programs are there.
 pub(crate) fn fetch() -> Result<PathBuf> {
+    let ready = || {
+        let runs = |program| Command::new(program).arg("--version").stdout(Stdio::null()).status();
+        PROGRAMS.iter().all(|program| runs(program).is_ok_and(|status| status.success()))
+    };
+    if !ready() {
+        packages::install(&PROGRAMS)?;
+        ensure!(ready(), "{} were installed and do not start", PROGRAMS.join(" and "));
+    }
     python::environment("interop", &PACKAGES)
 }
 

@@ -152,12 +152,14 @@ pub(crate) fn run() -> Result<bool> {
     }
     steps.done_with(&["onnx-node-tests"]);
     let mut python = PathBuf::new();
-    let fetched = steps.prepare("fetch PyPI's tools for signatures", || {
+    let fetched = steps.prepare("fetch PyPI's tools for signatures, docker-registry and skopeo", || {
         python = interop::fetch()?;
         Ok(())
     });
     if fetched {
-        steps.run("model signatures and envelopes against PyPI's tools", || interop::check(&python));
+        steps.run("signatures, envelopes, stores and images against the tools of others", || {
+            interop::check(&python)
+        });
     }
     let has_networks = steps.prepare("fetch real networks", || models::run(&models::Models::DEFAULT));
     if has_networks {

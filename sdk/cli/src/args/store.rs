@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as Group, Subcommand, ValueEnum};
 
-use tilemark_store::AppName;
+use tilemark_store::{AppName, oci::Reference};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Store {
@@ -22,8 +22,14 @@ pub(crate) enum Store {
     Countersign(Countersign),
     /// Publisher: offer a bundle
     Publish(Publish),
+    /// Send a bundle to a registry of containers
+    Push(Push),
+    /// Fetch a bundle from a registry of containers
+    Pull(Pull),
     /// Begin to trust a store
     Add(Add),
+    /// Ask for the store's own signature of all that comes from it
+    Require(Require),
     /// Find apps
     Search(Search),
     /// Show what is offered of an app
@@ -54,7 +60,9 @@ impl Store {
             | Self::Mirror(Copy { of, .. })
             | Self::Stick(Copy { of, .. })
             | Self::Update(Update { of, .. }) => of.json,
-            Self::List(List { json }) => *json,
+            Self::Push(Push { json, .. }) | Self::Pull(Pull { json, .. }) | Self::List(List { json }) => {
+                *json
+            }
             _ => false,
         }
     }
@@ -208,6 +216,61 @@ impl From<Price> for tilemark_store::Price {
     }
 }
 
+/// How to ask a registry.
+#[derive(Debug, Group)]
+pub(crate) struct Access {
+    /// Who we are there, in Docker's form [default: Docker's own file]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) auth_file: Option<PathBuf>,
+    /// The host of the registry's token server, where it is another one and may have the password
+    #[arg(long, value_name = "HOST")]
+    pub(crate) token_host: Option<String>,
+    /// Ask by HTTP, not HTTPS, as registries on this machine are asked anyway
+    #[arg(long)]
+    pub(crate) insecure_http: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Push {
+    /// The bundle
+    pub(crate) bundle: PathBuf,
+    /// REGISTRY/NAME[:TAG]
+    #[arg(value_parser = image)]
+    pub(crate) image: Reference,
+    /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    /// Attach an evaluation that `tilemark eval --report` signed; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Pull {
+    /// REGISTRY/NAME[:TAG|@sha256:DIGEST]
+    #[arg(value_parser = image)]
+    pub(crate) image: Reference,
+    /// The bundle's file; of an older one that is there only what changed is fetched
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+    /// Write the evaluations of the bundle that are in the registry into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) reports: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) access: Access,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Group)]
 pub(crate) struct Add {
     /// Where it is: https://, http://, file:/// or a folder; the same store's mirrors may follow
@@ -216,6 +279,21 @@ pub(crate) struct Add {
     /// A root of the store, which came by a way that you trust; not needed for further mirrors of a store that is known
     #[arg(long, value_name = "FILE")]
     pub(crate) root: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) named: Named,
+}
+
+#[derive(Debug, Group)]
+pub(crate) struct Require {
+    /// A public key that the store countersigns with; may be given several times
+    #[arg(long, required_unless_present = "none", value_name = "FILE")]
+    pub(crate) countersigner: Vec<PathBuf>,
+    /// How many of these keys it takes
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) threshold: u64,
+    /// Ask for the publishers' signatures alone
+    #[arg(long, conflicts_with = "countersigner")]
+    pub(crate) none: bool,
     #[command(flatten)]
     pub(crate) named: Named,
 }
@@ -341,4 +419,8 @@ pub(crate) struct Remove {
 
 fn app_name(text: &str) -> Result<AppName, String> {
     text.parse().map_err(|error: tilemark::BundleError| error.to_string())
+}
+
+fn image(text: &str) -> Result<Reference, String> {
+    text.parse().map_err(|error: tilemark_store::Error| error.to_string())
 }

@@ -20,6 +20,8 @@ mod network;
 mod pack;
 mod parameters;
 mod quantize;
+#[cfg(feature = "store")]
+mod registry;
 mod run;
 #[cfg(feature = "store")]
 mod server;

@@ -81,6 +81,32 @@ fn from_invitation_to_revocation() {
     assert_eq!(shop.tilemark("store list --json").ok().json(), serde_json::json!([]));
 }
 
+#[test]
+fn what_is_bound_to_a_store_does_not_run_without_its_signature() {
+    let shop = market();
+    shop.tilemark("store add store --root store/metadata/1.root.json").ok();
+    shop.tilemark("store install acme/tiny").ok();
+    let run =
+        format!("run home/apps/acme/tiny.tmk --trust home/apps/acme/trust.json {}", sample("flower.jpg"));
+    shop.tilemark(&run).ok();
+    shop.tilemark("keygen --out keys/review").ok();
+    shop.tilemark("store require --countersigner keys/review.pub --threshold 2").fails(1, "TM0835");
+    shop.tilemark("store require --countersigner keys/review.pub").ok().prints("what is here of 1 publisher");
+    shop.tilemark(&run).fails(3, "TM0135");
+    shop.tilemark("store install acme/tiny").fails(3, "TM0135");
+
+    let text = TINY_TOML.replace("release = 7", "release = 8");
+    shop.write("app.toml", text);
+    shop.tilemark("pack app.toml --key vendor.key -o tiny-8.tmk").ok();
+    shop.tilemark("store countersign store tiny-8.tmk --key keys/review.key -o tiny-8.tmk").ok();
+    shop.tilemark("store publish store tiny-8.tmk --key vendor.key --measure none").ok();
+    shop.tilemark("store refresh store --key keys/online.key").ok();
+    shop.tilemark("store update").ok().prints("release 8");
+    shop.tilemark(&run).ok();
+    shop.tilemark("store require --none").ok();
+    assert_eq!(shop.tilemark("store require").code, 2);
+}
+
 /// What `TINY_TOML` may have in addition.
 const ORIGIN: &str = r#"
 [origin]

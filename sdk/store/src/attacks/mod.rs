@@ -2,6 +2,7 @@
 
 mod advisories;
 mod copies;
+mod countersigned;
 mod files;
 mod http;
 mod metadata;

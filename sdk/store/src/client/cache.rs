@@ -38,8 +38,13 @@ pub(crate) fn prune(cache: &Path, trusted: &Trusted) {
             let _ = fs::remove_file(path);
         }
     }
+    prune_parts(&cache.join("parts"));
+}
+
+/// Removes downloads that nobody went on with.
+pub(crate) fn prune_parts(folder: &Path) {
     let long_ago = SystemTime::now() - Duration::from_secs(MAX_PART_DAYS * DAY);
-    for (path, metadata) in files(&cache.join("parts")) {
+    for (path, metadata) in files(folder) {
         let part = path.extension().is_some_and(|extension| extension == "part");
         if part && metadata.modified().is_ok_and(|modified| modified < long_ago) {
             let _ = fs::remove_file(path);

@@ -164,7 +164,7 @@ impl Copy<'_> {
         let max = MAX_LISTING_BYTES.max(file.length.min(crate::limits::MAX_SHARD_BYTES));
         let bytes = view.file(path, file, max)?;
         if let Some((app, release)) = listed_release(path) {
-            let offer = Signers::of(keys, ring, app.publisher())
+            let offer = Signers::of(keys, ring, app.publisher(), None)
                 .and_then(|signers| Offer::read(path, &bytes, &app, release, signers));
             match offer {
                 Ok(offer) => self.blobs(&offer)?,
@@ -201,7 +201,12 @@ impl Copy<'_> {
             if self.to.has_blob(&blob.sha256, blob.size)? {
                 self.done.reused += blob.size;
             } else {
-                let wanted = Wanted { sha256: &blob.sha256, size: blob.size };
+                let wanted = Wanted {
+                    path: &layout::blob(&blob.sha256),
+                    sha256: &blob.sha256,
+                    size: blob.size,
+                    start: 0,
+                };
                 let part = blobs::fetch(&self.view.store().mirrors, wanted, &parts, &mut |_| ())?;
                 self.to.refuse_links(&relative)?;
                 place(&part, &path)?;
@@ -263,6 +268,7 @@ fn is_about_the_file(error: &Error) -> bool {
 fn place(part: &Path, path: &PathBuf) -> Result<()> {
     let folder = path.parent().unwrap_or(path);
     create_dirs(folder)?;
+    fs::File::open(part).and_then(|file| file.sync_all()).map_err(io("write", part))?;
     fs::rename(part, path).map_err(io("replace", path))?;
     durable::sync_dir(folder).map_err(io("write", folder))
 }

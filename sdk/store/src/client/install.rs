@@ -1,17 +1,18 @@
 //! Installing: match before download, fetch what changed, put the bundle together, verify it as any other, and only then let it
 //! take the place of the old one.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tilemark_bundle::limits::MAX_POLICY_BYTES;
 use tilemark_bundle::{AppName, Bundle, Digest, Floors, Manifest, Untrusted, durable};
 
-use crate::client::blobs::{self, Wanted};
-use crate::client::{View, create_dirs, read_bounded};
+use crate::client::assembly::Assembly;
+use crate::client::{Countersigners, Store, View, asking, create_dirs, read_bounded};
 use crate::error::{Error, Result, io};
+use crate::layout;
 use crate::listing::Offer;
 
 /// Where a publisher's apps come from, beside them.
@@ -23,6 +24,10 @@ struct Source {
 }
 
 const SOURCE: &str = "source.json";
+
+/// Whose signatures a publisher's apps need, beside them.
+const POLICY: &str = "trust.json";
+
 const MAX_SOURCE_BYTES: u64 = 4096;
 
 /// Where apps are installed: `publisher/name.tmk` below a folder, and the floors of their releases.
@@ -76,10 +81,11 @@ impl Installation {
         self.folder.join(app.publisher()).join(format!("{}.tmk", app.name()))
     }
 
-    /// The policy for a publisher's installed apps: the keys that the store named for it, when one of them was installed last.
+    /// The policy for a publisher's installed apps: the keys that the store named for it, when one of them was installed last, and the
+    /// countersigners that are asked for besides.
     #[must_use]
     pub fn policy(&self, app: &AppName) -> PathBuf {
-        self.folder.join(app.publisher()).join("trust.json")
+        self.folder.join(app.publisher()).join(POLICY)
     }
 
     /// What is installed, by name.
@@ -168,6 +174,34 @@ impl Installation {
         Ok(durable::replace(&path, policy.as_bytes(), false, &|_| ())?)
     }
 
+    /// Asks for these signatures of what came from a store already, or for none beside the publishers': what does not have them
+    /// does not open any more. The number of publishers.
+    ///
+    /// # Errors
+    /// [`Error::StateDamaged`], [`Error::Io`].
+    pub fn require(&self, store: &Store, countersigners: Option<&Countersigners>) -> Result<usize> {
+        let (id, mut count) = (store.id()?, 0);
+        create_dirs(&self.folder)?;
+        let _lock = durable::wait_for_lock(&self.folder)?;
+        for folder in entries(&self.folder)? {
+            let publisher = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if !folder.is_dir() || self.source(publisher)? != Some(id) {
+                continue;
+            }
+            let path = folder.join(POLICY);
+            let damaged = || Error::StateDamaged {
+                path: path.clone(),
+                reason: "it is no policy of an installation".into(),
+            };
+            let known =
+                read_bounded(&path, MAX_POLICY_BYTES as u64)?.and_then(|bytes| String::from_utf8(bytes).ok());
+            let policy = known.and_then(|known| asking(&known, countersigners)).ok_or_else(damaged)?;
+            durable::replace(&path, policy.as_bytes(), false, &|_| ())?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// Installs what is offered, if `fits` lets it: it is asked before anything is fetched, and says what speaks against it.
     ///
     /// What is there already is not fetched again: parts of an interrupted download, and the blobs that the installed release has.
@@ -208,11 +242,18 @@ impl Installation {
             self.write_policy(offer)?;
             return Ok(outcome(true, 0, 0));
         }
-        let assembly = Assembly { view, offer, old };
-        let (fetched, new) = assembly.make(&path, progress)?;
+        let (mirrors, parts) = (&view.store().mirrors, view.store().parts_folder());
+        let assembly = Assembly {
+            mirrors,
+            at: layout::blob,
+            head: offer.head(),
+            trust: offer.trust(),
+            old: old.as_ref(),
+        };
+        let made = assembly.make(&path, &parts, progress)?;
         // Before the first app of a publisher is there it is settled where its apps come from.
         self.write_source(app.publisher(), view.store().id()?)?;
-        let (fetched, reused) = new.replace(&path, &self.floors, fetched)?;
+        let (fetched, reused) = made.replace(&path, &self.floors)?;
         self.write_policy(offer)?;
         Ok(outcome(false, fetched, reused))
     }
@@ -225,101 +266,6 @@ impl Installation {
     /// The highest release of an app that was accepted here; 0 for none.
     fn release(&self, app: &AppName) -> Result<u64> {
         Ok(self.floors.floor(app)?.map_or(0, |floor| floor.release))
-    }
-}
-
-/// A bundle that is put together.
-struct Assembly<'a> {
-    view: &'a View<'a>,
-    offer: &'a Offer,
-    /// The release that is installed, whole: its blobs are not fetched again.
-    old: Option<Bundle>,
-}
-
-impl Assembly<'_> {
-    /// Makes the bundle beside `path`, and verifies it.
-    fn make(&self, path: &Path, progress: Progress<'_>) -> Result<(Parts, Made)> {
-        let parts = self.view.store().parts_folder();
-        let fetched = self.fetch(&parts, progress)?;
-        let new = path.with_extension("tmk.new");
-        let written = self.assemble(&new, &fetched).and_then(|()| {
-            // As if a stranger had handed it over: every byte is checked, in memory that nobody else writes.
-            let bundle = Untrusted::from_path(&new)?.verify(self.offer.trust());
-            Ok(bundle.map_err(tilemark_bundle::Refused::into_error)?)
-        });
-        let bundle = written.inspect_err(|_| drop(fs::remove_file(&new)))?;
-        Ok((fetched, Made { new, bundle }))
-    }
-
-    /// Fetches what is not there, each blob once.
-    fn fetch(&self, parts: &Path, progress: Progress<'_>) -> Result<Parts> {
-        let blobs = self.offer.manifest().blobs.iter();
-        let missing: BTreeMap<Digest, u64> = blobs
-            .filter(|blob| self.old_blob(&blob.sha256).is_none())
-            .map(|blob| (blob.sha256, blob.size))
-            .collect();
-        let total = missing.values().sum();
-        let (mut done, mut fetched) = (0, BTreeMap::new());
-        for (sha256, size) in &missing {
-            let wanted = Wanted { sha256, size: *size };
-            let mirrors = &self.view.store().mirrors;
-            let part = blobs::fetch(mirrors, wanted, parts, &mut |bytes| progress(done + bytes, total))?;
-            done += size;
-            fetched.insert(*sha256, (part, *size));
-        }
-        Ok(fetched)
-    }
-
-    /// The file: the head, and every blob at its place with zeros before it.
-    fn assemble(&self, new: &Path, fetched: &Parts) -> Result<()> {
-        let head = self.offer.head();
-        let mut file = File::create(new).map_err(io("write", new))?;
-        file.write_all(head.as_bytes()).map_err(io("write", new))?;
-        for (blob, range) in head.blobs() {
-            file.seek(SeekFrom::Start(range.start)).map_err(io("write", new))?;
-            match (self.old_blob(&blob.sha256), fetched.get(&blob.sha256)) {
-                (Some(bytes), _) => file.write_all(bytes).map_err(io("write", new))?,
-                (None, Some((part, _))) => {
-                    let mut from = File::open(part).map_err(io("read", part))?;
-                    std::io::copy(&mut from, &mut file).map_err(io("write", new))?;
-                }
-                (None, None) => return Err(Error::NotFound { what: format!("blob {}", blob.name) }),
-            }
-        }
-        // A last blob without bytes begins at a page that is written by nobody.
-        file.set_len(head.file_bytes()).map_err(io("write", new))?;
-        file.sync_all().map_err(io("write", new))
-    }
-
-    fn old_blob(&self, sha256: &Digest) -> Option<&[u8]> {
-        let mut stored = self.old.as_ref()?.stored();
-        stored.find(|(blob, _)| blob.sha256 == *sha256).map(|(_, bytes)| bytes)
-    }
-}
-
-/// Blobs that were fetched: where they are, and their sizes.
-type Parts = BTreeMap<Digest, (PathBuf, u64)>;
-
-/// A bundle beside the place that it is for.
-struct Made {
-    new: PathBuf,
-    bundle: Bundle,
-}
-
-impl Made {
-    /// Takes the old one's place; bytes fetched and bytes reused.
-    fn replace(self, path: &Path, floors: &Floors, fetched: Parts) -> Result<(u64, u64)> {
-        fs::rename(&self.new, path).map_err(io("replace", path))?;
-        let folder = path.parent().unwrap_or(path);
-        durable::sync_dir(folder).map_err(io("write", folder))?;
-        // After the rename: a floor above the bundle that is there would keep it from running.
-        floors.record(&self.bundle.manifest().app, self.bundle.identity())?;
-        let bytes = fetched.values().map(|(_, size)| size).sum();
-        for (part, _) in fetched.values() {
-            let _ = fs::remove_file(part); // else it is found again, and used again
-        }
-        let all: u64 = self.bundle.manifest().blobs.iter().map(|blob| blob.size).sum();
-        Ok((bytes, all.saturating_sub(bytes)))
     }
 }
 

@@ -1,8 +1,10 @@
 //! The integrator's side: a store that this machine trusts by its root, asked through mirrors that it does not trust.
 
+mod assembly;
 mod blobs;
 mod cache;
 mod copy;
+mod countersigners;
 mod install;
 mod mirrors;
 mod refresh;
@@ -19,14 +21,18 @@ use crate::limits::{MAX_MIRRORS, MAX_ROOT_BYTES, Patience};
 use crate::metadata::Signed;
 use crate::{time, transport};
 
+pub(crate) use assembly::Assembly;
 pub(crate) use blobs::digest;
+pub(crate) use cache::prune_parts;
 pub use copy::Copied;
+pub use countersigners::Countersigners;
+pub(crate) use countersigners::asking;
 pub use install::{Installation, Installed, Outcome, Progress};
 pub(crate) use refresh::{metadata_path, named, next_root, no_role_older, not_older};
 pub(crate) use state::{Kept, State, open_regular, read_bounded};
 pub use view::{Freshness, View};
 
-use mirrors::Mirrors;
+pub(crate) use mirrors::Mirrors;
 use refresh::Trusted;
 
 /// A store as this machine knows it.

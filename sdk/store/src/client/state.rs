@@ -55,7 +55,11 @@ impl State {
     }
 
     pub(crate) fn remove(&self, what: Kept) -> Result<()> {
-        let path = self.dir.join(what.file());
+        self.remove_file(what.file())
+    }
+
+    pub(crate) fn remove_file(&self, name: &str) -> Result<()> {
+        let path = self.dir.join(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(io("remove", &path)(error)),
             _ => durable::sync_dir(&self.dir).map_err(io("write", &self.dir)),

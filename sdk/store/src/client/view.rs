@@ -145,7 +145,8 @@ impl<'s> View<'s> {
         let owner = self.signer(&path, false)?.ok_or_else(none)?;
         let file = owner.targets.targets.get(&path).ok_or_else(none)?;
         let bytes = self.file(&path, file, MAX_LISTING_BYTES)?;
-        let signers = Signers::of(&owner.keys, &owner.ring, app.publisher())?;
+        let countersigners = self.store.countersigners()?;
+        let signers = Signers::of(&owner.keys, &owner.ring, app.publisher(), countersigners)?;
         Offer::read(&path, &bytes, app, release, signers)
     }
 

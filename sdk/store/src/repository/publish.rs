@@ -198,7 +198,7 @@ impl Publisher {
     }
 
     pub(crate) fn signers(&self) -> Result<Signers> {
-        Signers::of(&self.role.keys, &self.ring, self.name())
+        Signers::of(&self.role.keys, &self.ring, self.name(), None)
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -18,7 +18,7 @@ pub struct Http {
 const CONNECT: Duration = Duration::from_secs(15);
 
 /// Other addresses that one request may be sent on to.
-const MAX_REDIRECTS: u32 = 4;
+pub(crate) const MAX_REDIRECTS: u32 = 4;
 
 impl Http {
     /// The server's address of the folder that the store is in.
@@ -30,19 +30,7 @@ impl Http {
     /// The same with a patience of the caller's choice for a server that says nothing.
     #[must_use]
     pub fn with_patience(base: &str, patience: &Patience) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            // Followed here, not everywhere that a server would like.
-            .max_redirects(0)
-            .timeout_resolve(Some(CONNECT.min(patience.grace)))
-            .timeout_connect(Some(CONNECT.min(patience.grace)))
-            .timeout_per_read(Some(patience.grace))
-            .timeout_per_write(Some(patience.grace))
-            .user_agent(concat!("tilemark/", env!("CARGO_PKG_VERSION")))
-            // Lengths and offsets are those of the files as they were signed.
-            .accept_encoding("identity")
-            .build();
-        Self { agent: config.into(), base: base.trim_end_matches('/').to_owned() }
+        Self { agent: agent(patience), base: base.trim_end_matches('/').to_owned() }
     }
 
     fn call(&self, url: &str, offset: u64, within: Duration) -> Result<ureq::http::Response<ureq::Body>> {
@@ -53,6 +41,23 @@ impl Http {
         let failed = |error: ureq::Error| Error::Network { url: url.to_owned(), reason: error.to_string() };
         request.call().map_err(failed)
     }
+}
+
+/// What asks servers, for as long as the patience with one that says nothing lasts.
+pub(crate) fn agent(patience: &Patience) -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        // Followed by who asks, not everywhere that a server would like.
+        .max_redirects(0)
+        .timeout_resolve(Some(CONNECT.min(patience.grace)))
+        .timeout_connect(Some(CONNECT.min(patience.grace)))
+        .timeout_per_read(Some(patience.grace))
+        .timeout_per_write(Some(patience.grace))
+        .user_agent(concat!("tilemark/", env!("CARGO_PKG_VERSION")))
+        // Lengths and offsets are those of the files as they were signed.
+        .accept_encoding("identity")
+        .build();
+    config.into()
 }
 
 impl Transport for Http {
@@ -89,7 +94,7 @@ impl Transport for Http {
 
 /// Where a server may send a request on to: to another path of its own, or from HTTP to its own HTTPS. Anywhere else could be a
 /// machine behind this one's firewall, and from HTTPS to HTTP everybody on the way would read along.
-fn redirected(from: &str, to: &str) -> Result<String, String> {
+pub(crate) fn redirected(from: &str, to: &str) -> Result<String, String> {
     let shown = crate::metadata::excerpt(to);
     let refused = || format!("it sends on to {shown:?}: add that address as a mirror, if it is the store's");
     let from: Uri = from.parse().map_err(|_| refused())?;
@@ -108,7 +113,7 @@ fn redirected(from: &str, to: &str) -> Result<String, String> {
 }
 
 /// The first number of `Content-Range: bytes 10-99/100`.
-fn range_start<T>(response: &ureq::http::Response<T>) -> Option<u64> {
+pub(crate) fn range_start<T>(response: &ureq::http::Response<T>) -> Option<u64> {
     let text = response.headers().get("content-range")?.to_str().ok()?;
     text.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
 }

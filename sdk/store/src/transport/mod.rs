@@ -1,7 +1,7 @@
 //! Where files come from. A transport is not trusted: whatever it gives is checked by who asked.
 
 mod folder;
-mod http;
+pub(crate) mod http;
 
 use std::io::Read;
 use std::path::PathBuf;

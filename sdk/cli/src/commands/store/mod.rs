@@ -3,14 +3,15 @@
 mod find;
 mod operator;
 mod publish;
+mod registry;
 
 use std::path::PathBuf;
 
 use serde_json::json;
 use tilemark::{Home, Manifest};
-use tilemark_store::{AppName, Copied, Installation, Installed, Outcome, Store, View};
+use tilemark_store::{AppName, Copied, Countersigners, Installation, Installed, Outcome, Store, View};
 
-use crate::args::store::{Add, Copy, Install, Named, Store as Command, Update};
+use crate::args::store::{Add, Copy, Install, Named, Require, Store as Command, Update};
 use crate::failure::{Failure, Result};
 use crate::{files, text};
 
@@ -23,7 +24,10 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Renew(args) => operator::renew(args),
         Command::Countersign(args) => operator::countersign(args),
         Command::Publish(args) => publish::run(args),
+        Command::Push(args) => registry::push(args),
+        Command::Pull(args) => registry::pull(args),
         Command::Add(args) => add(args),
+        Command::Require(args) => require(args),
         Command::Search(args) => find::search(args),
         Command::Info(args) => find::info(args),
         Command::FindSubstitute(args) => find::substitute(args),
@@ -89,6 +93,28 @@ fn add(args: &Add) -> Result<()> {
         text::plural(store.addresses().len(), "mirror")
     ))?;
     text::line(format_args!("root   {}", store.id()?))
+}
+
+/// First what comes, then what is here: whoever is killed in between types it again.
+fn require(args: &Require) -> Result<()> {
+    let store = open(&args.named)?;
+    let keys = args.countersigner.iter().map(|path| operator::public(path)).collect::<Result<Vec<_>>>()?;
+    let countersigners = match args.none {
+        true => None,
+        false => Some(Countersigners::new(keys, args.threshold)?),
+    };
+    store.require(countersigners.as_ref())?;
+    let count = installation()?.require(&store, countersigners.as_ref())?;
+    let here = text::plural(count, "publisher");
+    text::line(match countersigners {
+        Some(asked) => format!(
+            "required  {} of {} of store {}, also for what is here of {here}",
+            text::plural(usize::try_from(asked.threshold()).unwrap_or(usize::MAX), "signature"),
+            text::plural(args.countersigner.len(), "key"),
+            args.named.store
+        ),
+        None => format!("required  the publishers' signatures alone, also for what is here of {here}"),
+    })
 }
 
 /// Copies a store; a drive is read again, and gets the root beside it, to begin with where nobody has one.

@@ -140,6 +140,6 @@ fn key(path: &Path) -> Result<SigningKey> {
     Ok(SigningKey::from_file(path).map_err(tilemark::Error::from)?)
 }
 
-fn public(path: &Path) -> Result<PublicKey> {
+pub(super) fn public(path: &Path) -> Result<PublicKey> {
     Ok(PublicKey::from_file(path).map_err(tilemark::Error::from)?)
 }
