@@ -9,6 +9,7 @@
 //! - [`Operator`] and [`Repository`]: the folder, for its operator and for publishers.
 //! - [`Store`] and [`View`]: what an integrator sees of it, through mirrors that may be hostile.
 //! - [`Installation`]: the apps of a machine.
+//! - [`Site`]: a store as static web pages.
 //! - [`judge`]: whether an app may be offered at a price, by the licences of all that is in it.
 //!
 //! Everything here blocks; there is no async runtime.
@@ -32,6 +33,7 @@ mod repository;
 #[cfg(test)]
 mod scale;
 mod search;
+mod site;
 pub mod time;
 pub mod transport;
 
@@ -44,4 +46,5 @@ pub use limits::Patience;
 pub use listing::{ListedBlob, Listing, Offer};
 pub use repository::{Offering, Operator, Published, Refreshed, Replace, Repository, RootKeys, Validity};
 pub use search::{Hardware, Query};
+pub use site::{Site, SiteMade};
 pub use tilemark_bundle::AppName;

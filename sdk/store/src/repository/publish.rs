@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use serde_json::{Value, json};
 use tilemark_bundle::{Bundle, Digest, Head, PublicKey, SigningKey, Trust, TrustBuilder, Untrusted, durable};
 
 use super::Repository;
@@ -11,6 +12,7 @@ use crate::layout;
 use crate::limits::MAX_LISTING_BYTES;
 use crate::listing::{Listing, Signers};
 use crate::metadata::{Delegation, Delegations, Keyring, TargetFile, Targets};
+use crate::time;
 
 /// How a bundle is offered.
 #[derive(Clone, Debug, Default)]
@@ -80,11 +82,17 @@ impl Repository {
         let path = layout::listing(&listing.app, listing.release);
         self.check_newer(&targets, &listing, &path)?;
         let (added, shared) = self.write_blobs(&bundle)?;
-        let target = TargetFile::of(&file);
+        let target = TargetFile { custom: self.dated(targets.targets.get(&path)), ..TargetFile::of(&file) };
         self.write(&layout::target_file(&path, target.sha256().unwrap_or_default(), true), &file)?;
         targets.targets.insert(path, target);
         documents.stage(name, &mut targets, keys, self.until(self.validity.targets))?;
         Ok(Published { listing, ruling, added, shared })
+    }
+
+    /// When a release was offered first: that of a listing which takes another one's place is that of the other.
+    fn dated(&self, known: Option<&TargetFile>) -> Option<Value> {
+        let today = || Some(json!({ "published": time::format(self.until(0)) }));
+        known.map_or_else(today, |known| known.custom.clone())
     }
 
     /// A release is one bundle, and none is offered below the newest: integrators would not install it. The newest may be offered
