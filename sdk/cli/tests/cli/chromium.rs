@@ -47,6 +47,13 @@ impl Chromium {
 
     /// One call of the protocol, and what it returns.
     fn call(&mut self, method: &str, parameters: Value) -> Value {
+        let mut answer = self.ask(method, parameters);
+        assert!(answer["error"].is_null(), "{method}: {answer}");
+        answer["result"].take()
+    }
+
+    /// The same with the errors that there are while a page is left.
+    fn ask(&mut self, method: &str, parameters: Value) -> Value {
         self.calls += 1;
         let mut message = json!({ "id": self.calls, "method": method, "params": parameters });
         if let Some(session) = &self.session {
@@ -54,10 +61,9 @@ impl Chromium {
         }
         self.to.write_all(format!("{message}\0").as_bytes()).unwrap();
         loop {
-            let mut answer = self.read();
+            let answer = self.read();
             if answer["id"] == self.calls {
-                assert!(answer["error"].is_null(), "{method}: {answer}");
-                return answer["result"].take();
+                return answer;
             }
         }
     }
@@ -89,6 +95,19 @@ impl Chromium {
                 self.read();
             }
         }
+    }
+
+    /// Waits until an expression is true, also on the page that a key leads to.
+    #[track_caller]
+    pub(crate) fn until(&mut self, expression: &str) {
+        for _ in 0..600 {
+            let asked = json!({ "expression": expression, "returnByValue": true });
+            if self.ask("Runtime.evaluate", asked)["result"]["result"]["value"] == true {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("it never came true: {expression}");
     }
 
     /// The value of an expression in the page.

@@ -85,8 +85,7 @@ fn people_find_an_app_among_many() {
     choose(&mut browser, "q", "giraffe");
     assert_eq!(count(&mut browser), "0 of 1,200 apps");
     browser.value("document.querySelector('button[type=reset]').click()");
-    browser.value("new Promise((done) => setTimeout(done, 50))");
-    assert_eq!(count(&mut browser), "1,200 apps");
+    browser.until("document.getElementById('count').textContent === '1,200 apps'");
     browser.value("[...document.querySelectorAll('.pager button')].find((button) => button.textContent == 'Last').click()");
     assert!(browser.text("document.querySelector('.pager span').textContent").contains("Page 24 of 24"));
     assert_eq!(browser.complaints(), [""; 0]);
@@ -129,8 +128,8 @@ fn a_keyboard_alone_leads_to_an_app_and_its_command() {
     }
     assert_eq!(focused(&mut browser), "acme/tagger-18");
     browser.press("Enter");
-    browser.value("new Promise((done) => setTimeout(done, 500))");
-    assert!(browser.text("location.href").ends_with("/apps/acme/tagger-18.html"));
+    browser
+        .until("location.href.endsWith('/apps/acme/tagger-18.html') && document.readyState === 'complete'");
     assert_eq!(
         browser.text("document.querySelector('.command code').textContent"),
         "tilemark store install acme/tagger-18"
@@ -143,8 +142,7 @@ fn a_keyboard_alone_leads_to_an_app_and_its_command() {
     }
     assert_eq!(focused(&mut browser), "Copy");
     browser.press("Enter");
-    browser.value("new Promise((done) => setTimeout(done, 200))");
-    assert_ne!(focused(&mut browser), "Copy");
+    browser.until("['Copied', 'Selected'].includes(document.activeElement.textContent)");
     assert_eq!(browser.complaints(), [""; 0]);
     // Every field has a name for who hears the page.
     browser.open(&shop.path("site/index.html"), "");
