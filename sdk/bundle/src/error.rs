@@ -399,6 +399,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0192", "a release from escrow that too few trustees signed"),
     ("TM0193", "too few shares of an escrowed key"),
     ("TM0194", "a share of an escrowed key that is not the one that was deposited"),
+    ("TM0195", "an archive of source that is not the one that was deposited in escrow"),
 ];
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use crate::limits::{MAX_DEED_BYTES, MAX_DESCRIPTION_BYTES, MAX_TRUSTEES};
 use crate::manifest::{check_integer, invalid};
 use crate::reader::signers;
 use crate::{
-    AppName, Bundle, Digest, Envelope, Error, LicenseError, PayloadType, PublicKey, Result, SignatureCheck,
-    SigningKey, Trust, Verdict, json, sha256,
+    AppIdentity, AppName, Bundle, BundleWriter, Digest, Envelope, Error, LicenseError, PayloadType,
+    PublicKey, Result, SignatureCheck, SigningKey, Trust, Verdict, json, sha256,
 };
 
 /// What was deposited, and with whom.
@@ -225,8 +225,42 @@ impl SignedDeed {
         Ok((release, key))
     }
 
+    /// What a statement says that one trustee at least has signed, and how many have: for those who are asked to sign it too.
+    ///
+    /// # Errors
+    /// As [`Envelope::parse`]; [`Error::InvalidSignature`], [`LicenseError::NotReleased`] if no trustee signed it,
+    /// [`Error::InvalidValue`] for another deed's.
+    pub fn statement(&self, release: &[u8]) -> Result<(Release, u64)> {
+        let envelope = Envelope::parse(release.trim_ascii(), Release::PAYLOAD_TYPE)?;
+        let found = self.signatures(&envelope)?;
+        match found {
+            0 => Err(LicenseError::NotReleased { needed: self.deed.threshold, found }.into()),
+            _ => Ok((self.read(&envelope)?, found)),
+        }
+    }
+
+    /// Compares the SHA-256 of an archive with the one that was deposited.
+    ///
+    /// # Errors
+    /// [`LicenseError::WrongSource`], also where none was deposited.
+    pub fn check_source(&self, found: Digest) -> Result<()> {
+        match self.deed.source {
+            Some(expected) if expected == found => Ok(()),
+            expected => Err(LicenseError::WrongSource { expected, found }.into()),
+        }
+    }
+
     fn check_release(&self, bytes: &[u8]) -> Result<Release> {
         let envelope = Envelope::parse(bytes.trim_ascii(), Release::PAYLOAD_TYPE)?;
+        let (needed, found) = (self.deed.threshold, self.signatures(&envelope)?);
+        if found < needed {
+            return Err(LicenseError::NotReleased { needed, found }.into());
+        }
+        self.read(&envelope)
+    }
+
+    /// How many trustees signed; a signature of a trustee's that does not hold is an error.
+    fn signatures(&self, envelope: &Envelope) -> Result<u64> {
         let trustees = &self.deed.trustees;
         let key = |id| trustees.iter().map(|trustee| &trustee.key.0).find(|key| key.id() == id);
         let checks = envelope.check(key);
@@ -236,11 +270,10 @@ impl SignedDeed {
         }) {
             return Err(Error::InvalidSignature { keyid, algorithm });
         }
-        let found = checks.iter().filter(|(id, _)| key(*id).is_some()).count() as u64;
-        let needed = self.deed.threshold;
-        if found < needed {
-            return Err(LicenseError::NotReleased { needed, found }.into());
-        }
+        Ok(checks.iter().filter(|(id, _)| key(*id).is_some()).count() as u64)
+    }
+
+    fn read(&self, envelope: &Envelope) -> Result<Release> {
         let release: Release = json::from_slice("release", envelope.payload(), MAX_DEED_BYTES)?;
         release.check()?;
         if release.deed != self.digest {
@@ -283,6 +316,23 @@ impl Share {
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         json::from_slice("share", bytes, MAX_DEED_BYTES)
     }
+}
+
+/// The bundle of an app that was unlocked, without encryption and grants: what buyers go on with. It has a name of theirs, since it is
+/// not the vendor's any more: whoever signs it vouches for it.
+///
+/// # Errors
+/// [`LicenseError::Locked`], and those of [`BundleWriter::sign`].
+pub fn freed(bundle: &Bundle, name: AppName, signer: &SigningKey) -> Result<Vec<u8>> {
+    let manifest = bundle.manifest();
+    let app = AppIdentity { name, ..manifest.app.clone() };
+    let writer = BundleWriter::new(app).min_sdk(manifest.min_sdk.clone()).limits(manifest.limits);
+    let writer = manifest.targets.iter().fold(writer, BundleWriter::target);
+    let mut writer = manifest.origin.iter().fold(writer, |writer, origin| writer.origin(origin.clone()));
+    for blob in &manifest.blobs {
+        writer = writer.blob(&blob.name, bundle.blob(&blob.name)?);
+    }
+    writer.sign(&[signer])
 }
 
 impl std::fmt::Debug for Share {

@@ -53,6 +53,8 @@ pub enum LicenseError {
     TooFewShares { needed: u64, found: u64 },
     #[error("the share of trustee {trustee} is not the one that was deposited")]
     WrongShare { trustee: u64 },
+    #[error("the archive of the source has the SHA-256 {found}, {}", deposited(*expected))]
+    WrongSource { expected: Option<Digest>, found: Digest },
     #[error("no seat of the grant {grant} can be leased so: {reason}")]
     Lease { grant: Digest, reason: &'static str },
 }
@@ -85,6 +87,7 @@ impl LicenseError {
             Self::NotReleased { .. } => "TM0192",
             Self::TooFewShares { .. } => "TM0193",
             Self::WrongShare { .. } => "TM0194",
+            Self::WrongSource { .. } => "TM0195",
         }
     }
 
@@ -105,6 +108,7 @@ impl LicenseError {
             | Self::Rebound { .. }
             | Self::WrongContentKey { .. }
             | Self::WrongShare { .. }
+            | Self::WrongSource { .. }
             | Self::PlaintextDamaged { .. } => ErrorKind::NotAuthentic,
             Self::NotEncrypted { .. }
             | Self::NotReleased { .. }
@@ -130,6 +134,7 @@ impl LicenseError {
             Self::NotReleased { .. } => "have more trustees sign the statement",
             Self::TooFewShares { .. } => "ask more trustees for theirs",
             Self::WrongShare { .. } => "ask that trustee again, or another one",
+            Self::WrongSource { .. } => "ask the trustees for the archive that was deposited",
             Self::NotEncrypted { .. } => "run it as it is; vendor: `tilemark pack --encrypt --vault DIR`",
             Self::VaultDamaged { .. } => {
                 "restore the vault from its backup; without its secret nothing can be granted"
@@ -161,4 +166,8 @@ impl LicenseError {
             }
         }
     }
+}
+
+fn deposited(source: Option<Digest>) -> String {
+    source.map_or_else(|| "and none was deposited".into(), |source| format!("expected {source}"))
 }

@@ -41,14 +41,13 @@ fn is_private_key(path: &Path) -> bool {
 }
 
 /// Makes a file that did not exist, readable by its owner alone if it is secret.
-pub(crate) fn create_new(path: &Path, text: &str, secret: bool) -> Result<()> {
+pub(crate) fn create_new(path: &Path, bytes: impl AsRef<[u8]>, secret: bool) -> Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, if secret { 0o600 } else { 0o644 });
-    let file = options
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()));
+    let file =
+        options.open(path).and_then(|mut file| file.write_all(bytes.as_ref()).and_then(|()| file.sync_all()));
     file.map_err(|source| match source.kind() {
         std::io::ErrorKind::AlreadyExists => Failure::Exists { path: path.to_owned() },
         _ => Failure::File { path: path.to_owned(), source },
@@ -100,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_link_beside_an_output_is_not_written_through() {
-        let folder = tempfile::TempDir::new().unwrap();
+        let folder = tilemark_testkit::temp::TempFolder::new();
         let [victim, output] = ["victim", "output"].map(|name| folder.path().join(name));
         std::fs::write(&victim, "precious").unwrap();
         let neighbour = folder.path().join(format!("output.{}.tmp", std::process::id()));

@@ -78,6 +78,8 @@ pub enum Error {
     LooksLike { publisher: String, like: String },
     #[error("{} is damaged: {reason}", path.display())]
     StateDamaged { path: PathBuf, reason: String },
+    #[error("{} is not empty, and no site that was made by `tilemark store site`", path.display())]
+    NotASite { path: PathBuf },
     #[error("{what}: {reason}")]
     Invalid { what: String, reason: String },
 
@@ -134,6 +136,7 @@ impl Error {
             Self::NoState { .. } => "TM0836",
             Self::Tampered { .. } => "TM0837",
             Self::LooksLike { .. } => "TM0838",
+            Self::NotASite { .. } => "TM0839",
             Self::Io { .. } => "TM0840",
             Self::NotABundle { .. } => "TM0860",
             Self::Denied { .. } => "TM0861",
@@ -215,6 +218,7 @@ impl Error {
             Self::PublisherExists { .. } | Self::LooksLike { .. } => "choose another name",
             Self::WrongKeys { .. } => "give the private keys of that role with --key, as many as it needs",
             Self::StoreExists { .. } => "choose another folder",
+            Self::NotASite { .. } => "choose a new folder: what is there is neither overwritten nor removed",
             Self::StateDamaged { .. } => {
                 "restore it, or remove the store here and add it again: what it knew of older versions is then lost"
             }
@@ -281,6 +285,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("TM0836", "no state of the store's operator"),
     ("TM0837", "a store's folder that is not what its operator left"),
     ("TM0838", "a publisher's name that looks like another one's"),
+    ("TM0839", "a folder that is not empty, and no site of a store"),
     ("TM0840", "a file of a store could not be read or written"),
     ("TM0860", "an image of a registry that is no bundle"),
     ("TM0861", "a registry that denies what it was asked for"),

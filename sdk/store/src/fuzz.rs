@@ -73,7 +73,7 @@ pub fn listing(bytes: &[u8], key: &SigningKey) -> Result<bool> {
     let app: AppName = "acme/tagger".parse()?;
     let offer = |bytes: &[u8]| -> Result<Offer> {
         let (keys, ring) = role(key)?;
-        Offer::read("listing", bytes, &app, 1, Signers::of(&keys, &ring, app.publisher())?)
+        Offer::read("listing", bytes, &app, 1, Signers::of(&keys, &ring, app.publisher(), None)?)
     };
     let Ok(found) = offer(bytes) else { return Ok(false) };
     assert_eq!(found.listing().identity, found.head().identity());

@@ -10,6 +10,7 @@
 //! - [`Store`] and [`View`]: what an integrator sees of it, through mirrors that may be hostile.
 //! - [`Installation`]: the apps of a machine.
 //! - [`oci`]: the same bundles in registries of containers.
+//! - [`Site`]: a store as static web pages.
 //! - [`judge`]: whether an app may be offered at a price, by the licences of all that is in it.
 //!
 //! Everything here blocks; there is no async runtime.
@@ -36,6 +37,7 @@ mod repository;
 #[cfg(test)]
 mod scale;
 mod search;
+mod site;
 pub mod time;
 pub mod transport;
 
@@ -50,4 +52,5 @@ pub use limits::Patience;
 pub use listing::{ListedBlob, Listing, Offer};
 pub use repository::{Offering, Operator, Published, Refreshed, Replace, Repository, RootKeys, Validity};
 pub use search::{Hardware, Query};
+pub use site::{Site, SiteMade};
 pub use tilemark_bundle::AppName;

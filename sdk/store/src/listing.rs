@@ -141,7 +141,9 @@ impl Offer {
         }
         let said = Listing::of(&head, listing.envelope.as_bytes());
         let signed = Listing { price: listing.price, contract: listing.contract.clone(), ..said };
-        if let Some(field) = first_difference(&listing, &signed) {
+        if listing != signed
+            && let Some(field) = first_difference(&listing, &signed)
+        {
             return Err(differs(format!("{field} differs")));
         }
         if listing.app != *app || listing.release != release {
@@ -187,6 +189,12 @@ impl Offer {
     #[must_use]
     pub fn trust(&self) -> &Trust {
         &self.signers.trust
+    }
+
+    /// The keys themselves, and how many of them have to sign.
+    #[must_use]
+    pub fn keys(&self) -> (&[PublicKey], u64) {
+        (&self.signers.keys, self.signers.threshold)
     }
 
     /// The same as a policy in JSON, for `--trust`: bundles of this publisher, and no other's.

@@ -1,9 +1,10 @@
 //! What tests of several crates share. Nothing here is shipped.
 //!
-//! [`emulation`] makes targets for the simulated FPGA and Intel's emulator, [`onnx`] builds small ONNX models in a few lines, [`random`] gives the same numbers in Rust and in the Python
+//! [`catalogue`] writes stores of many listings, [`emulation`] makes targets for the simulated FPGA and Intel's emulator, [`onnx`] builds small ONNX models in a few lines, [`random`] gives the same numbers in Rust and in the Python
 //! oracles, [`tagger`] holds the committed network's inputs and what ONNX Runtime computed from them, and
 //! [`node_tests`] runs ONNX's own conformance cases.
 
+pub mod catalogue;
 pub mod console;
 pub mod emulation;
 pub mod fuzz;

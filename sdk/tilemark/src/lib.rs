@@ -76,13 +76,14 @@ pub use tuning::{TuningCache, TuningState};
 
 pub use tilemark_bundle::calendar::DAY;
 pub use tilemark_bundle::{
-    Algorithm, Bundle, DeviceId, DeviceKey, Digest, Fact, FactKind, Grant, GrantClass, KeyId, LedgerEntry,
-    Lineage, Manifest, Offer, OutputLevel, Permit, PublicKey, Reason, Refused, ReleaseFloor, Releases,
-    Revocations, RevokedBundle, RevokedGrant, RevokedKey, Role, SignedGrant, SignedLineage,
+    Algorithm, Bundle, DeviceId, DeviceKey, Digest, Envelope, Fact, FactKind, Grant, GrantClass, KeyId,
+    LedgerEntry, Lineage, Manifest, Offer, OutputLevel, Permit, PublicKey, Reason, Refused, ReleaseFloor,
+    Releases, Revocations, RevokedBundle, RevokedGrant, RevokedKey, Role, SignedGrant, SignedLineage,
     SignedRevocations, SigningKey, Statement, Strength, Trust, Untrusted, Usage, Vault, Verdict,
 };
 pub use tilemark_bundle::{
-    Ancestor, AncestorKind, Error as BundleError, Origin, OriginKind, PartLicenses, ml_bom, oms, sha256,
+    Ancestor, AncestorKind, Error as BundleError, Origin, OriginKind, PartLicenses, escrow, ml_bom, oms,
+    sha256,
 };
 pub use tilemark_engine::{
     Basis, CpuLevel, Device, DeviceKind, EngineInfo, Error as EngineError, Facts, KernelInfo, Plan, StepInfo,

@@ -117,6 +117,48 @@ fn two_of_three_trustees_open_the_bundle_and_one_does_not() {
 }
 
 #[test]
+fn what_is_freed_is_the_same_app_by_who_freed_it() {
+    let (deposit, buyer) = (Deposit::new(), key());
+    let release = deposit.release(&[&deposit.trustees[0], &deposit.trustees[1]]);
+    let (_, content) = deposit.opened(&release, &[0, 1]).unwrap();
+    let (locked, name) = (open(&deposit.file, &deposit.vendor), "mine/tagger".parse::<AppName>().unwrap());
+    assert_eq!(freed(&locked, name.clone(), &buyer).unwrap_err().code(), "TM0154");
+    let bundle = open(&freed(&locked.unlock(&content).unwrap(), name.clone(), &buyer).unwrap(), &buyer);
+    let (manifest, was) = (bundle.manifest(), open(&deposit.file, &deposit.vendor));
+    let app = AppIdentity { name, ..was.manifest().app.clone() };
+    assert_eq!((&manifest.app, manifest.limits), (&app, was.manifest().limits));
+    assert_eq!(
+        (manifest.terms.kind, bundle.blob("graph").unwrap()),
+        (crate::TermsKind::Free, &b"integers"[..])
+    );
+    assert!(
+        Untrusted::from_bytes(bundle.as_bytes().to_vec())
+            .unwrap()
+            .verify(&Trust::key(deposit.vendor.public().clone()))
+            .is_err()
+    );
+}
+
+#[test]
+fn a_statement_is_read_before_others_sign_it() {
+    let deposit = Deposit::new();
+    let [first, second, _] = &deposit.trustees[..] else { panic!() };
+    let (said, signed) = deposit.signed().statement(&deposit.release(&[first])).unwrap();
+    assert_eq!((said.reason.as_str(), signed), ("the vendor is gone", 1));
+    assert_eq!(deposit.signed().statement(&deposit.release(&[first, second])).unwrap().1, 2);
+    let code = |release: &[u8]| deposit.signed().statement(release).unwrap_err().code();
+    assert_eq!(code(&deposit.release(&[&key()])), "TM0192");
+    assert_eq!(code(&Deposit::new().signed().release("gone", 1, first).unwrap().to_json()), "TM0141");
+}
+
+#[test]
+fn another_archive_than_the_one_that_was_deposited() {
+    let deposit = Deposit::new();
+    deposit.signed().check_source(sha256(b"source")).unwrap();
+    assert_eq!(deposit.signed().check_source(sha256(b"sauce")).unwrap_err().code(), "TM0195");
+}
+
+#[test]
 fn a_wrong_share_is_named() {
     let deposit = Deposit::new();
     let release = deposit.release(&[&deposit.trustees[0], &deposit.trustees[1]]);

@@ -9,13 +9,13 @@ use crate::eval::{with_data, with_other};
 use crate::workshop::Workshop;
 
 /// Whether the browser is there. `TILEMARK_TEST_BROWSER=1` makes its absence a failure.
-fn is_there() -> bool {
+pub(crate) fn is_there() -> bool {
     let there =
         Command::new("chromium").arg("--version").output().is_ok_and(|output| output.status.success());
     let required = std::env::var_os("TILEMARK_TEST_BROWSER").is_some();
     assert!(there || !required, "TILEMARK_TEST_BROWSER is set, and there is no `chromium`");
     if !there {
-        eprintln!("skipped: `chromium` is not installed, so no report was looked at");
+        eprintln!("skipped: `chromium` is not installed, so no page was looked at");
     }
     there
 }

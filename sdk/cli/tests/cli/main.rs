@@ -6,10 +6,14 @@
 
 mod browser;
 mod careless;
+#[cfg(feature = "store")]
+mod chromium;
 mod commit;
 mod compare;
 mod drift;
 mod drivers;
+#[cfg(feature = "store")]
+mod escrow;
 mod eval;
 mod interop;
 mod keys;
@@ -25,6 +29,8 @@ mod registry;
 mod run;
 #[cfg(feature = "store")]
 mod server;
+#[cfg(feature = "store")]
+mod site;
 #[cfg(feature = "store")]
 mod store;
 mod tensors;

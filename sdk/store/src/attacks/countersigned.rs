@@ -4,7 +4,7 @@ use tilemark_bundle::{Bundle, SigningKey, Trust, Untrusted};
 
 use super::shop::{Shop, key, tagger};
 use crate::client::State;
-use crate::{Countersigners, Store};
+use crate::{Countersigners, Price, Store};
 
 fn by(keys: &[&SigningKey], threshold: u64) -> Countersigners {
     Countersigners::new(keys.iter().map(|key| key.public().clone()).collect(), threshold).unwrap()
@@ -14,7 +14,7 @@ fn by(keys: &[&SigningKey], threshold: u64) -> Countersigners {
 fn publish(shop: &Shop, release: u64, countersigners: &[&SigningKey]) {
     let path = shop.bundle("acme/tagger", release, &shop.acme);
     for key in countersigners {
-        let signed = shop.operator().countersign(&path, key).unwrap();
+        let signed = shop.operator().countersign(&path, Price::Free, key).unwrap();
         std::fs::write(&path, signed).unwrap();
     }
     shop.repository().publish(&path, &[&shop.acme]).unwrap();

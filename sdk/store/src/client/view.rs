@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
+use std::path::Path;
 use std::rc::Rc;
 
 use tilemark_bundle::{AppName, sha256};
@@ -213,6 +214,21 @@ impl<'s> View<'s> {
 
     /// A target's bytes, from the cache or a mirror.
     pub(crate) fn file(&self, path: &str, file: &TargetFile, max: u64) -> Result<Vec<u8>> {
+        self.file_and(path, file, max, |cached, bytes| self.store.cache_file(cached, bytes))
+    }
+
+    /// The same for who reads a whole store: the cache is looked into, and not filled.
+    pub(crate) fn file_once(&self, path: &str, file: &TargetFile, max: u64) -> Result<Vec<u8>> {
+        self.file_and(path, file, max, |_, _| ())
+    }
+
+    fn file_and(
+        &self,
+        path: &str,
+        file: &TargetFile,
+        max: u64,
+        keep: impl FnOnce(&Path, &[u8]),
+    ) -> Result<Vec<u8>> {
         if !is_safe_path(path) {
             return Err(Error::malformed("targets", "a target's path leaves its folder"));
         }
@@ -230,7 +246,7 @@ impl<'s> View<'s> {
         let accept = |bytes: Vec<u8>| file.check_bytes(path, &bytes).map(|()| bytes);
         let bytes = self.mirrors(path)?.get(&at, file.length, accept)?;
         let bytes = bytes.ok_or_else(|| Error::NotFound { what: format!("file {at}") })?;
-        self.store.cache_file(&cached, &bytes);
+        keep(&cached, &bytes);
         Ok(bytes)
     }
 

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use serde_json::{Value, json};
 use tilemark_bundle::{Bundle, Head, PublicKey, SigningKey, Trust, TrustBuilder, Untrusted, durable};
 
 use super::documents::Documents;
@@ -10,6 +11,7 @@ use crate::gate::{self, Price, Ruling};
 use crate::layout;
 use crate::listing::{Listing, Offer, Signers};
 use crate::metadata::{Delegation, Delegations, Keyring, TargetFile, Targets};
+use crate::time;
 
 /// How a bundle is offered. What is not said here stays as it is: the price of the app's newest release, and of a bundle that is
 /// offered again its contract, reports and measured times.
@@ -106,11 +108,17 @@ impl Repository {
         let file = listing.to_bytes()?;
         let path = layout::listing(&listing.app, listing.release);
         let (added, shared) = self.write_blobs(&bundle)?;
-        let target = TargetFile::of(&file);
+        let target = TargetFile { custom: self.dated(targets.targets.get(&path)), ..TargetFile::of(&file) };
         self.write(&layout::target_file(&path, target.sha256().unwrap_or_default(), true), &file)?;
         targets.targets.insert(path, target);
         documents.stage(&publisher.role.name, &mut targets, keys, self.until(self.validity.targets))?;
         Ok(Published { listing, ruling, added, shared, withdrawn })
+    }
+
+    /// When a release was offered first: that of a listing which takes another one's place is that of the other.
+    fn dated(&self, known: Option<&TargetFile>) -> Option<Value> {
+        let today = || Some(json!({ "published": time::format(self.until(0)) }));
+        known.map_or_else(today, |known| known.custom.clone())
     }
 
     /// Takes out of a publisher's targets what the gate does not allow any more: its rules may have changed. The operator would

@@ -20,7 +20,7 @@ pub(super) fn run(args: &Commit) -> Result<()> {
     let (commitment, opening) = Commitment::make(&args.data, args.metric, now)?;
     let published = commitment.to_json(key.as_ref())?;
     files::create_new(&args.salt, &opening.to_json()?, true)?;
-    files::create_new(&args.out, &String::from_utf8_lossy(&published), false)?;
+    files::create_new(&args.out, &published, false)?;
     if args.json {
         return text::json(&commitment);
     }

@@ -1,9 +1,11 @@
 //! The store: operators and publishers write it, integrators find, install and update apps.
 
+mod escrow;
 mod find;
 mod operator;
 mod publish;
 mod registry;
+mod site;
 
 use std::path::PathBuf;
 
@@ -35,6 +37,8 @@ pub(crate) fn run(command: &Command) -> Result<()> {
         Command::Update(args) => update(args),
         Command::Mirror(args) => copy(args, false),
         Command::Stick(args) => copy(args, true),
+        Command::Site(args) => site::run(args),
+        Command::Escrow(command) => escrow::run(command),
         Command::List(args) => list(args.json),
         Command::Remove(args) => {
             installation()?.remove(&args.app)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tilemark::{
-    App, AppContract, AppPort, AppTarget, BundleError, Device, SigningKey, Trust, Untrusted, Vault,
+    App, AppContract, AppPort, AppTarget, Bundle, BundleError, Device, SigningKey, Trust, Untrusted, Vault,
 };
 use tilemark_store::{Contract, Offering, Port, Report, Repository, Speed, TargetFacts};
 
@@ -44,15 +44,21 @@ pub(super) fn run(args: &Publish) -> Result<()> {
     Ok(())
 }
 
-/// The app in a bundle that these keys signed, and the bundle once more: the file is read once, since it may be another one the next
-/// time. Its publisher needs no grant: the vault has the key.
-fn open(path: &Path, keys: &[&SigningKey], vault: Option<&Path>) -> Result<(App, Untrusted)> {
+/// A bundle that these keys signed.
+pub(super) fn signed(path: &Path, keys: &[&SigningKey]) -> Result<Bundle> {
     let sdk = |error: BundleError| Failure::from(tilemark::Error::from(error));
     let ids: Vec<_> = keys.iter().map(|key| key.public().id()).collect();
     let known = keys.iter().fold(Trust::builder(), |trust, key| trust.key(key.public().clone()));
     let trust = known.any_publisher(&ids, 1).build().map_err(sdk)?;
     let file = Untrusted::from_path(path).map_err(sdk)?;
-    let mut bundle = file.verify(&trust).map_err(|refused| sdk(refused.into_error()))?;
+    file.verify(&trust).map_err(|refused| sdk(refused.into_error()))
+}
+
+/// The app in a bundle that these keys signed, and the bundle once more: the file is read once, since it may be another one the next
+/// time. Its publisher needs no grant: the vault has the key.
+fn open(path: &Path, keys: &[&SigningKey], vault: Option<&Path>) -> Result<(App, Untrusted)> {
+    let sdk = |error: BundleError| Failure::from(tilemark::Error::from(error));
+    let mut bundle = signed(path, keys)?;
     let again = Untrusted::from_bytes(bundle.as_bytes().to_vec()).map_err(sdk)?;
     if let Some(encryption) = bundle.manifest().encryption.clone() {
         let Some(vault) = vault else {

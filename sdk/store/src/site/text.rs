@@ -1,0 +1,168 @@
+//! Other people's words, on their way into a page or a script.
+
+use std::fmt::{self, Write as _};
+
+use serde::Serialize;
+
+/// Characters of one text that are shown: nobody reads more of a name, and a page has many.
+const MAX_CHARS: usize = 1100;
+
+/// Text within an element or a quoted attribute: cut at [`MAX_CHARS`], on one line, in the direction of the page.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'a>(pub(super) &'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plain = |byte: u8| matches!(byte, b' '..=b'~') && !b"&<>\"'".contains(&byte);
+        if self.0.len() <= MAX_CHARS && self.0.bytes().all(plain) {
+            return f.write_str(self.0); // as most is
+        }
+        for (at, c) in self.0.chars().enumerate() {
+            if at == MAX_CHARS {
+                return f.write_char('…');
+            }
+            match harmless(c) {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                c => f.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What ends a line becomes a space, what turns the direction of text or is not seen at all a replacement that is.
+fn harmless(c: char) -> char {
+    match c {
+        '\n' | '\r' | '\t' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
+        '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{61c}'
+        | '\u{feff}' => '\u{fffd}',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    }
+}
+
+/// At most so many characters of a text, for places that have no room.
+pub(super) fn short(text: &str, most: usize) -> String {
+    let mut cut: String = text.chars().take(most).map(harmless).collect();
+    if text.chars().nth(most).is_some() {
+        cut.pop();
+        cut.push('…');
+    }
+    cut
+}
+
+/// A value in a script: JSON that no reader of HTML or of old scripts takes for anything else.
+pub(super) fn script(value: &impl Serialize) -> String {
+    // Strings, numbers and lists of them have a JSON.
+    let json = serde_json::to_string(value).unwrap_or_default();
+    json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
+        match c {
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                // A string takes everything.
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+        out
+    })
+}
+
+/// `12345678` as `12.3 MB`.
+pub(super) fn bytes(n: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let (mut value, mut unit) = (n as f64, 0);
+    while value >= 999.5 && unit + 1 < units.len() {
+        value /= 1e3;
+        unit += 1;
+    }
+    let digits = usize::from(unit > 0 && value < 99.95);
+    format!("{value:.digits$} {}", units[unit])
+}
+
+/// `12345` as `12,345`.
+pub(super) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 app`, `2 apps`.
+pub(super) fn plural(n: usize, word: &str) -> String {
+    format!("{} {word}{}", count(n as u64), if n == 1 { "" } else { "s" })
+}
+
+/// Microseconds as milliseconds with three figures.
+pub(super) fn ms(microseconds: u64) -> String {
+    let ms = microseconds as f64 / 1e3;
+    let digits = if ms < 9.995 { 2 } else { usize::from(ms < 99.95) };
+    format!("{ms:.digits$} ms")
+}
+
+/// `2026-11-22T23:50:00Z` as `2026-11-22 23:50 UTC`; what is no such time as it is.
+pub(super) fn moment(seconds: u64) -> String {
+    let text = crate::time::format(seconds);
+    match (text.get(..10), text.get(11..16)) {
+        (Some(day), Some(minute)) => format!("{day} {minute} UTC"),
+        _ => text,
+    }
+}
+
+/// `2026-11-22T23:50:00Z` as `2026-11-22`.
+pub(super) fn day(seconds: u64) -> String {
+    crate::time::format(seconds).chars().take(10).collect()
+}
+
+/// `image -> labels` as people write it.
+pub(super) fn task(task: &str) -> String {
+    task.replace("->", "→")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_elses_words_are_markup_or_script() {
+        let evil = "</script><img src=x onerror=\"a('&')\">\u{2028}\u{202e}\u{200b}\u{1b}[2J\nline";
+        let text = Text(evil).to_string();
+        assert_eq!(
+            text,
+            "&lt;/script&gt;&lt;img src=x onerror=&quot;a(&#39;&amp;&#39;)&quot;&gt; \u{fffd}\u{fffd}\u{fffd}[2J line"
+        );
+        let json = script(&evil);
+        assert!(!json.contains(['<', '>', '&', '\u{2028}', '\n']), "{json}");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), evil);
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let long = "ä".repeat(100_000);
+        assert_eq!(Text(&long).to_string().chars().count(), MAX_CHARS + 1);
+        assert_eq!((short("häuser", 4), short("haus", 4)), ("häu…".to_owned(), "haus".to_owned()));
+        assert!(Text(&"<".repeat(100_000)).to_string().len() < 5000);
+    }
+
+    #[test]
+    fn quantities_are_as_people_write_them() {
+        assert_eq!([0, 999, 12_345_678, 999_950].map(bytes), ["0 B", "999 B", "12.3 MB", "1.0 MB"]);
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 5300, 42_000, 9_994, 9_996, 123_456].map(ms),
+            ["0.00 ms", "5.30 ms", "42.0 ms", "9.99 ms", "10.0 ms", "123 ms"]
+        );
+        assert_eq!(moment(1_795_391_399), "2026-11-22 23:49 UTC");
+    }
+}
