@@ -7,7 +7,7 @@ use std::{env, fs};
 
 /// The library as this test was linked with it, and the folder of all that it needs.
 fn library() -> (PathBuf, PathBuf) {
-    let folder = env::current_exe().unwrap().parent().unwrap().to_owned();
+    let folder = env::current_exe().expect("this test's own path").parent().expect("a folder").to_owned();
     let made = |path: &PathBuf| {
         fs::metadata(path).and_then(|file| file.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
     };
@@ -15,7 +15,7 @@ fn library() -> (PathBuf, PathBuf) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("libtilemark-") && name.ends_with(".rlib")
     };
-    let files = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
+    let files = fs::read_dir(&folder).expect("its folder").map(|file| file.expect("a listed file").path());
     (files.filter(is_library).max_by_key(made).expect("the library, beside this test"), folder)
 }
 
@@ -31,7 +31,7 @@ fn errors(program: &Path) -> String {
     rustc.arg("-L").arg(format!("dependency={}", dependencies.display()));
     let output = rustc.output().expect("the compiler that made this test");
     assert!(!output.status.success(), "{} compiles", program.display());
-    let text = String::from_utf8(output.stderr).unwrap();
+    let text = String::from_utf8(output.stderr).expect("text");
     text.lines().filter(|line| line.contains(": error")).fold(String::new(), |all, line| all + line + "\n")
 }
 

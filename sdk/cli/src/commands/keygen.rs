@@ -10,8 +10,8 @@ use crate::{files, text};
 pub(crate) fn run(args: &Keygen) -> Result<()> {
     let key = SigningKey::generate(args.algorithm).map_err(tilemark::Error::from)?;
     let [secret, public] = ["key", "pub"].map(|extension| beside(&args.out, extension));
-    files::create_new(&secret, &key.to_pem(), true)?;
-    if let Err(failure) = files::create_new(&public, &key.public().to_pem(), false) {
+    files::create_new(&secret, key.to_pem(), true)?;
+    if let Err(failure) = files::create_new(&public, key.public().to_pem(), false) {
         // Half a pair helps nobody. This removes only what was made a moment ago.
         let _ = std::fs::remove_file(&secret);
         return Err(failure);

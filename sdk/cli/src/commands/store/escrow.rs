@@ -46,7 +46,7 @@ fn split(args: &Split) -> Result<()> {
     let mut rows = Vec::new();
     for ((number, share), trustee) in (1..).zip(&shares).zip(&trustees) {
         let path = args.output.join(format!("share-{number}.json"));
-        files::create_new(&path, &line(&share.to_json().map_err(sdk)?), true)?;
+        files::create_new(&path, line(&share.to_json().map_err(sdk)?), true)?;
         rows.push([
             "share".to_owned(),
             path.display().to_string(),
@@ -54,7 +54,7 @@ fn split(args: &Split) -> Result<()> {
         ]);
     }
     let path = args.output.join("deed.json");
-    files::create_new(&path, &line(&deed.to_json()), false)?;
+    files::create_new(&path, line(&deed.to_json()), false)?;
     let takes = format!("{} of {} open {}", args.threshold, trustees.len(), manifest.app.name);
     rows.insert(0, ["deed".to_owned(), path.display().to_string(), format!("for everybody: {takes}")]);
     text::table(&rows, &[])?;
@@ -85,7 +85,7 @@ fn release(args: &EscrowRelease) -> Result<()> {
     };
     let bytes = statement.to_json();
     let (said, found) = deed.statement(&bytes).map_err(sdk)?;
-    files::create_new(&args.output, &line(&bytes), false)?;
+    files::create_new(&args.output, line(&bytes), false)?;
     tell(&deed, &said)?;
     text::line(format_args!("signed   by {found} of the {} trustees that it takes", deed.deed().threshold))
 }

@@ -64,8 +64,8 @@ fn operator(office: &Office, key: &Path) -> Result<Operator> {
 
 fn make_key(folder: &Path, name: &str) -> Result<SigningKey> {
     let key = SigningKey::generate(Algorithm::Ed25519).map_err(tilemark::Error::from)?;
-    files::create_new(&folder.join(format!("{name}.key")), &key.to_pem(), true)?;
-    files::create_new(&folder.join(format!("{name}.pub")), &key.public().to_pem(), false)?;
+    files::create_new(&folder.join(format!("{name}.key")), key.to_pem(), true)?;
+    files::create_new(&folder.join(format!("{name}.pub")), key.public().to_pem(), false)?;
     Ok(key)
 }
 
