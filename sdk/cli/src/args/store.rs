@@ -1,10 +1,14 @@
 //! Arguments of `tilemark store`.
 
+mod escrow;
+mod registry;
+
 use std::path::PathBuf;
 
 use clap::{Args as Group, Subcommand, ValueEnum};
-
-use tilemark_store::{AppName, oci::Reference};
+pub(crate) use escrow::{Combine, Escrow, EscrowRelease, OfDeed, Split};
+pub(crate) use registry::{Access, Pull, Push};
+use tilemark_store::AppName;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Store {
@@ -72,95 +76,6 @@ impl Store {
             _ => false,
         }
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Escrow {
-    /// Vendor: split an encrypted bundle's key into shares, and write the deed
-    Split(Split),
-    /// Trustee: say that the key is due, or sign what another trustee said
-    Release(EscrowRelease),
-    /// Buyer: open the bundle with the trustees' release and shares
-    Combine(Combine),
-}
-
-#[derive(Debug, Group)]
-pub(crate) struct Split {
-    /// The bundle, which is encrypted
-    pub(crate) bundle: PathBuf,
-    /// The vault that it was packed with
-    #[arg(long, value_name = "DIR")]
-    pub(crate) vault: PathBuf,
-    /// Sign the deed with this key, one that signed the bundle; as many as buyers' policies ask for
-    #[arg(long, required = true, value_name = "FILE")]
-    pub(crate) key: Vec<PathBuf>,
-    /// A trustee's public key; one for each
-    #[arg(long, required = true, value_name = "FILE")]
-    pub(crate) trustee: Vec<PathBuf>,
-    /// How many trustees it takes
-    #[arg(long, value_name = "N")]
-    pub(crate) threshold: u64,
-    /// An archive of the source that the trustees keep too: the deed has its SHA-256
-    #[arg(long, value_name = "FILE")]
-    pub(crate) source: Option<PathBuf>,
-    /// A new folder for the deed and the shares
-    #[arg(short, long, value_name = "DIR")]
-    pub(crate) output: PathBuf,
-}
-
-/// A deed, and whom to trust about it.
-#[derive(Debug, Group)]
-pub(crate) struct OfDeed {
-    /// The deed
-    #[arg(long, value_name = "FILE")]
-    pub(crate) deed: PathBuf,
-    /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trust: Option<PathBuf>,
-}
-
-#[derive(Debug, Group)]
-pub(crate) struct EscrowRelease {
-    #[command(flatten)]
-    pub(crate) of: OfDeed,
-    /// Why the key is due, for everybody to read
-    #[arg(long, required_unless_present = "sign", conflicts_with = "sign", value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-    /// Sign this release of another trustee's as well
-    #[arg(long, value_name = "FILE")]
-    pub(crate) sign: Option<PathBuf>,
-    /// The trustee's private key
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
-    /// Where the release goes: a new file
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
-}
-
-#[derive(Debug, Group)]
-pub(crate) struct Combine {
-    /// The bundle
-    pub(crate) bundle: PathBuf,
-    #[command(flatten)]
-    pub(crate) of: OfDeed,
-    /// The release, signed by as many trustees as the deed asks for
-    #[arg(long, value_name = "FILE")]
-    pub(crate) release: PathBuf,
-    /// A trustee's share; as many as the deed asks for
-    #[arg(long, required = true, value_name = "FILE")]
-    pub(crate) share: Vec<PathBuf>,
-    /// The archive of the source, to be compared with the deed
-    #[arg(long, value_name = "FILE")]
-    pub(crate) source: Option<PathBuf>,
-    /// A name of yours for the opened app, PUBLISHER/NAME: it is not the vendor's any more
-    #[arg(long, value_parser = app_name)]
-    pub(crate) name: AppName,
-    /// A key of yours, which signs it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
-    /// Where the opened app goes: a new file
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
 }
 
 #[derive(Debug, Group)]
@@ -309,61 +224,6 @@ impl From<Price> for tilemark_store::Price {
             Price::Paid => Self::Paid,
         }
     }
-}
-
-/// How to ask a registry.
-#[derive(Debug, Group)]
-pub(crate) struct Access {
-    /// Who we are there, in Docker's form [default: Docker's own file]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) auth_file: Option<PathBuf>,
-    /// The host of the registry's token server, where it is another one and may have the password
-    #[arg(long, value_name = "HOST")]
-    pub(crate) token_host: Option<String>,
-    /// Ask by HTTP, not HTTPS, as registries on this machine are asked anyway
-    #[arg(long)]
-    pub(crate) insecure_http: bool,
-}
-
-#[derive(Debug, Group)]
-pub(crate) struct Push {
-    /// The bundle
-    pub(crate) bundle: PathBuf,
-    /// REGISTRY/NAME[:TAG]
-    #[arg(value_parser = image)]
-    pub(crate) image: Reference,
-    /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trust: Option<PathBuf>,
-    /// Attach an evaluation that `tilemark eval --report` signed; may be given several times
-    #[arg(long, value_name = "FILE")]
-    pub(crate) report: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(crate) access: Access,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Group)]
-pub(crate) struct Pull {
-    /// REGISTRY/NAME[:TAG|@sha256:DIGEST]
-    #[arg(value_parser = image)]
-    pub(crate) image: Reference,
-    /// The bundle's file; of an older one that is there only what changed is fetched
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) output: PathBuf,
-    /// The vendor's public key or a policy [default: the file `trust` in TILEMARK_HOME]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) trust: Option<PathBuf>,
-    /// Write the evaluations of the bundle that are in the registry into this folder
-    #[arg(long, value_name = "DIR")]
-    pub(crate) reports: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) access: Access,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Group)]
@@ -528,8 +388,4 @@ pub(crate) struct Remove {
 
 fn app_name(text: &str) -> Result<AppName, String> {
     text.parse().map_err(|error: tilemark::BundleError| error.to_string())
-}
-
-fn image(text: &str) -> Result<Reference, String> {
-    text.parse().map_err(|error: tilemark_store::Error| error.to_string())
 }

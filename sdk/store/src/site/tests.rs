@@ -41,7 +41,7 @@ fn publish_evil(shop: &Shop, app: &str, key: &SigningKey) {
     let identity = AppIdentity::new(app, "1.0.0", 1, "MIT", &format!("{evil}{}", "x".repeat(900))).unwrap();
     let path = shop.path("evil.tmk");
     std::fs::write(&path, BundleWriter::new(identity).blob("x", &b"x"[..]).sign(&[key]).unwrap()).unwrap();
-    let speed = Speed { device: evil.clone(), name: evil.clone(), microseconds: (1 << 53) - 1 };
+    let speed = Speed { device: "host".into(), name: evil.clone(), microseconds: (1 << 53) - 1 };
     let mut contract = Contract {
         task: format!("{evil} -> labels"),
         speeds: vec![speed],

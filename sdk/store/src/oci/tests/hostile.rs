@@ -22,7 +22,7 @@ fn a_layer_with_other_bytes() {
     fair.fake.state.lock().unwrap().blobs.insert(digest(&vec![7; 300_000]), vec![8; 300_000]);
     fair.refuses(":v1", "TM0805");
     fair.fake.state.lock().unwrap().blobs.insert(digest(&vec![7; 300_000]), vec![7; 299_999]);
-    fair.refuses(":v1", "TM0801");
+    fair.refuses(":v1", "TM0804");
     fair.push(1, "v1", &[]);
     fair.fake.state.lock().unwrap().blobs.insert(digest(&vec![7; 300_000]), vec![7; 300_000]);
     fair.pull(":v1").unwrap();
