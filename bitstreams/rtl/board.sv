@@ -15,7 +15,7 @@ module board #(
   output logic tx,
   output logic busy
 );
-  localparam int NL = $clog2(N);
+  localparam int NL = $clog2(N), AL = ML + NL;
   logic [7:0] count = 0;
   wire rst = !count[7];
   always_ff @(posedge clk) if (!count[7]) count <= count + 1;
@@ -28,11 +28,11 @@ module board #(
   logic [7:0] reg_addr;
   logic [31:0] reg_wdata, reg_rdata;
   /* verilator lint_off UNUSEDSIGNAL */
-  logic [31:0] rd_addr, wr_addr;
+  logic [AL-1:0] rd_addr, wr_addr;
   /* verilator lint_on UNUSEDSIGNAL */
   logic [N*8-1:0] rsp_data, wr_data;
   engine #(.N(N), .NRQ(NRQ), .BYL(BYL), .BXL(BXL), .DL(DL), .WDL(WDL), .SUMSL(SUMSL), .FDL(FDL), .DSP(DSP), .PAIRS(PAIRS),
-    .ADD(ADD)) u_engine (
+    .ADD(ADD), .AL(AL)) u_engine (
     .clk, .rst, .reg_valid, .reg_write, .reg_addr, .reg_wdata, .reg_rdata, .rd_valid, .rd_ready(1'b1), .rd_addr,
     .rsp_valid, .rsp_data, .wr_valid, .wr_ready(1'b1), .wr_addr, .wr_data, .busy);
 
@@ -44,19 +44,17 @@ module board #(
   logic [15:0] words_left;
   logic [4:0] bytes_left;
   logic [N*8-1:0] shift;
-  logic memory_we, wr_q;
+  logic memory_we;
   logic [ML-1:0] memory_wa, memory_ra;
   logic [N*8-1:0] memory_wd, memory_rd;
   logic [2:0] reading;
   always_ff @(posedge clk) begin
-    wr_q <= wr_valid;
     memory_we <= busy | wr_valid ? wr_valid : state == PUT && order == "W";
     memory_wa <= busy | wr_valid ? wr_addr[NL+:ML] : address[NL+:ML];
     memory_wd <= busy | wr_valid ? wr_data : shift;
     memory_ra <= busy ? rd_addr[NL+:ML] : address[NL+:ML];
     reading <= {reading[1:0], rd_valid & ~rst};
   end
-  wire unused = &{1'b0, wr_q};
   ram #(.W(N * 8), .DL(ML)) u_memory (.clk, .we(memory_we), .wa(memory_wa), .wd(memory_wd), .ra(memory_ra), .rd(memory_rd));
   assign rsp_valid = reading[2];
   assign rsp_data = memory_rd;

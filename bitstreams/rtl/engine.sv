@@ -9,42 +9,48 @@ module engine #(
   parameter int FDL = 9,     // log2 of the words of results that wait for memory
   parameter int DSP = 16,    // products of each lane that are left to the device's multipliers
   parameter int PAIRS = 0,   // products of each lane that share a multiplier with the next lane's: at most N - BX * BY
-  parameter bit ADD = 1      // additions
+  parameter bit ADD = 1,     // additions
+  parameter int AL = 32      // bits of addresses: what memory has
 ) (
   input  logic clk, rst,
   // registers: 32-bit words; what is read is there a clock later
   input  logic reg_valid, reg_write,
   input  logic [7:0] reg_addr,
+  /* verilator lint_off UNUSEDSIGNAL */
   input  logic [31:0] reg_wdata,
+  /* verilator lint_on UNUSEDSIGNAL */
   output logic [31:0] reg_rdata,
   // external memory, in words of N bytes at byte addresses
   output logic rd_valid,
   input  logic rd_ready,
-  output logic [31:0] rd_addr,
+  output logic [AL-1:0] rd_addr,
   input  logic rsp_valid,
   input  logic [N*8-1:0] rsp_data,
   output logic wr_valid,
   input  logic wr_ready,
-  output logic [31:0] wr_addr,
+  output logic [AL-1:0] wr_addr,
   output logic [N*8-1:0] wr_data,
   output logic busy
 );
   localparam int BY = 1 << BYL, BX = 1 << BXL, T = BY * BX, L = $clog2(N);
   localparam bit QUAD = BX >= N / 4;
+  localparam int CL = AL - 6;           // bits of a number of descriptors: more than memory holds
   localparam int ACT = 7;               // clocks of a read of activations
   localparam int SUM_AT = ACT + 1 + 3 + L;  // the clock at whose end a lane takes in a step
 
   // ---- registers
-  logic [31:0] list, count, cycles, steps_issued, wait_load, wait_drain, wait_room, reads, writes, tiles;
+  logic [AL-1:0] list;
+  logic [CL-1:0] count, tiles, index, error_index;
+  logic [31:0] cycles, steps_issued, wait_load, wait_drain, wait_room, reads, writes;
   logic [7:0] error;
-  logic [31:0] error_index, index, outstanding;
+  logic [15:0] outstanding;
   logic done, start, stop;
   typedef enum logic [1:0] {READY, RUN, CLEAR} state_t;
   state_t state;
   wire order = reg_valid && reg_write && reg_addr == 8'h08;
   always_ff @(posedge clk) begin
-    if (reg_valid && reg_write && reg_addr == 8'h0c) list <= reg_wdata;
-    if (reg_valid && reg_write && reg_addr == 8'h0d) count <= reg_wdata;
+    if (reg_valid && reg_write && reg_addr == 8'h0c) list <= reg_wdata[AL-1:0];
+    if (reg_valid && reg_write && reg_addr == 8'h0d) count <= reg_wdata[CL-1:0];
     if (rst) begin
       list <= 0;
       count <= 0;
@@ -59,9 +65,9 @@ module engine #(
       8'h06: reg_rdata <= {16'(tile_pkg::TABLE_SLOTS), 16'(tile_pkg::PARAM_SLOTS)};
       8'h09: reg_rdata <= {29'd0, error != 0, done, busy};
       8'h0a: reg_rdata <= 32'(error);
-      8'h0b: reg_rdata <= error_index;
-      8'h0c: reg_rdata <= list;
-      8'h0d: reg_rdata <= count;
+      8'h0b: reg_rdata <= 32'(error_index);
+      8'h0c: reg_rdata <= 32'(list);
+      8'h0d: reg_rdata <= 32'(count);
       8'h10: reg_rdata <= cycles;
       8'h11: reg_rdata <= steps_issued;
       8'h12: reg_rdata <= wait_load;
@@ -69,7 +75,7 @@ module engine #(
       8'h14: reg_rdata <= wait_room;
       8'h15: reg_rdata <= reads;
       8'h16: reg_rdata <= writes;
-      8'h17: reg_rdata <= tiles;
+      8'h17: reg_rdata <= 32'(tiles);
       default: reg_rdata <= 0;
     endcase
   end
@@ -92,36 +98,38 @@ module engine #(
   logic [31:0] table_data;
   logic [N*8-1:0] data;
   tile_pkg::tile_t given, waiting, tile;
-  loader #(.N(N), .BYL(BYL), .BXL(BXL), .DL(DL), .WDL(WDL), .ADD(ADD), .QUAD(QUAD)) u_loader (
+  loader #(.N(N), .BYL(BYL), .BXL(BXL), .DL(DL), .WDL(WDL), .AL(AL), .ADD(ADD), .QUAD(QUAD)) u_loader (
     .clk, .rst(reset), .start, .list, .count, .rd_valid, .rd_ready, .rd_addr, .rsp_valid(rsp_valid && state == RUN), .rsp_data,
     .tiles_done(tiles), .stores_idle, .x_we, .x_row, .x_col, .x_addr, .w_we, .w_addr, .params_we, .params_scale,
     .params_slot, .params_beat, .table_we, .table_slot, .table_entry, .table_data, .data,
     .tile_valid(tile_given), .tile_ready, .tile(given), .all_given, .error(load_error), .index);
 
   // ---- a tile waits while another is computed
-  logic have, begin_tile, steps_busy, held_drain, held_room, full, store_ready;
+  logic have, compared, begin_tile, steps_busy, held_drain, held_room, full, store_ready;
   logic [3:0] quiet;       // clocks since the last step
   logic [15:0] on_the_way; // pixels between the steps and their results
   logic same, store_tile, stamped;
   assign tile_ready = !have;
   wire is_stamp = waiting.layer.op == tile_pkg::OP_STAMP;
   wire drained = on_the_way == 0;
-  wire may_begin = have && !begin_tile && !steps_busy && quiet[3]
+  wire may_begin = have && compared && !begin_tile && !steps_busy && quiet[3]
     && (drained || (same && waiting.first && !is_stamp))
     && (store_ready || !waiting.last && !is_stamp) && (!is_stamp || stores_idle);
   assign store_tile = begin_tile && (tile.last || stamped);
   always_ff @(posedge clk) begin
     same <= waiting.layer == tile.layer && !stamped;
-    quiet <= steps_busy || begin_tile ? 4'd0 : {quiet[2:0], 1'b1};
+    compared <= have;
     if (tile_given && tile_ready) begin
       waiting <= given;
       have <= 1;
     end
+    quiet <= steps_busy || begin_tile ? 4'd0 : {quiet[2:0], 1'b1};
     begin_tile <= may_begin && !begin_tile;
     if (may_begin) begin
       tile <= waiting;
       stamped <= is_stamp;
       have <= 0;
+      compared <= 0;
     end
     if (reset) begin
       have <= 0;
@@ -130,7 +138,6 @@ module engine #(
       stamped <= 0;
     end
   end
-
   // ---- steps, activations, products
   logic step_valid, step_first, step_last;
   logic signed [15:0] step_y, step_x;
@@ -212,9 +219,9 @@ module engine #(
     .clk, .rst(reset), .layer(tile.layer), .take, .sums, .tag(take_tag), .params_we, .params_scale, .params_slot,
     .params_beat, .params_data(data), .table_we, .table_wslot(table_slot), .table_entry, .table_data,
     .word_valid, .word, .word_ends_tile, .kept_valid, .kept_ends_tile, .out_of_range(sums_over));
-  store #(.N(N), .FDL(FDL)) u_store (
+  store #(.N(N), .FDL(FDL), .AL(AL)) u_store (
     .clk, .rst(reset), .tile_valid(store_tile), .tile_ready(store_ready), .stamp(stamped), .rows(tile.y_rows),
-    .cols(tile.y_cols), .addr(tile.y_addr), .pitch(tile.y_pitch), .stamp_data({writes, reads, steps_issued, cycles}),
+    .cols(tile.y_cols), .addr(tile.y_addr[AL-1:0]), .pitch(tile.y_pitch[AL-1:0]), .stamp_data({writes, reads, steps_issued, cycles}),
     .word_valid, .word, .full, .wr_valid, .wr_ready, .wr_addr, .wr_data, .idle(stores_idle));
 
   // ---- progress, refusals, counters
@@ -225,20 +232,22 @@ module engine #(
     all_tiles <= tiles == count && !start;
     all_handed_on <= all_given && !start;
   end
+  wire word_ended = word_valid & word_ends_tile, kept_ended = kept_valid & kept_ends_tile, stamp_began = begin_tile & stamped;
+  wire read = rd_valid & rd_ready, written = wr_valid & wr_ready;
   wire multiplies = tile.layer.op == tile_pkg::OP_CONV || tile.layer.op == tile_pkg::OP_QUAD || tile.layer.op == tile_pkg::OP_DEPTHWISE;
   always_ff @(posedge clk) begin
     weights_over <= step_valid && multiplies && |step_weight[15:WDL];
     on_the_way <= on_the_way + 16'(step_last) - 16'(word_valid) - 16'(kept_valid);
-    tiles <= tiles + {31'b0, word_valid & word_ends_tile} + {31'b0, kept_valid & kept_ends_tile} + {31'b0, begin_tile & stamped};
-    outstanding <= outstanding + {31'b0, rd_valid & rd_ready} - 32'(rsp_valid);
+    tiles <= tiles + CL'(word_ended) + CL'(kept_ended) + CL'(stamp_began);
+    outstanding <= outstanding + 16'(read) - 16'(rsp_valid);
     if (state == RUN) begin
       cycles <= cycles + 1;
       steps_issued <= steps_issued + 32'(step_valid);
       wait_load <= wait_load + 32'(!steps_busy);
       wait_drain <= wait_drain + 32'(held_drain);
       wait_room <= wait_room + 32'(held_room);
-      reads <= reads + {31'b0, rd_valid & rd_ready};
-      writes <= writes + {31'b0, wr_valid & wr_ready};
+      reads <= reads + 32'(read);
+      writes <= writes + 32'(written);
     end
     kill <= 0;
     case (state)

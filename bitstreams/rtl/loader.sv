@@ -1,21 +1,23 @@
 // Reads the command list, and for each descriptor the constants and the input that it wants on chip; hands tiles on in order.
-// It asks for the next descriptor as soon as it has asked for all of a tile, and loads while the tiles before are computed.
+// It asks for the next descriptor when it has handed a tile on, and loads while the tiles before are computed.
 module loader #(
   parameter int N = 16, BYL = 1, BXL = 2, DL = 10, WDL = 9,
+  parameter int AL = 32,  // bits of addresses
   parameter bit ADD = 1, QUAD = 1,
-  localparam int BY = 1 << BYL, BX = 1 << BXL, Q = N / 4, NL = $clog2(N), QL = $clog2(Q)
+  localparam int BY = 1 << BYL, BX = 1 << BXL, Q = N / 4, NL = $clog2(N), QL = $clog2(Q), CL = AL - 6
 ) (
   input  logic clk, rst,
   input  logic start,
-  input  logic [31:0] list, count,
+  input  logic [AL-1:0] list,
+  input  logic [CL-1:0] count,
   // external memory: answers come in order, at any time, and are always taken
   output logic rd_valid,
   input  logic rd_ready,
-  output logic [31:0] rd_addr,
+  output logic [AL-1:0] rd_addr,
   input  logic rsp_valid,
   input  logic [N*8-1:0] rsp_data,
   // what the others have done
-  input  logic [31:0] tiles_done,
+  input  logic [CL-1:0] tiles_done,
   input  logic stores_idle,
   // to the memories
   output logic x_we,
@@ -37,21 +39,31 @@ module loader #(
   output logic all_given,
   // refusals
   output logic [7:0] error,
-  output logic [31:0] index
+  output logic [CL-1:0] index
 );
   localparam int BEATS = 128 / N;
 
-  // ---- the descriptor: `next` gathers beats, `words` is the one at work
-  logic [1023:0] next;
+  // ---- the descriptor: each beat goes to its words
   logic [31:0] words[0:31];
-  logic next_full, words_valid, words_checked, loaded;
+  logic gathered, words_valid, words_checked, loaded;
   logic [1:0] judged;  // clocks since the words are here
   logic [7:0] verdict_q;
   logic [31:0] beat_sum, checksum;
   logic [1:0] settle;  // clocks until the checksum has taken in the last beat
-  for (genvar i = 0; i < 32; i++) begin : g_words
-    always_ff @(posedge clk) if (next_full && !words_valid && settle == 0) words[i] <= next[i*32+:32];
-  end
+  logic beat_valid;    // of the descriptor: `data`, and the words that are left with it
+  logic [5:0] beats_left;
+  logic spare_set;     // words that a descriptor leaves zero
+  always_ff @(posedge clk)
+    if (beat_valid) begin
+      logic some;
+      some = 0;
+      for (int i = 0; i < 32; i++)
+        if (32'(beats_left) == BEATS - i / Q) begin
+          words[i] <= data[(i%Q)*32+:32];
+          if (i > 20 && i < 31) some = some | (data[(i%Q)*32+:32] != 0);
+        end
+      spare_set <= some | (spare_set && 32'(beats_left) != BEATS);
+    end
   wire [7:0] op = words[0][7:0];
   wire load_input = words[0][16], load_params = words[0][17], load_table = words[0][18], load_weights = words[0][19];
   wire first = words[0][20], last = words[0][21], table_on = words[0][22];
@@ -102,8 +114,7 @@ module loader #(
   logic [8:0] faults;
   always_ff @(posedge clk) begin
     logic other;
-    other = words[0][15:8] != 8'h54 || words[0][31:26] != 0 || words[2][31:24] != 0 || words[20][31:16] != 0;
-    for (int i = 21; i < 31; i++) other = other || words[i] != 0;
+    other = words[0][15:8] != 8'h54 || words[0][31:26] != 0 || words[2][31:24] != 0 || words[20][31:16] != 0 || spare_set;
     faults[0] <= bad_sum;
     faults[1] <= op == 0 || op > tile_pkg::OP_STAMP;
     faults[2] <= is_stamp && (load_input || load_params || load_table || load_weights)
@@ -131,7 +142,8 @@ module loader #(
   // ---- asking
   typedef enum logic [3:0] {IDLE, DESCRIPTOR, CHECK, ROOM, PARAMS, TABLE, WEIGHTS, FENCE, INPUT, NEXT} ask_t;
   ask_t ask;
-  logic [31:0] asked, list_at, at, row_at, plane_at;
+  logic [CL-1:0] asked;
+  logic [AL-1:0] list_at, at, row_at, plane_at;
   logic [15:0] left, rows_left, planes_left;
   logic [NL:0] beat;     // within a weight word, or a repeat of a table's beat
   logic turn_end;        // the last beat of `left`
@@ -141,14 +153,9 @@ module loader #(
   // What only grows truer while it is waited for, a clock late.
   logic near, none, all_asked;
   always_ff @(posedge clk) begin
-    near <= index - tiles_done <= 32'(words[2][7:0]);
+    near <= index - tiles_done <= CL'(words[2][7:0]);
     none <= index == tiles_done;
     all_asked <= asked == count;
-  end
-  logic [1:0] ahead;  // descriptors that were asked for, and are not handed on
-  always_ff @(posedge clk) begin
-    ahead <= ahead + 2'(sent && ask == DESCRIPTOR && turn_end) - 2'(tile_valid && tile_ready);
-    if (rst || start) ahead <= 0;
   end
   assign turn_end = left == 1;
 
@@ -161,33 +168,33 @@ module loader #(
         left <= 16'(BEATS);
       end
       DESCRIPTOR: if (sent) begin
-        list_at <= list_at + N;
+        list_at <= list_at + AL'(N);
         left <= left - 1;
         if (turn_end) begin
           asked <= asked + 1;
           ask <= CHECK;
         end
       end
-      CHECK: if (words_checked && !loaded && ahead == 1) ask <= ROOM;
+      CHECK: if (words_checked && !loaded) ask <= ROOM;
       ROOM: begin
-        at <= words[9];
+        at <= words[9][AL-1:0];
         beat <= 0;
         if (near) ask <= after(ROOM);
         left <= load_params ? 16'd8 : load_table ? 16'd256 : w_count;
       end
       PARAMS: if (sent) begin
-        at <= at + N;
+        at <= at + AL'(N);
         left <= turn_end ? (load_table ? 16'd256 : w_count) : left - 1;
         if (turn_end) ask <= after(PARAMS);
       end
       TABLE: if (sent) begin  // every beat as often as it has entries
         beat <= 32'(beat) == Q - 1 ? 0 : beat + 1;
-        if (32'(beat) == Q - 1) at <= at + N;
+        if (32'(beat) == Q - 1) at <= at + AL'(N);
         left <= turn_end ? w_count : left - 1;
         if (turn_end) ask <= after(TABLE);
       end
       WEIGHTS: if (sent) begin
-        at <= at + N;
+        at <= at + AL'(N);
         beat <= 32'(beat) == N - 1 ? 0 : beat + 1;
         if (32'(beat) == N - 1) begin
           left <= left - 1;
@@ -195,9 +202,9 @@ module loader #(
         end
       end
       FENCE: begin
-        at <= words[3];
-        row_at <= words[3];
-        plane_at <= words[3];
+        at <= words[3][AL-1:0];
+        row_at <= words[3][AL-1:0];
+        plane_at <= words[3][AL-1:0];
         left <= cols;
         rows_left <= rows;
         planes_left <= planes;
@@ -205,18 +212,18 @@ module loader #(
         else if (!fence || (none && stores_idle)) ask <= INPUT;
       end
       INPUT: if (sent) begin
-        at <= at + N;
+        at <= at + AL'(N);
         left <= left - 1;
         if (turn_end) begin
           left <= cols;
-          at <= row_at + words[5];
-          row_at <= row_at + words[5];
+          at <= row_at + words[5][AL-1:0];
+          row_at <= row_at + words[5][AL-1:0];
           rows_left <= rows_left - 1;
           if (rows_left == 1) begin
             rows_left <= rows;
-            at <= plane_at + words[4];
-            row_at <= plane_at + words[4];
-            plane_at <= plane_at + words[4];
+            at <= plane_at + words[4][AL-1:0];
+            row_at <= plane_at + words[4][AL-1:0];
+            plane_at <= plane_at + words[4][AL-1:0];
             planes_left <= planes_left - 1;
             if (planes_left == 1) ask <= NEXT;
           end
@@ -224,7 +231,8 @@ module loader #(
       end
       NEXT: begin
         left <= 16'(BEATS);
-        ask <= all_asked ? IDLE : DESCRIPTOR;
+        if (all_asked) ask <= IDLE;
+        else if (!words_valid) ask <= DESCRIPTOR;
       end
       default: ask <= IDLE;
     endcase
@@ -318,7 +326,7 @@ module loader #(
       if (unit_end) begin
         if (answer == A_DESCRIPTOR) begin
           answer <= A_CHECK;
-          next_full <= 1;
+          gathered <= 1;
           settle <= 2;
         end else begin
           answer <= then(answer);
@@ -327,10 +335,9 @@ module loader #(
         end
       end
     end
-    // A descriptor goes to work when the one before is handed on.
-    if (next_full && !words_valid && settle == 0) begin
+    if (gathered && settle == 0) begin
       words_valid <= 1;
-      next_full <= 0;
+      gathered <= 0;
     end
     judged <= words_valid ? {judged[0], 1'b1} : 2'b00;
     verdict_q <= verdict;
@@ -348,7 +355,7 @@ module loader #(
     if (rst || start) begin
       answer <= A_DESCRIPTOR;
       got <= 16'(BEATS);
-      next_full <= 0;
+      gathered <= 0;
       words_valid <= 0;
       words_checked <= 0;
       judged <= 0;
@@ -366,20 +373,19 @@ module loader #(
   assign all_given = index == count;
 
   // The checksum: the words of a beat, then their sum.
-  logic beat_valid;
   always_ff @(posedge clk) begin
     logic [31:0] sum;
     sum = 0;
     for (int i = 0; i < Q; i++) sum = sum + rsp_data[i*32+:32];
     beat_sum <= sum;
     beat_valid <= rsp_valid && answer == A_DESCRIPTOR && !rst;
+    beats_left <= got[5:0];
     if (beat_valid) checksum <= checksum + beat_sum;
-    if (next_full && !words_valid && settle == 0) begin
+    if (gathered && settle == 0) begin
       bad_sum <= checksum != 0;
       checksum <= 0;
     end
     if (rst || start) checksum <= 0;
-    if (rsp_valid && answer == A_DESCRIPTOR) next <= {rsp_data, next[1023:N*8]};
   end
 
   // ---- to the memories, registered

@@ -1,6 +1,7 @@
 // Writes words of results: those of a tile row by row, in the order they were computed. Or a stamp.
 module store #(
-  parameter int N = 16, FDL = 9, ROOM = 64
+  parameter int N = 16, FDL = 9, ROOM = 64,
+  parameter int AL = 32  // bits of addresses
 ) (
   input  logic clk, rst,
   // tiles, in order
@@ -8,7 +9,7 @@ module store #(
   output logic tile_ready,
   input  logic stamp,
   input  logic [15:0] rows, cols,
-  input  logic [31:0] addr, pitch,
+  input  logic [AL-1:0] addr, pitch,
   input  logic [127:0] stamp_data,
   // words
   input  logic word_valid,
@@ -17,7 +18,7 @@ module store #(
   // external memory
   output logic wr_valid,
   input  logic wr_ready,
-  output logic [31:0] wr_addr,
+  output logic [AL-1:0] wr_addr,
   output logic [N*8-1:0] wr_data,
   output logic idle
 );
@@ -55,7 +56,7 @@ module store #(
   // ---- tiles wait here: one at work, one behind
   logic busy, next_valid, busy_stamp, next_stamp;
   logic [15:0] rows_left, cols_left, next_rows, next_cols, cols_of;
-  logic [31:0] row_at, at, pitch_of, next_addr, next_pitch;
+  logic [AL-1:0] row_at, at, pitch_of, next_addr, next_pitch;
   logic [127:0] stamp_left, next_data;
   assign tile_ready = !next_valid;
   assign wr_valid = busy & (busy_stamp | have != 0);
@@ -75,7 +76,7 @@ module store #(
       next_data <= stamp_data;
     end
     if (sent) begin
-      at <= at + N;
+      at <= at + AL'(N);
       stamp_left <= stamp_left >> (N * 8);
       cols_left <= cols_left - 1;
       if (cols_left == 1) begin

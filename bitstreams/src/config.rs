@@ -65,18 +65,6 @@ impl Config {
         quads: true,
     };
 
-    /// The engine of 4 x 4 lanes, for small devices: no additions.
-    pub const LANES_4: Self = Self {
-        lanes: 4,
-        results: 1,
-        banks: [1, 1],
-        activations: 512,
-        weights: 256,
-        sums: 64,
-        adds: false,
-        quads: true,
-    };
-
     /// Reads the configuration through a function that reads the register at an offset in bytes.
     ///
     /// # Errors
