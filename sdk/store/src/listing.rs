@@ -213,6 +213,13 @@ impl Offer {
     }
 }
 
+impl Offer {
+    /// Who has to sign besides, as it was when this was read.
+    pub(crate) fn countersigners(&self) -> Option<&Countersigners> {
+        self.signers.countersigners.as_ref()
+    }
+}
+
 fn first_difference(a: &Listing, b: &Listing) -> Option<String> {
     let (a, b) = (serde_json::json!(a), serde_json::json!(b));
     let (a, b) = (a.as_object()?, b.as_object()?);

@@ -90,7 +90,7 @@ impl Metadata {
     pub fn read() -> Self {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let run = |more: &[&str]| {
-            let fixed = ["metadata", "--format-version", "1", "--locked"];
+            let fixed = ["metadata", "--format-version", "1", "--locked", "--all-features"];
             Command::new(&cargo).args(fixed).args(more).current_dir(root()).output().expect("cargo runs")
         };
         let stderr = |output: &std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();

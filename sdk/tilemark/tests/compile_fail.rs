@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::SystemTime;
 use std::{env, fs};
 
-/// The library as this test was linked with it, and the folder of all that it needs.
+/// The library that was built last beside this test, which is what it was linked with, and the folder of all that it needs.
 fn library() -> (PathBuf, PathBuf) {
     let folder = env::current_exe().expect("this test's own path").parent().expect("a folder").to_owned();
     let made = |path: &PathBuf| {

@@ -57,5 +57,5 @@ pub(crate) fn check(python: &Path) -> Result<()> {
 fn check_with(python: &Path, mutations: u32) -> Result<()> {
     let mut test = steps::whole();
     test.args(["--test", "cli", "--lib", "interop", "--", "--include-ignored"]);
-    steps::shell(test.env("TILEMARK_INTEROP_PYTHON", python).env("TILEMARK_MUTATIONS", mutations.to_string()))
+    steps::tests(test.env("TILEMARK_INTEROP_PYTHON", python).env("TILEMARK_MUTATIONS", mutations.to_string()))
 }

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::models;
 use crate::packages;
 use crate::python;
-use crate::steps::{EMULATE, Steps, programs, shell};
+use crate::steps::{EMULATE, Steps, programs, shell, tests};
 
 /// Debian's loader, PoCL and the checker of kernels.
 const DEBIAN: &[&str] = &["ocl-icd-libopencl1", "pocl-opencl-icd", "oclgrind"];
@@ -120,7 +120,7 @@ fn conformance(driver: &Driver) -> Result<()> {
 fn tensor_cores(driver: &Driver) -> Result<()> {
     let mut test = programs(&["conformance"]);
     test.args(["every_opencl", "--nocapture"]).env("TILEMARK_TEST_OPERATIONS", "conv").env(EMULATE, "1");
-    shell(driver.choose(&mut test))
+    tests(driver.choose(&mut test))
 }
 
 fn is_installed() -> bool {

@@ -55,6 +55,7 @@ pub(crate) struct Peers {
 }
 
 pub(crate) fn run(wanted: &Peers) -> Result<()> {
+    let kept = wanted.page.as_deref().map_or(Ok(String::new()), kept)?;
     models::run(&models::Models::DEFAULT)?;
     let twins = crate::target().join("peers");
     let mut make = Command::new(python::environment("tensorflow", TENSORFLOW)?);
@@ -82,7 +83,7 @@ pub(crate) fn run(wanted: &Peers) -> Result<()> {
         compare
     };
     match &wanted.page {
-        Some(page) => write_page(page, compare),
+        Some(page) => write_page(page, &kept, compare),
         None => {
             let options: Vec<&str> = wanted.options.iter().map(String::as_str).collect();
             steps::shell(&mut compare(&options))
@@ -90,10 +91,29 @@ pub(crate) fn run(wanted: &Peers) -> Result<()> {
     }
 }
 
+/// What stays of a page; nothing of one that is not there.
+fn kept(page: &Path) -> Result<String> {
+    if !page.exists() {
+        return Ok(String::new());
+    }
+    let text = fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
+    let kept = text.split_once(MARK).map(|(kept, _)| kept.to_owned());
+    kept.with_context(|| format!("{} has no line {MARK}: what is in it would be lost", page.display()))
+}
+
 /// Measures every section, and writes the page: ratios first, then the tables.
-fn write_page(page: &Path, compare: impl Fn(&[&str]) -> Command) -> Result<()> {
+fn write_page(page: &Path, kept: &str, compare: impl Fn(&[&str]) -> Command) -> Result<()> {
     let part = crate::target().join("peers.md");
     let (mut ratios, mut tables, mut head) = (String::new(), String::new(), String::new());
+    let output = |program: &str, arguments: &[&str]| -> Result<String> {
+        let output = Command::new(program).args(arguments).current_dir(crate::root()).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let made = format!(
+        "Commit {}, {}.",
+        output("git", &["rev-parse", "--short", "HEAD"])?,
+        output("date", &["-u", "+%F"])?
+    );
     for (name, options) in SECTIONS {
         steps::shell(compare(options).arg("--page").arg(&part))?;
         let text = fs::read_to_string(&part).with_context(|| format!("cannot read {}", part.display()))?;
@@ -104,8 +124,9 @@ fn write_page(page: &Path, compare: impl Fn(&[&str]) -> Command) -> Result<()> {
         ratios += &format!("- {name}: {ratio}\n");
         tables += &format!("\n## {}\n", section.trim_end());
     }
-    let kept = fs::read_to_string(page).unwrap_or_default();
-    let kept = kept.split_once(MARK).map_or(format!("{head}\n\n"), |(kept, _)| kept.to_owned());
-    fs::write(page, format!("{kept}{MARK}\n\n## Ratios\n\n{ratios}{tables}"))
+    let (title, versions) = head.split_once('\n').unwrap_or((&head, ""));
+    let kept = if kept.is_empty() { format!("{title}\n\n") } else { kept.to_owned() };
+    let facts = format!("{}\n{made}", versions.trim());
+    fs::write(page, format!("{kept}{MARK}\n\n## Ratios\n\n{facts}\n\n{ratios}{tables}"))
         .with_context(|| format!("cannot write {}", page.display()))
 }

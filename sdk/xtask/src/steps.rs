@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// How a step ended.
 enum End {
@@ -128,6 +128,14 @@ pub(crate) fn shell(command: &mut Command) -> Result<()> {
     if !status.success() {
         bail!("{shown} ended with {status}");
     }
+    Ok(())
+}
+
+/// Runs tests as [`shell`] does. A filter that none of them has is a mistake.
+pub(crate) fn tests(command: &mut Command) -> Result<()> {
+    let before = PASSED.load(Ordering::Relaxed);
+    shell(command)?;
+    ensure!(PASSED.load(Ordering::Relaxed) > before, "no test ran: {command:?}");
     Ok(())
 }
 

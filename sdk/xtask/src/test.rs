@@ -15,7 +15,7 @@ use crate::onnx_tests;
 use crate::opencl;
 use crate::packages;
 use crate::simfpga;
-use crate::steps::{EMULATE, Steps, WHOLE, cargo, programs, shell, whole};
+use crate::steps::{EMULATE, Steps, WHOLE, cargo, programs, shell, tests, whole};
 
 /// The kernels of AMX and AVX-VNNI on a CPU that lacks one of them: its instructions in software, by a handler of SIGILL. That takes
 /// AVX512-VNNI, which the epilogues of AMX's are made of; a CPU that has a level runs it with all other tests.
@@ -32,8 +32,9 @@ fn lacking_levels(steps: &mut Steps) {
     let emulates = false;
     if emulates {
         steps.run(name, || {
-            shell(opencl::without(whole().args(["--lib", "host::"])).env(EMULATE, "1"))?;
-            shell(opencl::without(&mut programs(&["conformance"])).env(EMULATE, "1"))
+            let units = ["--lib", "--", "host::", "known_answer::"];
+            tests(opencl::without(whole().args(units)).env(EMULATE, "1"))?;
+            tests(opencl::without(&mut programs(&["conformance"])).env(EMULATE, "1"))
         });
     } else {
         steps.absent(name, "this CPU lacks AVX512-VNNI");
@@ -64,7 +65,7 @@ fn keepers(steps: &mut Steps) {
             shell(std::process::Command::new(program).arg("--version"))?;
         }
         // With this variable a test that finds none of them fails.
-        shell(whole().args(["--lib", "license"]).env("TILEMARK_TEST_KEEPERS", "1"))
+        tests(whole().args(["--lib", "license"]).env("TILEMARK_TEST_KEEPERS", "1"))
     });
 }
 

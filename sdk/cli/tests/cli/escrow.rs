@@ -51,6 +51,12 @@ fn two_of_three_trustees_open_an_app_that_then_runs() {
         shop.tilemark(&line).ok().prints("as deposited").prints(&format!("opened   {name}.tmk: mine/tiny"));
     }
     assert_eq!(shop.read("a.tmk"), shop.read("b.tmk"));
+    // Another bundle of the same vendor's is not what the deed is about.
+    shop.write("app.toml", TINY_TOML.replace("acme/tiny", "acme/another"));
+    shop.tilemark("pack app.toml --key vendor.key -o another.tmk").ok();
+    let another = COMBINE.replace("locked.tmk", "another.tmk");
+    let another = format!("{another} --release two.json{} -o another-opened.tmk", shares(&[1, 2]));
+    shop.tilemark(&another).fails(2, "TM0601").says("the deed is about");
     let run =
         |bundle: &str, trust: &str| shop.tilemark(&format!("run {bundle} --trust {trust} {picture} --json"));
     let label = |json: Value| json["results"][0]["labels"].clone();

@@ -180,7 +180,7 @@ fn supported(level: CpuLevel) -> bool {
 #[cfg(target_arch = "x86_64")]
 fn has_avxvnni() -> bool {
     let found = is_x86_feature_detected!("avxvnni");
-    #[cfg(feature = "emulate-cpu")]
+    #[cfg(all(feature = "emulate-cpu", target_os = "linux"))]
     if !found && super::emulation::is_wanted() {
         super::emulation::install();
         return true;

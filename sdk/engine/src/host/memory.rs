@@ -1,4 +1,4 @@
-//! The arena's bytes and the disjoint parts of them that threads write. The only unsafe code of the executor is here.
+//! The arena's bytes and the disjoint parts of them that threads write.
 #![allow(unsafe_code, reason = "threads write disjoint tiles of one buffer, which no safe slice can express")]
 
 use std::marker::PhantomData;

@@ -5,13 +5,13 @@ pub(crate) mod amx;
 pub(crate) mod cost;
 pub(crate) mod cpu;
 pub(crate) mod crew;
-#[cfg(all(feature = "emulate-cpu", target_arch = "x86_64"))]
+#[cfg(all(feature = "emulate-cpu", target_arch = "x86_64", target_os = "linux"))]
 mod emulation;
 pub(crate) mod executor;
 pub(crate) mod fallback;
 pub(crate) mod kernels;
 pub(crate) mod memory;
-mod pages;
+pub(crate) mod pages;
 mod peak;
 pub(crate) mod ports;
 pub(crate) mod simd;

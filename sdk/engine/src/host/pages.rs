@@ -3,9 +3,9 @@
 #![allow(unsafe_code, reason = "an allocation of its own, and ranges of it that are written once")]
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::MmapMut;
 
@@ -13,6 +13,8 @@ use super::simd::CacheLine;
 
 /// A large page of x86-64, and of AArch64 with small ones of 4 KiB.
 const LARGE: usize = 2 << 20;
+/// A page at most, where there are no large ones: what is given back has whole ones.
+const SMALL: usize = 64 << 10;
 /// From here on memory takes whole large pages.
 const LEAST: usize = LARGE / 2;
 
@@ -27,7 +29,7 @@ pub(crate) struct Pages {
 #[derive(Debug)]
 enum Source {
     Allocator(Layout),
-    System(#[expect(dead_code, reason = "unmapped when it is dropped")] MmapMut),
+    System(MmapMut),
 }
 
 // SAFETY: it owns its bytes, and gives nothing of them but a pointer.
@@ -38,8 +40,9 @@ unsafe impl Sync for Pages {}
 impl Pages {
     /// `bytes` zeros at a multiple of `align`, at most 2 MiB; nothing if the system refuses.
     pub(crate) fn zeroed(bytes: usize, align: usize) -> Option<Self> {
-        if bytes >= LEAST {
-            return Self::large(bytes);
+        // An allocator may still have what the system refuses.
+        if let Some(pages) = (bytes >= LEAST).then(|| Self::large(bytes)).flatten() {
+            return Some(pages);
         }
         let layout = Layout::from_size_align(bytes.max(1), align).ok()?;
         // SAFETY: the layout's size is not zero.
@@ -59,6 +62,23 @@ impl Pages {
         Some(Self { start, from: Source::System(map) })
     }
 
+    /// Lets the system have the whole small pages of a range, which nobody reads any more.
+    fn forget(&self, range: Range<usize>) {
+        let Source::System(map) = &self.from else { return };
+        let first = range.start.next_multiple_of(SMALL);
+        let length = (range.end / SMALL * SMALL).saturating_sub(first);
+        let before = self.start.as_ptr().addr() - map.as_ptr().addr();
+        #[cfg(target_os = "linux")]
+        if length > 0 {
+            // SAFETY: the range lies in the map, which is private, and its lines were given out to nobody else. What fails loses nothing.
+            let _ = unsafe {
+                map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, before + first, length)
+            };
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = (before, length);
+    }
+
     pub(crate) fn start(&self) -> NonNull<u8> {
         self.start
     }
@@ -73,9 +93,16 @@ impl Drop for Pages {
     }
 }
 
-/// Packed weights. Those of several layers lie side by side, since few fill a large page by themselves; they are freed together.
+/// Where the packed weights of a graph lie: side by side, since few layers fill a large page by themselves.
+#[derive(Debug, Default)]
+pub(crate) struct Pool(Mutex<Option<Arc<Chunk>>>);
+
+/// Packed weights.
 #[derive(Debug)]
-pub(crate) enum Lines {
+pub(crate) struct Lines(Place);
+
+#[derive(Debug)]
+enum Place {
     /// So few that a page of their own would be a waste.
     Own(Vec<CacheLine>),
     /// A part of a chunk, written once.
@@ -84,7 +111,7 @@ pub(crate) enum Lines {
 
 /// Lines for the weights of several layers.
 #[derive(Debug)]
-pub(crate) struct Chunk {
+struct Chunk {
     pages: Pages,
     /// Lines that it has, and those that are given out.
     lines: usize,
@@ -95,22 +122,45 @@ pub(crate) struct Chunk {
 const FEW: usize = (64 << 10) / size_of::<CacheLine>();
 /// What a chunk has at least: most of it is only addresses until it is used.
 const CHUNK: usize = (16 << 20) / size_of::<CacheLine>();
-/// The chunk that the next layer's weights go to, while somebody has it.
-static LAST: Mutex<Weak<Chunk>> = Mutex::new(Weak::new());
 
-impl Lines {
+impl Pool {
     /// Puts `lines` where they stay.
-    pub(crate) fn new(lines: Vec<CacheLine>) -> Self {
+    pub(crate) fn place(&self, lines: Vec<CacheLine>) -> Lines {
         if lines.len() < FEW {
-            return Self::Own(lines);
+            return Lines(Place::Own(lines));
         }
-        let Some((chunk, first)) = Chunk::reserve(lines.len()) else { return Self::Own(lines) };
+        let Some((chunk, first)) = self.reserve(lines.len()) else { return Lines(Place::Own(lines)) };
         // SAFETY: the range lies in the chunk and was given to nobody else, so that nothing reads or writes it meanwhile.
         unsafe {
             let to = chunk.pages.start().cast::<CacheLine>().add(first);
             to.copy_from_nonoverlapping(NonNull::from(lines.as_slice()).cast(), lines.len());
         }
-        Self::Shared { chunk, first, count: lines.len() }
+        Lines(Place::Shared { chunk, first, count: lines.len() })
+    }
+
+    /// A chunk and the first of `count` lines of it, for the caller alone; nothing if there is no memory.
+    fn reserve(&self, count: usize) -> Option<(Arc<Chunk>, usize)> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(chunk) = last.as_ref() {
+            let mut used = chunk.used.lock().unwrap_or_else(PoisonError::into_inner);
+            if chunk.lines - *used >= count {
+                let first = *used;
+                *used += count;
+                return Some((Arc::clone(chunk), first));
+            }
+        }
+        let lines = count.max(CHUNK);
+        let pages = Pages::large(lines.checked_mul(size_of::<CacheLine>())?)?;
+        let chunk = Arc::new(Chunk { pages, lines, used: Mutex::new(count) });
+        *last = Some(Arc::clone(&chunk));
+        Some((chunk, 0))
+    }
+}
+
+impl Lines {
+    /// None.
+    pub(crate) const fn none() -> Self {
+        Self(Place::Own(Vec::new()))
     }
 }
 
@@ -118,10 +168,10 @@ impl Deref for Lines {
     type Target = [CacheLine];
 
     fn deref(&self) -> &[CacheLine] {
-        match self {
-            Self::Own(lines) => lines,
+        match &self.0 {
+            Place::Own(lines) => lines,
             // SAFETY: these lines were written before this value was made, and nobody writes them again.
-            Self::Shared { chunk, first, count } => unsafe {
+            Place::Shared { chunk, first, count } => unsafe {
                 let start = chunk.pages.start().cast::<CacheLine>().add(*first);
                 std::slice::from_raw_parts(start.as_ptr(), *count)
             },
@@ -129,24 +179,13 @@ impl Deref for Lines {
     }
 }
 
-impl Chunk {
-    /// A chunk and the first of `count` lines of it, for the caller alone; nothing if there is no memory.
-    fn reserve(count: usize) -> Option<(Arc<Chunk>, usize)> {
-        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(chunk) = last.upgrade() {
-            let mut used = chunk.used.lock().unwrap_or_else(PoisonError::into_inner);
-            if chunk.lines - *used >= count {
-                let first = *used;
-                *used += count;
-                drop(used);
-                return Some((chunk, first));
-            }
+impl Drop for Lines {
+    /// Gives memory back that the chunk's other lines do not need: kernels that were only timed leave gaps.
+    fn drop(&mut self) {
+        if let Place::Shared { chunk, first, count } = &self.0 {
+            let line = size_of::<CacheLine>();
+            chunk.pages.forget(first * line..(first + count) * line);
         }
-        let lines = count.max(CHUNK);
-        let pages = Pages::large(lines.checked_mul(size_of::<CacheLine>())?)?;
-        let chunk = Arc::new(Chunk { pages, lines, used: Mutex::new(count) });
-        *last = Arc::downgrade(&chunk);
-        Some((chunk, 0))
     }
 }
 
@@ -170,15 +209,17 @@ mod tests {
     fn lines_stay_what_they_were_whoever_comes_and_goes() {
         let fill = |byte: u8, count: usize| CacheLine::of(&vec![byte; 64 * count]).collect::<Vec<_>>();
         let is = |lines: &Lines, byte: u8| bytemuck_bytes(lines).iter().all(|&found| found == byte);
+        let pool = Pool::default();
         std::thread::scope(|scope| {
             for thread in 0..4u8 {
+                let pool = &pool;
                 scope.spawn(move || {
                     let mut kept = Vec::new();
                     for (round, count) in
                         (0u8..).zip([1, FEW - 1, FEW, 3 * FEW, CHUNK / 3, CHUNK + 1, CHUNK / 2, FEW])
                     {
                         let byte = 16 * thread + round;
-                        kept.push((Lines::new(fill(byte, count)), byte));
+                        kept.push((pool.place(fill(byte, count)), byte));
                         if round % 3 == 2 {
                             kept.swap_remove(0);
                         }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tilemark_model::{Graph, Node, ValueId, shape};
 
 use super::choose::Choice;
-use super::lower::{Lower, PackedWeights, is_float};
+use super::lower::{Lower, is_float};
+use super::packed::PackedWeights;
 use super::pick::Picker;
 use super::source::{Beside, Source};
 use crate::device::Device;

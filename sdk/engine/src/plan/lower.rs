@@ -1,8 +1,7 @@
 //! From a graph and shapes to steps in an arena.
 
 use std::any::Any;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tilemark_model::{Graph, Node, Op, Shapes, Tensor, ValueId, shape};
 
@@ -14,6 +13,7 @@ use super::fusion::{Epilogues, Fusion};
 use super::joins::Places;
 use super::layout::{Halo, Layout, Order};
 use super::overwrite;
+use super::packed::PackedWeights;
 use super::passes;
 use super::pick::Pick;
 use super::route::Route;
@@ -23,40 +23,8 @@ use crate::error::Error;
 use crate::host::CpuLevel;
 use crate::host::kernels::pairwise::Residual;
 use crate::host::kernels::{Kernel, Planned};
+use crate::host::pages::Pool;
 use crate::limits::{MAX_PAIR_TABLES, MAX_SCRATCH_BYTES};
-
-/// Weights in the form that kernels want, made once per compiled graph and shared by its plans and sessions.
-#[derive(Default)]
-pub(crate) struct PackedWeights(Mutex<Shelf>);
-
-/// By node, kernel, and whether the input's pixels lie apart: then a window's weights come in another order.
-type Shelf = HashMap<(usize, &'static str, bool), Arc<dyn Any + Send + Sync>>;
-
-impl PackedWeights {
-    /// What `kernel` packed for the node (or value) `index`, made by `pack` the first time.
-    pub(crate) fn get<T: Any + Send + Sync>(
-        &self,
-        index: usize,
-        kernel: &'static str,
-        apart: bool,
-        pack: impl FnOnce() -> Result<T, Error>,
-    ) -> Result<Arc<T>, Error> {
-        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (index, kernel, apart);
-        if let Some(Ok(packed)) = shelf.get(&key).map(|packed| Arc::clone(packed).downcast()) {
-            return Ok(packed);
-        }
-        let packed = Arc::new(pack()?);
-        shelf.insert(key, Arc::clone(&packed) as Arc<dyn Any + Send + Sync>);
-        Ok(packed)
-    }
-
-    /// Drops what no plan uses: the weights of kernels that were only timed.
-    pub(crate) fn drop_unused(&self) {
-        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.retain(|_, packed| Arc::strong_count(packed) > 1);
-    }
-}
 
 /// One node on its way to a step: what a kernel's `build` sees.
 pub(crate) struct Lowering<'a> {
@@ -98,6 +66,11 @@ impl Lowering<'_> {
             |id: &ValueId| self.shapes.known(*id).is_none() && self.graph.value(*id).constant.is_none();
         let id = self.node.inputs.get(operand)?;
         varies(id).then(|| self.node.inputs[..operand].iter().filter(|id| varies(id)).count())
+    }
+
+    /// Where packed weights go.
+    pub(crate) fn pool(&self) -> &Pool {
+        self.packed.pool()
     }
 
     /// The weights that `kernel` packed for this node, made by `pack` the first time.

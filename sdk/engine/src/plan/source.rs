@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tilemark_bitstreams::Config;
 use tilemark_model::Graph;
 
-use super::lower::PackedWeights;
+use super::packed::PackedWeights;
 use super::pick::Picker;
 use crate::opencl::Opened;
 use crate::opencl::fpga::EngineSpec;

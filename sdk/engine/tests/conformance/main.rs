@@ -95,6 +95,10 @@ fn levels() -> Vec<CpuLevel> {
         CpuLevel::ALL.into_iter().filter(|level| level.has_kernels()).partition(|level| level.is_supported());
     println!("levels that run: {run:?}; skipped, because this CPU lacks them: {skipped:?}");
     assert!(run.contains(&CpuLevel::Scalar));
+    #[cfg(all(feature = "emulate-cpu", target_arch = "x86_64", target_os = "linux"))]
+    if std::env::var_os("TILEMARK_TEST_EMULATE").is_some() && run.contains(&CpuLevel::Avx512Vnni) {
+        assert!(run.contains(&CpuLevel::Amx) && run.contains(&CpuLevel::AvxVnni), "emulation does not work");
+    }
     if let Some(flavour) = emulated() {
         assert!(run.iter().any(|level| level.flavour() == flavour), "the emulated CPU is no {flavour}");
         run.retain(|level| *level != CpuLevel::Scalar || flavour == "neon");

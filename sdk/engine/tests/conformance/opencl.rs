@@ -125,6 +125,10 @@ fn every_opencl_kernel_equals_the_reference() {
             .filter(|kernel| !used.contains(kernel))
             .collect();
         assert!(missed.is_empty(), "no case exercised {missed:?}");
+        if std::env::var_os("TILEMARK_TEST_EMULATE").is_some() {
+            let is_emulated = |(_, variant): &(String, String)| variant.contains("emulated");
+            assert!(used.iter().any(is_emulated), "nothing emulated tensor cores");
+        }
         if is_wanted("mixed") {
             let on_host = |(kernel, _): &(String, String)| !kernel.contains("opencl");
             assert!(used.iter().any(on_host), "no case ran a step on the host");

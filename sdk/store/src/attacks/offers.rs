@@ -263,7 +263,9 @@ fn what_the_gate_does_not_allow_any_more_is_not_offered_on() {
     // Whoever asks it is told, and offers the rest.
     let other = shop.bundle("acme/other", 1, &shop.acme);
     let done = shop.repository().publish(&other, &[&shop.acme]).unwrap();
-    assert_eq!(done.withdrawn, ["acme/tagger/2.listing"]);
+    assert_eq!(done.withdrawn, ["acme/tagger/1.listing", "acme/tagger/2.listing"]);
+    let refreshed = shop.operator().refresh(&shop.online).unwrap();
+    assert!(refreshed.refused.is_empty(), "{:?}", refreshed.refused);
 }
 
 #[test]

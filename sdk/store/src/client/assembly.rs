@@ -30,6 +30,8 @@ struct Part {
     path: PathBuf,
     start: u64,
     size: u64,
+    /// It has become the bundle's file.
+    is_in_place: bool,
 }
 
 type Parts = BTreeMap<Digest, Part>;
@@ -45,9 +47,18 @@ impl Assembly<'_> {
     /// Makes the bundle beside `path`, and verifies it. What is fetched is in `parts` until [`Made::replace`].
     pub(crate) fn make(&self, path: &Path, parts: &Path, progress: Progress<'_>) -> Result<Made> {
         let mut fetched = self.fetch(parts, progress)?;
-        let new = path.with_extension("tmk.new");
+        // A name of this process's own beside it: somebody else's file of that name, or a link, is not written through.
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let new = path.with_file_name(name);
         let written = self.assemble(&new, &mut fetched).and_then(|file| self.verify(&new, &file));
-        let bundle = written.inspect_err(|_| drop(fs::remove_file(&new)))?;
+        let bundle = written.inspect_err(|_| {
+            // What lay where it belongs is a part again, and is not fetched again.
+            if let Some(part) = fetched.values().find(|part| part.is_in_place) {
+                let _ = fs::rename(&new, &part.path);
+            }
+            let _ = fs::remove_file(&new);
+        })?;
         Ok(Made { new, bundle, fetched })
     }
 
@@ -65,7 +76,7 @@ impl Assembly<'_> {
             let wanted = Wanted { path: &(self.at)(&sha256), sha256: &sha256, size, start };
             let path = blobs::fetch(self.mirrors, wanted, parts, &mut |bytes| progress(done + bytes, total))?;
             done += size;
-            fetched.insert(sha256, Part { path, start, size });
+            fetched.insert(sha256, Part { path, start, size, is_in_place: false });
         }
         Ok(fetched)
     }
@@ -75,8 +86,11 @@ impl Assembly<'_> {
         let largest = fetched.values_mut().find(|part| part.start > 0);
         match largest {
             // It lies where it belongs: its part becomes the file. Not where that is on another disk.
-            Some(part) if fs::rename(&part.path, new).is_ok() => new.clone_into(&mut part.path),
-            _ => drop(File::create(new).map_err(io("write", new))?),
+            Some(part) if fs::rename(&part.path, new).is_ok() => part.is_in_place = true,
+            _ => {
+                let _ = fs::remove_file(new);
+                File::create_new(new).map_err(io("write", new))?;
+            }
         }
         let mut file = OpenOptions::new().write(true).open(new).map_err(io("write", new))?;
         file.write_all(self.head.as_bytes()).map_err(io("write", new))?;
@@ -84,7 +98,7 @@ impl Assembly<'_> {
             file.seek(SeekFrom::Start(range.start)).map_err(io("write", new))?;
             match (self.old_blob(&blob.sha256), fetched.get(&blob.sha256)) {
                 (Some(bytes), _) => file.write_all(bytes).map_err(io("write", new))?,
-                (None, Some(part)) if part.path == new && part.start == range.start => {}
+                (None, Some(part)) if part.is_in_place && part.start == range.start => {}
                 (None, Some(part)) => part.copy_to(&mut file, new)?,
                 (None, None) => return Err(Error::NotFound { what: format!("blob {}", blob.name) }),
             }
@@ -115,8 +129,9 @@ impl Assembly<'_> {
 
 impl Part {
     fn copy_to(&self, file: &mut File, new: &Path) -> Result<()> {
-        let mut from = File::open(&self.path).map_err(io("read", &self.path))?;
-        from.seek(SeekFrom::Start(self.start)).map_err(io("read", &self.path))?;
+        let path = if self.is_in_place { new } else { &self.path };
+        let mut from = File::open(path).map_err(io("read", path))?;
+        from.seek(SeekFrom::Start(self.start)).map_err(io("read", path))?;
         std::io::copy(&mut from.take(self.size), file).map_err(io("write", new)).map(drop)
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tilemark_bundle::{Digest, durable, sha256};
 
 use crate::client::blobs::{self, Wanted};
-use crate::client::refresh::next_root;
+use crate::client::refresh::{Trusted, next_root};
 use crate::client::state::{Kept, open_regular, read_bounded};
 use crate::client::{View, create_dirs};
 use crate::error::{Error, Result, io};
@@ -82,14 +82,13 @@ impl View<'_> {
         let roots = copy.roots()?;
         let root = &self.trusted.root;
         copy.role("targets", &root.roles.targets, &root.keys)?;
-        let state = &self.store().state;
-        let kept = |what| state.read(what)?.ok_or_else(|| Error::NotFound { what: "kept metadata".into() });
-        copy.put(&self.trusted.path("snapshot", self.version()), &kept(Kept::Snapshot)?)?;
+        let [snapshot, timestamp] = self.kept_of_this_view()?;
+        copy.put(&self.trusted.path("snapshot", self.version()), &snapshot)?;
         for (version, bytes) in (1..).zip(&roots) {
             copy.put(&layout::root(version), bytes)?;
         }
         // Last: with it the copy is seen.
-        copy.put(layout::TIMESTAMP, &kept(Kept::Timestamp)?)?;
+        copy.put(layout::TIMESTAMP, &timestamp)?;
         if copy.done.refused.is_empty() {
             let _ = fs::remove_dir_all(folder.join(PARTS)); // empty but for its lock
         }
@@ -97,8 +96,25 @@ impl View<'_> {
     }
 }
 
-/// Where downloads are in the copy's folder until they are whole.
-const PARTS: &str = "parts";
+impl View<'_> {
+    /// Snapshot and timestamp as bytes, both of this view: another process may have refreshed the store since it was made.
+    fn kept_of_this_view(&self) -> Result<[Vec<u8>; 2]> {
+        let state = &self.store().state;
+        let missing = || Error::NotFound { what: "kept metadata".into() };
+        let kept = [Kept::Snapshot, Kept::Timestamp].map(|what| state.read(what)?.ok_or_else(missing));
+        let [snapshot, timestamp] = kept;
+        let (snapshot, timestamp) = (snapshot?, timestamp?);
+        match Trusted::kept(state)?.is_some_and(|now| now.is(&self.trusted)) {
+            true => Ok([snapshot, timestamp]),
+            false => Err(Error::NotFound {
+                what: "snapshot of before: another process refreshed this store meanwhile; copy again".into(),
+            }),
+        }
+    }
+}
+
+/// Where downloads are in the copy's folder until they are whole. A name that nobody else has, since it is removed with all that is in it.
+const PARTS: &str = ".tilemark-parts";
 
 impl Copy<'_> {
     /// All roots from the first on, each signed by the one before, to the one that is trusted: whoever trusts an older one follows.
@@ -162,7 +178,7 @@ impl Copy<'_> {
     fn target(&mut self, path: &str, file: &TargetFile, keys: &RoleKeys, ring: &Keyring) -> Result<()> {
         let view = self.view;
         let max = MAX_LISTING_BYTES.max(file.length.min(crate::limits::MAX_SHARD_BYTES));
-        let bytes = view.file(path, file, max)?;
+        let bytes = view.file_once(path, file, max)?;
         if let Some((app, release)) = listed_release(path) {
             let offer = Signers::of(keys, ring, app.publisher(), None)
                 .and_then(|signers| Offer::read(path, &bytes, &app, release, signers));

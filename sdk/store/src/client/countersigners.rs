@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 const FILE: &str = "countersigners.json";
 
 /// So many different ones of these keys have to sign, in the role `store` of a policy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Countersigners {
     keys: Vec<PublicKey>,
     threshold: u64,

@@ -225,6 +225,11 @@ impl Installation {
         // Others may install here from another store, or elsewhere from this one: one after the other.
         let _locks =
             [durable::wait_for_lock(&self.folder)?, durable::wait_for_lock(&view.store().parts_folder())?];
+        // Somebody may have asked for other signatures while this one waited.
+        if view.store().countersigners()?.as_ref() != offer.countersigners() {
+            let reason = "other signatures are asked for than when it was looked up; install again";
+            return Err(Error::invalid(app.to_string(), reason));
+        }
         self.check_source(app.publisher(), view.store().id()?)?;
         self.floors.check(&manifest.app, offer.head().identity())?;
         remove_leftovers(path.parent().unwrap_or(&self.folder));

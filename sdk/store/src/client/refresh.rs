@@ -24,6 +24,15 @@ impl Trusted {
         Ok(timestamp.zip(snapshot).map(|(timestamp, snapshot)| Self { root, timestamp, snapshot }))
     }
 
+    /// Whether it is the very same state of the store.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let versions = |trusted: &Self| {
+            let Self { root, timestamp, snapshot } = trusted;
+            [root.common.version, timestamp.common.version, snapshot.common.version]
+        };
+        versions(self) == versions(other)
+    }
+
     /// Asks the mirrors. `now` is the time that expiry is compared with throughout.
     pub(crate) fn refresh(state: &State, mirrors: &Mirrors, now: u64) -> Result<Self> {
         let root = follow_roots(state, mirrors)?;

@@ -1,6 +1,6 @@
 //! What a publisher wrote, looked at as integrators will.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tilemark_bundle::{AppName, Digest};
 
@@ -15,12 +15,13 @@ use crate::metadata::Targets;
 
 impl Repository {
     /// A publisher's targets, as integrators will look at them: paths of its own, every new listing readable, every blob of one
-    /// there and whole.
+    /// there and whole; those in `whole` are.
     pub(super) fn check_publisher(
         &self,
         publisher: &Publisher,
         targets: &Targets,
         listed: Option<&Targets>,
+        whole: &mut BTreeSet<(Digest, u64)>,
     ) -> Result<()> {
         targets.common.check_expiry(&publisher.role.name, self.until(0))?;
         if targets.delegations.as_ref().is_some_and(|delegations| !delegations.roles.is_empty()) {
@@ -55,11 +56,14 @@ impl Repository {
                     before => follows(before?.listing(), offer.listing())?,
                 }
             }
+            // Each blob once, however many listings name it.
             for blob in &offer.listing().blobs {
-                if !self.has_blob(&blob.sha256, blob.size)? {
+                let key = (blob.sha256, blob.size);
+                if !whole.contains(&key) && !self.has_blob(&blob.sha256, blob.size)? {
                     let relative = layout::blob(&blob.sha256);
                     return Err(Error::NotFound { what: format!("file {relative} of {} bytes", blob.size) });
                 }
+                whole.insert(key);
             }
         }
         Ok(())

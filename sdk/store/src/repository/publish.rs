@@ -1,7 +1,10 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use tilemark_bundle::{Bundle, Head, PublicKey, SigningKey, Trust, TrustBuilder, Untrusted, durable};
+use tilemark_bundle::{
+    AppName, Bundle, Head, PublicKey, SigningKey, Trust, TrustBuilder, Untrusted, durable,
+};
 
 use super::documents::Documents;
 use super::{Repository, check};
@@ -104,11 +107,12 @@ impl Repository {
         if let Some(before) = &before {
             check::follows(before.listing(), &listing)?;
         }
-        let withdrawn = self.withdraw(&publisher, &mut targets);
         let file = listing.to_bytes()?;
         let path = layout::listing(&listing.app, listing.release);
+        let custom = self.dated(targets.targets.get(&path));
+        let withdrawn = self.withdraw(&publisher, &mut targets, app);
         let (added, shared) = self.write_blobs(&bundle)?;
-        let target = TargetFile { custom: self.dated(targets.targets.get(&path)), ..TargetFile::of(&file) };
+        let target = TargetFile { custom, ..TargetFile::of(&file) };
         self.write(&layout::target_file(&path, target.sha256().unwrap_or_default(), true), &file)?;
         targets.targets.insert(path, target);
         documents.stage(&publisher.role.name, &mut targets, keys, self.until(self.validity.targets))?;
@@ -122,14 +126,23 @@ impl Repository {
     }
 
     /// Takes out of a publisher's targets what the gate does not allow any more: its rules may have changed. The operator would
-    /// list nothing else of the publisher's for it.
-    fn withdraw(&self, publisher: &Publisher, targets: &mut Targets) -> Vec<String> {
-        let is_blocked = |path: &String| {
-            let (app, release) = check::listed_release(path)?;
-            let offer = self.listed(publisher, targets, &app, release).ok()?;
-            Some(!offer.ruling().is_allowed())
+    /// list nothing else of the publisher's for it. Of an app whose newest release goes all go, since no older one takes its place;
+    /// but for `next`, which gets a newer one.
+    fn withdraw(&self, publisher: &Publisher, targets: &mut Targets, next: &AppName) -> Vec<String> {
+        let is_blocked = |app: &AppName, release| {
+            let offer = self.listed(publisher, targets, app, release);
+            offer.is_ok_and(|offer| !offer.ruling().is_allowed())
         };
-        let blocked = targets.targets.keys().filter(|path| is_blocked(path) == Some(true));
+        let newest = check::newest_releases(targets);
+        let gone: BTreeSet<_> = newest
+            .iter()
+            .filter(|(app, release)| *app != next && is_blocked(app, **release))
+            .map(|(app, _)| app)
+            .collect();
+        let blocked = targets.targets.keys().filter(|path| {
+            check::listed_release(path)
+                .is_some_and(|(app, release)| gone.contains(&app) || is_blocked(&app, release))
+        });
         let withdrawn: Vec<String> = blocked.cloned().collect();
         withdrawn.iter().for_each(|path| drop(targets.targets.remove(path)));
         withdrawn

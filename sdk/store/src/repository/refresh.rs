@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tilemark_bundle::{AppName, SigningKey};
+use tilemark_bundle::{AppName, Digest, SigningKey};
 
 use super::check::newest_releases;
 use super::documents::{Documents, Listed};
@@ -72,6 +72,8 @@ struct Round<'a, 'r> {
     publishers: BTreeSet<String>,
     offers: BTreeMap<String, Offers>,
     index: Option<(RoleKeys, Keyring)>,
+    /// Blobs that were found whole.
+    whole: BTreeSet<(Digest, u64)>,
 }
 
 /// What a publisher offers.
@@ -94,6 +96,7 @@ impl<'a, 'r> Round<'a, 'r> {
             publishers: BTreeSet::new(),
             offers: BTreeMap::new(),
             index: None,
+            whole: BTreeSet::new(),
         }
     }
 
@@ -136,7 +139,8 @@ impl<'a, 'r> Round<'a, 'r> {
         let newest = self.documents.newest(&name, keys, ring)?;
         let next = match newest.found {
             Some((targets, info)) => {
-                let checked = self.repository.check_publisher(&publisher, &targets, listed.as_ref());
+                let (listed, whole) = (listed.as_ref(), &mut self.whole);
+                let checked = self.repository.check_publisher(&publisher, &targets, listed, whole);
                 checked.map(|()| Some((targets, info)))
             }
             None => newest.broken.map_or(Ok(None), Err),

@@ -175,6 +175,14 @@ def attempt(name, root, pinned, pin):
         return None, reason, packages.downloaded
 
 
+def outcome(job):
+    """What an attempt gave; or that its process ended, such as for want of memory."""
+    try:
+        return job.result()
+    except Exception as error:
+        return None, f"its process ended: {error}", 0
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
@@ -198,7 +206,7 @@ def main():
     workers = min(2, os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         jobs = {name: pool.submit(attempt, name, root, pinned, arguments.pin) for name in chosen}
-        attempts = {name: job.result() for name, job in jobs.items()}
+        attempts = {name: outcome(job) for name, job in jobs.items()}
     for name, (made, reason, _) in attempts.items():
         if made:
             results[name] = made

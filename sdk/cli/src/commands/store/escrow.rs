@@ -73,7 +73,8 @@ fn release(args: &EscrowRelease) -> Result<()> {
     let statement = match (&args.sign, &args.reason) {
         (Some(path), _) => {
             let bytes = files::read(path)?;
-            deed.statement(&bytes).map_err(sdk)?;
+            // What is signed is read first.
+            tell(&deed, &deed.statement(&bytes).map_err(sdk)?.0)?;
             let mut envelope = Envelope::parse(bytes.trim_ascii(), Release::PAYLOAD_TYPE).map_err(sdk)?;
             envelope.sign(&key).map_err(sdk)?;
             envelope
@@ -86,7 +87,9 @@ fn release(args: &EscrowRelease) -> Result<()> {
     let bytes = statement.to_json();
     let (said, found) = deed.statement(&bytes).map_err(sdk)?;
     files::create_new(&args.output, line(&bytes), false)?;
-    tell(&deed, &said)?;
+    if args.sign.is_none() {
+        tell(&deed, &said)?;
+    }
     text::line(format_args!("signed   by {found} of the {} trustees that it takes", deed.deed().threshold))
 }
 
@@ -104,6 +107,14 @@ fn combine(args: &Combine) -> Result<()> {
     let trust = files::trust(args.of.trust.as_deref())?;
     let bundle = file.verify(&trust).map_err(|refused| sdk(refused.into_error()))?;
     let bundle = bundle.unlock(&content).map_err(sdk)?;
+    let (found, expected) = (bundle.identity(), deed.deed().identity);
+    if found != expected {
+        let name = args.bundle.display();
+        return Err(Failure::usage(
+            format!("{name} is the bundle {found}, and the deed is about {expected}, of {}", deed.deed().app),
+            "give the bundle that the deed is about",
+        ));
+    }
     files::create_new(&args.output, freed(&bundle, args.name.clone(), &key).map_err(sdk)?, false)?;
     tell(&deed, &said)?;
     match (source, deed.deed().source) {

@@ -43,7 +43,7 @@ pub(crate) fn obstacle() -> Option<Obstacle> {
     static OBSTACLE: OnceLock<Option<Obstacle>> = OnceLock::new();
     *OBSTACLE.get_or_init(|| {
         let found = look();
-        #[cfg(feature = "emulate-cpu")]
+        #[cfg(all(feature = "emulate-cpu", target_os = "linux"))]
         if found.is_some() && super::emulation::is_wanted() {
             super::emulation::install();
             return None;

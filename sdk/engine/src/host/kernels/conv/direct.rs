@@ -62,7 +62,7 @@ pub(super) fn build(
             weights[(output * group_channels + channel) * height * width + tap]
         };
         let weights = Weights { outputs, groups: conv.groups, runs: place.runs.len(), length, weight };
-        Ok(Product::new(tiles, &weights, &Requant::new(step, bounds)?))
+        Ok(Product::new(tiles, &weights, &Requant::new(step, bounds)?, step.pool()))
     })?;
     let tiling = tiling(step.output, step.macs, tiles, conv.groups == 1, claim);
     let rows = tiling.region(0).rows.len();

@@ -51,7 +51,7 @@ pub(super) fn build(
         let (outputs, k) = (step.output.grid.channels, step.inputs[0].grid.channels);
         let weight = |output: usize, _: usize, i: usize| weights[output * k + i];
         let weights = Weights { outputs, groups: 1, runs: 1, length: k, weight };
-        Ok(Product::new(tiles, &weights, &Requant::new(step, bounds)?))
+        Ok(Product::new(tiles, &weights, &Requant::new(step, bounds)?, step.pool()))
     })?;
     let tiling = tiling(step.output, step.macs, tiles, true, claim);
     let rows = tiling.region(0).rows.len();

@@ -15,7 +15,7 @@ use super::x86::pair_channel;
 use crate::host::amx::tiles::{Configured, MAX_ROWS, ROW_BYTES, Shape};
 use crate::host::kernels::epilogue::Requant;
 use crate::host::memory::{Raster, Tile};
-use crate::host::pages::Lines;
+use crate::host::pages::{Lines, Pool};
 use crate::host::simd::x86::Zmm;
 use crate::host::simd::{self, CacheLine, Rounding, Vector};
 
@@ -81,9 +81,10 @@ impl TileProduct {
         row_tiles: usize,
         weights: &Weights<F>,
         requant: &Requant,
+        pool: &Pool,
     ) -> Self {
         let mut product = Self {
-            weights: Lines::Own(Vec::new()),
+            weights: Lines::none(),
             blocks: Vec::new(),
             bias: Vec::new(),
             multipliers: Vec::new(),
@@ -103,7 +104,7 @@ impl TileProduct {
             product.push(shape, tiles, start..end, weights, requant, &mut packed);
             start = end;
         }
-        product.weights = Lines::new(packed);
+        product.weights = pool.place(packed);
         product
     }
 

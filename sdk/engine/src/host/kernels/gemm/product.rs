@@ -12,7 +12,7 @@ use super::tiles::{Job, MAX_ROWS, Tiles, Width};
 use crate::host::CpuLevel;
 use crate::host::kernels::epilogue::Requant;
 use crate::host::memory::Tile;
-use crate::host::pages::Lines;
+use crate::host::pages::{Lines, Pool};
 use crate::host::simd::{CacheLine, Lookup, Rounding, widen};
 use crate::plan::{Layout, Tiling};
 
@@ -84,16 +84,17 @@ fn parts(tiles: &'static Tiles, outputs: usize, groups: usize) -> Vec<(&'static 
 }
 
 impl Product {
-    /// Packs weights for `tiles`.
+    /// Packs weights for `tiles`, into `pool`.
     pub(crate) fn new<F: Fn(usize, usize, usize) -> i8>(
         tiles: &'static Tiles,
         weights: &Weights<F>,
         requant: &Requant,
+        pool: &Pool,
     ) -> Self {
         let body = match tiles.level {
             #[cfg(target_arch = "x86_64")]
-            CpuLevel::Amx => Body::Tiles(TileProduct::new(tiles.row_tiles, weights, requant)),
-            _ => Body::Vectors(VectorProduct::new(tiles, weights, requant)),
+            CpuLevel::Amx => Body::Tiles(TileProduct::new(tiles.row_tiles, weights, requant, pool)),
+            _ => Body::Vectors(VectorProduct::new(tiles, weights, requant, pool)),
         };
         Self { body, table: requant.table().map(|table| Lookup::new(*table, tiles.level)) }
     }
@@ -132,9 +133,10 @@ impl VectorProduct {
         tiles: &'static Tiles,
         weights: &Weights<F>,
         requant: &Requant,
+        pool: &Pool,
     ) -> Self {
         let mut product = Self {
-            weights: Lines::Own(Vec::new()),
+            weights: Lines::none(),
             blocks: Vec::new(),
             bias: Vec::new(),
             multipliers: Vec::new(),
@@ -150,7 +152,7 @@ impl VectorProduct {
         for (width, group, channels) in parts {
             product.push(width, group, channels, weights, requant, &mut packed);
         }
-        product.weights = Lines::new(packed);
+        product.weights = pool.place(packed);
         product
     }
 
