@@ -49,7 +49,9 @@ fn variables(text: &str) -> BTreeSet<String> {
 fn every_variable_is_in_the_table() {
     let text = page("environment.md");
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-    let documented: BTreeSet<String> = rows.map(|(name, _)| name.to_owned()).collect();
+    // Others' variables are there too, for whoever looks for them.
+    let ours = rows.filter(|(name, _)| name.starts_with(concat!("TILE", "MARK_")));
+    let documented: BTreeSet<String> = ours.map(|(name, _)| name.to_owned()).collect();
     let named: BTreeSet<String> =
         sources(&["rs", "py", "cpp", "sv"]).iter().flat_map(|text| variables(text)).collect();
     let difference =
