@@ -175,31 +175,37 @@ impl Installation {
     }
 
     /// Asks for these signatures of what came from a store already, or for none beside the publishers': what does not have them
-    /// does not open any more. The number of publishers.
+    /// does not open any more. The number of publishers. What is damaged stops none of the others.
     ///
     /// # Errors
-    /// [`Error::StateDamaged`], [`Error::Io`].
+    /// [`Error::StateDamaged`], [`Error::Io`]: the first of them.
     pub fn require(&self, store: &Store, countersigners: Option<&Countersigners>) -> Result<usize> {
-        let (id, mut count) = (store.id()?, 0);
+        let (id, mut count, mut first) = (store.id()?, 0, None);
         create_dirs(&self.folder)?;
         let _lock = durable::wait_for_lock(&self.folder)?;
-        for folder in entries(&self.folder)? {
-            let publisher = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if !folder.is_dir() || self.source(publisher)? != Some(id) {
-                continue;
+        for folder in entries(&self.folder)?.into_iter().filter(|folder| folder.is_dir()) {
+            match self.require_in(&folder, id, countersigners) {
+                Ok(changed) => count += usize::from(changed),
+                Err(error) => first = first.or(Some(error)),
             }
-            let path = folder.join(POLICY);
-            let damaged = || Error::StateDamaged {
-                path: path.clone(),
-                reason: "it is no policy of an installation".into(),
-            };
-            let known =
-                read_bounded(&path, MAX_POLICY_BYTES as u64)?.and_then(|bytes| String::from_utf8(bytes).ok());
-            let policy = known.and_then(|known| asking(&known, countersigners)).ok_or_else(damaged)?;
-            durable::replace(&path, policy.as_bytes(), false, &|_| ())?;
-            count += 1;
         }
-        Ok(count)
+        first.map_or(Ok(count), Err)
+    }
+
+    /// Whether the apps in a publisher's folder are of this store, and ask for these signatures now. Without a policy nothing there
+    /// opens, which an installation mends.
+    fn require_in(&self, folder: &Path, store: Digest, asked: Option<&Countersigners>) -> Result<bool> {
+        let publisher = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if self.source(publisher)? != Some(store) {
+            return Ok(false);
+        }
+        let path = folder.join(POLICY);
+        let Some(known) = read_bounded(&path, MAX_POLICY_BYTES as u64)? else { return Ok(false) };
+        let policy = String::from_utf8(known).ok().and_then(|known| asking(&known, asked));
+        let reason = "it is no policy of an installation".to_owned();
+        let policy = policy.ok_or_else(|| Error::StateDamaged { path: path.clone(), reason })?;
+        durable::replace(&path, policy.as_bytes(), false, &|_| ())?;
+        Ok(true)
     }
 
     /// Installs what is offered, if `fits` lets it: it is asked before anything is fetched, and says what speaks against it.
