@@ -31,3 +31,12 @@ pub use opencl::{
 pub use plan::{Basis, EngineInfo, Plan, Refusal, StepInfo};
 pub use session::Session;
 pub use tuning::{TUNE_VARIABLE, Tuning, TuningRecord, TuningStore};
+
+/// Whether this process asks for instructions in software that its devices lack: tests do.
+#[cfg(any(
+    feature = "emulate-mma",
+    all(feature = "emulate-cpu", target_arch = "x86_64", target_os = "linux")
+))]
+pub(crate) fn emulates() -> bool {
+    std::env::var_os("TILEMARK_TEST_EMULATE").is_some()
+}

@@ -181,7 +181,7 @@ fn supported(level: CpuLevel) -> bool {
 fn has_avxvnni() -> bool {
     let found = is_x86_feature_detected!("avxvnni");
     #[cfg(all(feature = "emulate-cpu", target_os = "linux"))]
-    if !found && super::emulation::is_wanted() {
+    if !found && crate::emulates() {
         super::emulation::install();
         return true;
     }

@@ -44,7 +44,7 @@ pub(crate) fn obstacle() -> Option<Obstacle> {
     *OBSTACLE.get_or_init(|| {
         let found = look();
         #[cfg(all(feature = "emulate-cpu", target_os = "linux"))]
-        if found.is_some() && super::emulation::is_wanted() {
+        if found.is_some() && crate::emulates() {
             super::emulation::install();
             return None;
         }

@@ -13,11 +13,6 @@ mod vnni;
 use std::mem::MaybeUninit;
 use std::sync::Once;
 
-/// Whether this process asks for it.
-pub(crate) fn is_wanted() -> bool {
-    std::env::var_os("TILEMARK_TEST_EMULATE").is_some()
-}
-
 /// Handles SIGILL from now on.
 pub(crate) fn install() {
     static INSTALLED: Once = Once::new();

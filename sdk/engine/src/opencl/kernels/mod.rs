@@ -162,10 +162,7 @@ impl Needs {
             Needs::Nothing => true,
             Needs::IntegerDot => facts.has_extension("cl_khr_integer_dot_product"),
             #[cfg(feature = "emulate-mma")]
-            Needs::EmulatedMma => {
-                facts.platform.contains("Portable Computing Language")
-                    && std::env::var_os("TILEMARK_TEST_EMULATE").is_some()
-            }
+            Needs::EmulatedMma => facts.platform.contains("Portable Computing Language") && crate::emulates(),
             Needs::Mma => facts.compute_capability.is_some_and(|capability| capability >= [8, 0]),
             Needs::Dp4a => facts.compute_capability.is_some_and(|capability| capability >= [6, 1]),
         }
