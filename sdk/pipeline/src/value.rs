@@ -1,7 +1,6 @@
 //! What steps make, and where on the user's picture it lies.
 
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
+use png::{ColorType, Compression, Encoder, Filter};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -71,8 +70,8 @@ impl Picture {
         let Self { width, height, channels, ref samples } = *self;
         let expected = u64::from(width) * u64::from(height) * u64::from(channels);
         let colour = match channels {
-            1 => ExtendedColorType::L8,
-            _ => ExtendedColorType::Rgb8,
+            1 => ColorType::Grayscale,
+            _ => ColorType::Rgb,
         };
         let fits = matches!(channels, 1 | 3) && expected == samples.len() as u64 && expected > 0;
         let wrong = |message: String| Error::PictureSamples { width, height, channels, message };
@@ -80,7 +79,11 @@ impl Picture {
             return Err(wrong(format!("{} samples were found", samples.len())));
         }
         let mut bytes = Vec::new();
-        let written = PngEncoder::new(&mut bytes).write_image(samples, width, height, colour);
+        let mut encoder = Encoder::new(&mut bytes, width, height);
+        encoder.set_color(colour);
+        encoder.set_compression(Compression::Fast);
+        encoder.set_filter(Filter::Adaptive);
+        let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(samples));
         written.map_err(|error| wrong(error.to_string()))?;
         Ok(bytes)
     }
