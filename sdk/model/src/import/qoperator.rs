@@ -207,7 +207,7 @@ fn single(tensor: &Tensor) -> Result<Tensor, Error> {
     if tensor.dtype() != DType::F16 {
         tensor.as_f32()?;
     }
-    Tensor::new(tensor.shape(), collect(DType::F32, tensor.len(), true, |i| number(tensor.data(), i))?)
+    Tensor::new(tensor.shape(), collect(DType::F32, tensor.len(), true, &|i| number(tensor.data(), i))?)
 }
 
 fn int(name: &str, value: i64) -> AttributeProto {

@@ -21,7 +21,7 @@ pub(super) fn evaluate(
     let element = |i: usize| number(x.data(), i);
     let len = shape.iter().product();
     match op {
-        GeneralOp::Cast { saturate } => Tensor::new(shape, collect(dtype, len, *saturate, element)?),
+        GeneralOp::Cast { saturate } => Tensor::new(shape, collect(dtype, len, *saturate, &element)?),
         GeneralOp::Binary(op) => pairwise(operands, shape, dtype, |a, b| binary(*op, a, b)),
         GeneralOp::Compare(op) => pairwise(operands, shape, dtype, |a, b| truth(compare(*op, a, b))),
         GeneralOp::Logic(op) => pairwise(operands, shape, dtype, |a, b| {
@@ -32,12 +32,12 @@ pub(super) fn evaluate(
                 LogicOp::Xor => a != b,
             })
         }),
-        GeneralOp::Not => Tensor::new(shape, collect(dtype, len, true, |i| truth(element(i).int() == 0))?),
+        GeneralOp::Not => Tensor::new(shape, collect(dtype, len, true, &|i| truth(element(i).int() == 0))?),
         GeneralOp::Neg => {
-            Tensor::new(shape, collect(dtype, len, true, |i| unary(element(i), |n| -n, |x| -x))?)
+            Tensor::new(shape, collect(dtype, len, true, &|i| unary(element(i), |n| -n, |x| -x))?)
         }
         GeneralOp::Abs => {
-            Tensor::new(shape, collect(dtype, len, true, |i| unary(element(i), i128::abs, f64::abs))?)
+            Tensor::new(shape, collect(dtype, len, true, &|i| unary(element(i), i128::abs, f64::abs))?)
         }
         GeneralOp::Where => select(operands, shape),
         GeneralOp::Shape { .. } | GeneralOp::Size => shape_value(&node.op, x.shape()),
@@ -87,7 +87,7 @@ fn pairwise(
         pairs.push(pair);
     });
     let element = |i: usize| op(number(a.data(), pairs[i][0]), number(b.data(), pairs[i][1]));
-    Tensor::new(shape, collect(dtype, pairs.len(), true, element)?)
+    Tensor::new(shape, collect(dtype, pairs.len(), true, &element)?)
 }
 
 fn binary(op: BinaryOp, a: Number, b: Number) -> Number {
@@ -213,7 +213,7 @@ fn reduce(op: ReduceOp, axes: &[i64], x: &Tensor, dtype: DType, shape: &[usize])
             }
         }));
     });
-    Tensor::new(shape, collect(dtype, results.len(), true, |i| results[i])?)
+    Tensor::new(shape, collect(dtype, results.len(), true, &|i| results[i])?)
 }
 
 /// Every line along an axis: its offsets in order.
@@ -270,7 +270,7 @@ fn top_k(ranking: Ranking, indices: bool, x: &Tensor, shape: &[usize]) -> Result
 fn range(operands: &[&Tensor], dtype: DType, len: usize) -> Result<Tensor, Error> {
     let (start, delta) = (number(operands[0].data(), 0), number(operands[2].data(), 0));
     let at = |i: usize| binary(BinaryOp::Add, start, binary(BinaryOp::Mul, Number::Int(i as i128), delta));
-    Tensor::new([len], collect(dtype, len, true, at)?)
+    Tensor::new([len], collect(dtype, len, true, &at)?)
 }
 
 fn non_zero(x: &Tensor, shape: &[usize]) -> Result<Tensor, Error> {

@@ -47,7 +47,7 @@ pub(super) fn joined(data: &Data, fill: &Data) -> Result<Data, Error> {
 /// The zero of a type; of a quantized tensor its zero point.
 fn zero(dtype: DType, zero_point: i32) -> Result<Data, Error> {
     use crate::numerics::narrow::{Number, collect};
-    collect(dtype, 1, true, |_| Number::Int(zero_point.into()))
+    collect(dtype, 1, true, &|_| Number::Int(zero_point.into()))
 }
 
 pub(super) fn evaluate(

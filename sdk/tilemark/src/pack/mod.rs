@@ -264,7 +264,7 @@ fn synthetic_input(graph: &Graph, pipeline: &Pipeline) -> Result<Input, Error> {
             DType::I32 => Data::I32(bytes.into_iter().map(i32::from).collect()),
             DType::I64 => Data::I64(bytes.into_iter().map(i64::from).collect()),
             DType::F32 => Data::F32(bytes.into_iter().map(|b| (f32::from(b) - 127.0) / 128.0).collect()),
-            other => collect(other, bytes.len(), true, |i| Number::Int((bytes[i] & 1).into()))?,
+            other => collect(other, bytes.len(), true, &|i: usize| Number::Int((bytes[i] & 1).into()))?,
         };
         Ok(input.tensor(&port.name, Tensor::new(shape, data)?))
     })

@@ -77,7 +77,7 @@ fn is_blocked(node: &Lowered) -> Result<bool, Error> {
 
 /// The elements of a float tensor as f32; those of f16 are exact in it.
 fn single(tensor: &Tensor) -> Result<Vec<f32>, Error> {
-    let cast = collect(DType::F32, tensor.len(), true, |i| number(tensor.data(), i))?;
+    let cast = collect(DType::F32, tensor.len(), true, &|i| number(tensor.data(), i))?;
     Tensor::new([tensor.len()], cast)?.as_f32().map(<[f32]>::to_vec)
 }
 

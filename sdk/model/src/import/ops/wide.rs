@@ -133,6 +133,6 @@ impl Spread {
             Number::Real(number(tensor.data(), block * self.inner + place).real())
         };
         let len = tensor.len() * self.times;
-        Tensor::new(self.shape.clone(), collect(DType::F32, len, true, element)?)
+        Tensor::new(self.shape.clone(), collect(DType::F32, len, true, &element)?)
     }
 }
