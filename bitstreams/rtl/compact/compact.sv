@@ -32,8 +32,8 @@ module compact #(
   localparam logic [4:0] TABLES = 5'b11100;
   localparam logic [8:0] PARAMS = 9'b111010000;
 
-  // READY no list; LOAD words of a descriptor or of one of its parts; CHECK, PART what comes next; STEP through the array; then of
-  // each lane BIAS, TOTAL, SCALE, TERM, RESCALE, LOOKUP; WORD, STAMP write; CLEAR after a refusal.
+  // READY: no list. DESCRIPTOR, CHECK: the next one is read and judged. PART, LOAD: what it loads. BEGIN, STEP: sums of a pixel; then of each
+  // lane BIAS (read), TOTAL, SCALE (read), TERM (read), RESCALE, LOOKUP; WORD and STAMP write. CLEAR: after a refusal.
   typedef enum logic [3:0] {
     READY, DESCRIPTOR, CHECK, PART, LOAD, BEGIN, STEP, BIAS, TOTAL, SCALE, TERM, RESCALE, LOOKUP, WORD, STAMP, CLEAR
   } state_t;
