@@ -23,7 +23,7 @@ fn link_engine() {
         Ok("compact") => ("compact", "compact/files.txt", "iCE40UP5K"),
         Ok(other) => panic!("{ENGINE} is {other}: the engine without a name and `compact` are known"),
     };
-    println!("cargo:rustc-env=TILEMARK_SIMFPGA_PART={part}");
+    println!("cargo:rustc-env=SIMFPGA_PART={part}");
     for folder in ["rtl", "sim"] {
         println!("cargo:rerun-if-changed={}", bitstreams.join(folder).display());
     }
