@@ -3,8 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Which engine the driver is built with.
+const ENGINE: &str = "TILEMARK_SIMFPGA_ENGINE";
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed={ENGINE}");
     if std::env::var_os("CARGO_FEATURE_VERILATOR").is_some() {
         link_engine();
     }
@@ -14,6 +18,12 @@ fn link_engine() {
     let here = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
     let bitstreams = here.join("../../bitstreams").canonicalize().expect("bitstreams/ beside sdk/");
     let out = PathBuf::from(variable("OUT_DIR"));
+    let (top, list, part) = match std::env::var(ENGINE).as_deref() {
+        Err(_) => ("engine", "files.txt", "LFE5U-85F"),
+        Ok("compact") => ("compact", "compact/files.txt", "iCE40UP5K"),
+        Ok(other) => panic!("{ENGINE} is {other}: the engine without a name and `compact` are known"),
+    };
+    println!("cargo:rustc-env=SIMFPGA_PART={part}");
     for folder in ["rtl", "sim"] {
         println!("cargo:rerun-if-changed={}", bitstreams.join(folder).display());
     }
@@ -25,10 +35,12 @@ fn link_engine() {
             "--assert",
             "-O3",
             "-Wno-fatal",
+            "--prefix",
+            "Vengine",
             "--top-module",
-            "engine",
+            top,
             "-f",
-            "files.txt",
+            list,
         ])
         .args(["-CFLAGS", "-O3 -fPIC", "--Mdir"])
         .arg(&out));

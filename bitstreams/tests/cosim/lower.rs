@@ -13,6 +13,9 @@ use tilemark_model::{DType, Quant, ValueId, reference};
 
 use super::simulator::{CONSTANTS, Ran, Simulator, TENSORS};
 
+/// More than any case takes on the slowest engine.
+const MAX_CLOCKS: u64 = 100_000_000;
+
 /// A graph of layers in order, and its inputs.
 pub(crate) struct Case {
     pub(crate) name: String,
@@ -51,7 +54,7 @@ pub(crate) fn compare(simulator: &mut Simulator, config: Config, case: &Case) ->
             simulator.write(tensor.address, &tensor.pack(&config, &expected[&id].to_bytes()));
         }
     }
-    let ran = simulator.execute(&program, 3_000_000);
+    let ran = simulator.execute(&program, MAX_CLOCKS);
     assert_eq!(ran.error, 0, "{}: refused at {}", case.name, ran.error_index);
     assert_eq!(ran.tiles, program.tiles, "{}", case.name);
     let mut compared = Compared { elements: 0, different: 0, ran };

@@ -12,8 +12,8 @@ mod simulator;
 mod utilization;
 
 use build::{Builder, ConvSpec, Fill};
-use lower::{Case, compare, explicit};
-use simulator::{Timing, simulator};
+use lower::{Case, Compared, compare, explicit};
+use simulator::{Simulator, Timing, simulator};
 use tilemark_bitstreams::{Config, Refused};
 use tilemark_model::graph::Pool;
 use tilemark_model::shape::output_extent;
@@ -95,6 +95,18 @@ fn random_case(seed: u64, config: Config) -> (Case, Config) {
     (builder.finish(format!("case {seed}"), &[&y]), config)
 }
 
+/// Compares a case on an engine that is taken for a smaller one, or as it is if that is too small.
+fn fitting(simulator: &mut Simulator, config: Config, case: &Case) -> Compared {
+    let compared = match compare(simulator, config, case) {
+        Err(Refused::TooLarge(_)) => {
+            let config = simulator.config();
+            compare(simulator, config, case)
+        }
+        compared => compared,
+    };
+    compared.unwrap_or_else(|refused| panic!("{}: {refused}", case.name))
+}
+
 #[test]
 fn random_layers_equal_the_reference() {
     let Some(mut simulator) = simulator() else { return };
@@ -110,15 +122,7 @@ fn random_layers_equal_the_reference() {
             _ => Timing { latency: 1, taken: [40, 20, 256], seed },
         };
         simulator.timing(timing);
-        let compared = match compare(&mut simulator, config, &case) {
-            // Too small for this layer after all.
-            Err(Refused::TooLarge(_)) => {
-                let config = simulator.config();
-                compare(&mut simulator, config, &case)
-            }
-            compared => compared,
-        };
-        let compared = compared.unwrap_or_else(|refused| panic!("{}: {refused}", case.name));
+        let compared = fitting(&mut simulator, config, &case);
         elements += compared.elements;
         different += compared.different;
         cycles += u64::from(compared.ran.cycles);
@@ -154,7 +158,7 @@ fn small_networks_equal_the_reference() {
         let y = builder.global_pool(&y);
         let y = builder.conv(&y, &spec(explicit([1, 1], [1, 1], [1, 1], [0; 4]), 100, 1, dtype));
         let case = builder.finish(format!("network {seed}"), &[&y]);
-        let compared = compare(&mut simulator, config, &case).unwrap();
+        let compared = fitting(&mut simulator, config, &case);
         assert_eq!(compared.different, 0, "{}", case.name);
         elements += compared.elements;
     }

@@ -8,11 +8,13 @@ use super::build::{Builder, ConvSpec, Fill};
 use super::lower::{Case, compare, explicit, prepared};
 use super::simulator::{Simulator, Timing, simulator};
 
-fn case() -> Case {
+/// A convolution of two blocks of channels, which is two tiles.
+fn case(config: Config) -> Case {
     let mut builder = Builder::new(5);
-    let x = builder.input(&[1, 20, 9, 9], DType::U8, Fill::Any);
+    let channels = config.lanes + 4;
+    let x = builder.input(&[1, channels, 9, 9], DType::U8, Fill::Any);
     let window = explicit([3, 3], [1, 1], [1, 1], [1; 4]);
-    let spec = ConvSpec { outputs: 20, groups: 1, window, fill: Fill::Any, dtype: DType::U8 };
+    let spec = ConvSpec { outputs: channels, groups: 1, window, fill: Fill::Any, dtype: DType::U8 };
     let y = builder.conv(&x, &spec);
     builder.finish("a convolution", &[&y])
 }
@@ -32,14 +34,16 @@ fn changed(program: &Program, tile: usize, change: impl FnOnce(&mut [u32])) -> P
 }
 
 fn works(simulator: &mut Simulator) {
-    let compared = compare(simulator, Config::LANES_16, &case()).unwrap();
-    assert_eq!((compared.different, compared.elements), (0, 20 * 81));
+    let config = simulator.config();
+    let compared = compare(simulator, config, &case(config)).unwrap();
+    assert_eq!((compared.different, compared.elements), (0, (config.lanes + 4) * 81));
 }
 
 #[test]
 fn every_flipped_bit_of_a_descriptor_is_refused() {
     let Some(mut simulator) = simulator() else { return };
-    let good = prepared(&case(), Config::LANES_16).unwrap().program;
+    let config = simulator.config();
+    let good = prepared(&case(config), config).unwrap().program;
     simulator.timing(Timing { latency: 3, taken: [200, 256, 256], seed: 1 });
     for bit in 0..DESCRIPTOR_BYTES * 8 {
         let mut bad = good.clone();
@@ -53,46 +57,46 @@ fn every_flipped_bit_of_a_descriptor_is_refused() {
 #[test]
 fn every_reason_is_given() {
     let Some(mut simulator) = simulator() else { return };
-    let good = prepared(&case(), Config::LANES_16).unwrap().program;
-    type Change = fn(&mut [u32]);
-    let cases: [(u32, &str, Change); 16] = [
-        (1, "no operation", |w| w[0] &= !0xff),
-        (1, "operation 7", |w| w[0] = w[0] & !0xff | 7),
-        (3, "another mark", |w| w[0] ^= 0x100),
-        (3, "a reserved flag", |w| w[0] |= 1 << 31),
-        (3, "a reserved word", |w| w[25] = 1),
-        (3, "a maximum in parts", |w| w[0] = w[0] & !(0xff | 1 << 20) | 4),
-        (4, "no rows", |w| w[6] &= 0xffff_0000),
-        (4, "too many columns", |w| w[13] |= 0x1000_0000),
-        (4, "no kernel", |w| w[14] &= !0xff),
-        (4, "no weights to load", |w| w[10] &= 0xffff),
-        (5, "slot 4 of parameters", |w| w[2] |= 4 << 8),
-        (5, "slot 2 of tables", |w| w[2] |= 2 << 16),
-        (7, "activations loaded too far", |w| w[7] = w[7] & 0xffff | 1020 << 16),
-        (8, "weights loaded too far", |w| w[10] = w[10] & 0xffff_0000 | 500),
-        (8, "weights used too far", |w| w[18] = w[18] & 0xffff | 500 << 16),
-        (10, "an address between words", |w| w[3] += 8),
+    let config = simulator.config();
+    let good = prepared(&case(config), config).unwrap().program;
+    type Change = fn(&mut [u32], &Config);
+    let cases: [(u32, &str, Change); 18] = [
+        (1, "no operation", |w, _| w[0] &= !0xff),
+        (1, "operation 7", |w, _| w[0] = w[0] & !0xff | 7),
+        (3, "another mark", |w, _| w[0] ^= 0x100),
+        (3, "a reserved flag", |w, _| w[0] |= 1 << 31),
+        (3, "a reserved word", |w, _| w[25] = 1),
+        (3, "a maximum in parts", |w, _| w[0] = w[0] & !(0xff | 1 << 20) | 4),
+        (4, "no rows", |w, _| w[6] &= 0xffff_0000),
+        (4, "too many columns", |w, _| w[13] |= 0x1000_0000),
+        (4, "no kernel", |w, _| w[14] &= !0xff),
+        (4, "no weights to load", |w, _| w[10] &= 0xffff),
+        (5, "slot 4 of parameters", |w, _| w[2] |= 4 << 8),
+        (5, "slot 2 of tables", |w, _| w[2] |= 2 << 16),
+        (7, "activations loaded too far", |w, c| w[7] = w[7] & 0xffff | (c.bank_words() as u32 - 4) << 16),
+        (7, "activations used too far", |w, c| w[18] = w[18] & 0xffff_0000 | (c.bank_words() as u32 - 4)),
+        (8, "weights loaded too far", |w, c| w[10] = w[10] & 0xffff_0000 | (c.weights as u32 - 12)),
+        (8, "weights used too far", |w, c| w[18] = w[18] & 0xffff | (c.weights as u32 - 12) << 16),
+        (9, "more sums than are kept", |w, c| {
+            w[0] &= !(1 << 21);
+            w[20] = c.sums as u32 - 6;
+        }),
+        (10, "an address between words", |w, c| w[3] += c.lanes as u32 / 2),
     ];
     for (code, what, change) in cases {
-        let ran = simulator.execute(&changed(&good, 0, change), 1_000_000);
+        let ran = simulator.execute(&changed(&good, 0, |w| change(w, &config)), 1_000_000);
         assert_eq!((ran.error, ran.error_index), (code, 0), "{what}");
     }
-    let ran = simulator.execute(&changed(&good, 0, |w| w[18] = w[18] & 0xffff_0000 | 1020), 1_000_000);
-    assert_eq!(ran.error, 7, "activations used too far");
-    let kept = |w: &mut [u32]| {
-        w[0] &= !(1 << 21);
-        w[20] = 250;
-    };
-    let ran = simulator.execute(&changed(&good, 0, kept), 1_000_000);
-    assert_eq!(ran.error, 9, "more sums than are kept");
     works(&mut simulator);
 }
 
 #[test]
 fn random_descriptors_end_or_can_be_stopped() {
     let Some(mut simulator) = simulator() else { return };
-    let good = prepared(&case(), Config::LANES_16).unwrap().program;
+    let config = simulator.config();
+    let good = prepared(&case(config), config).unwrap().program;
     let mut random = SplitMix64::new(11);
+    let patience = 8 * u64::from(simulator.execute(&good, 1_000_000).cycles);
     let (mut refused, mut ended, mut stopped) = (0, 0, 0);
     for round in 0..1500 {
         let (word, value) = (random.below(21), random.bits() as u32);
@@ -101,7 +105,7 @@ fn random_descriptors_end_or_can_be_stopped() {
         let bad =
             changed(&good, random.below(2), |w| w[word] = if narrow { w[word] ^ 1 << bit } else { value });
         simulator.load(&bad);
-        match simulator.run_anywhere(30_000) {
+        match simulator.run_anywhere(patience) {
             true if simulator.register(0x28) != 0 => refused += 1,
             true => ended += 1,
             false => {

@@ -143,5 +143,5 @@ fn absent(what: cl_device_info) -> Outcome<Answer> {
 /// The engine's size, and that it is no card.
 pub(crate) fn name() -> String {
     let lanes = card().config().lanes;
-    format!("Tilemark int8 engine {lanes}x{lanes} of an LFE5U-85F (simulated)")
+    format!("Tilemark int8 engine {lanes}x{lanes} of an {} (simulated)", env!("SIMFPGA_PART"))
 }

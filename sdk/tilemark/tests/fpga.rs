@@ -222,6 +222,29 @@ fn a_manifest_and_its_artifact_are_packed_as_a_container() {
     assert_eq!(fast.code(), "TM0506", "{fast}");
 }
 
+/// On a driver that simulates the compact engine, if `cargo xtask test` says that it is there: the committed manifest and its bitstream.
+#[test]
+fn compact_fpga_runs_an_app_with_its_committed_target() {
+    let found = survey().devices().find(|facts| facts.name.contains("iCE40UP5K")).map(Device::opencl);
+    let Some(device) = found else {
+        assert!(std::env::var_os("TILEMARK_TEST_FPGA_COMPACT").is_none(), "there is no compact FPGA");
+        println!("skipped: no compact FPGA here");
+        return;
+    };
+    let target = tagger::root().join("bitstreams/conv4x1-ice40-up5k-icebreaker");
+    let read = |name: &str| std::fs::read(target.join(name)).unwrap();
+    let files = [("conv/manifest.toml", read("manifest.toml")), ("conv/conv4x1.bit", read("conv4x1.bit"))];
+    let files = files.each_ref().map(|(name, bytes)| (*name, &bytes[..]));
+    let app = app_of(&small_net(), "fpga = [\"conv/manifest.toml\"]", &files).unwrap();
+    let replay = app.replay(&device).unwrap();
+    println!("{replay}");
+    replay.check().unwrap();
+    let plan = app.session(device).unwrap().plan().unwrap();
+    let layers = plan.steps().filter(|step| step.kernel == "fpga").count();
+    assert_eq!(layers, 5, "layers on the compact engine");
+    assert_eq!(plan.engine_info().unwrap().kilohertz, 12_000);
+}
+
 #[test]
 fn fpga_takes_no_source() {
     let Some(_) = fpga() else { return };

@@ -24,7 +24,7 @@ pub(crate) struct Fpga {
 enum Task {
     /// Lints the RTL, simulates it (Verilator), and compares every byte with the reference.
     Test,
-    /// Synthesizes a small engine (fetches yosys the first time) and simulates its netlist instead of the RTL.
+    /// Synthesizes the compact engine (fetches yosys the first time) and simulates its netlist instead of the RTL.
     Netlist,
     /// Builds a target's bitstream with pinned open tools and compares its SHA-256 with the manifest's.
     Build(build::Build),
@@ -33,6 +33,9 @@ enum Task {
 /// An engine to simulate: its name and what differs from the RTL's defaults.
 struct Variant {
     name: &'static str,
+    /// The module; the list of its sources is below the RTL.
+    top: &'static str,
+    list: &'static str,
     parameters: &'static [&'static str],
     /// Whether it has ECP5's multipliers, of which `sim/ecp5.v` is a model.
     ecp5: bool,
@@ -40,29 +43,34 @@ struct Variant {
     depthwise: bool,
 }
 
-/// The engine that targets have.
-const LANES_16: Variant = Variant { name: "lanes16", parameters: &[], ecp5: false, depthwise: false };
+/// The engine of most targets.
+const LANES_16: Variant = Variant {
+    name: "lanes16",
+    top: "engine",
+    list: "files.txt",
+    parameters: &[],
+    ecp5: false,
+    depthwise: false,
+};
+/// The other engine, for small devices.
+const COMPACT: Variant = Variant { name: "compact", top: "compact", list: "compact/files.txt", ..LANES_16 };
+/// Of the compact engine these run, and not those of how much of the array is used.
+const COMPACT_TESTS: &[&str] = &["random_layers", "small_networks", "refusals", "requantizer", "board"];
 /// Others that must compute the same: few lanes and single banks; a row of banks, ECP5's multipliers and shared ones; as
 /// many results as lanes and square windows.
 const OTHERS: &[Variant] = &[
     Variant {
         name: "lanes4",
         parameters: &["-GN=4", "-GNRQ=1", "-GBYL=0", "-GBXL=0", "-GADD=0", "-GDSP=2"],
-        ecp5: false,
-        depthwise: false,
+        ..LANES_16
     },
     Variant {
         name: "lanes8",
         parameters: &["-GN=8", "-GNRQ=2", "-GBYL=0", "-GDL=11", "-GDSP=4", "-GPAIRS=4"],
         ecp5: true,
-        depthwise: false,
+        ..LANES_16
     },
-    Variant {
-        name: "square16",
-        parameters: &["-GNRQ=16", "-GBYL=2", "-GDL=9"],
-        ecp5: false,
-        depthwise: true,
-    },
+    Variant { name: "square16", parameters: &["-GNRQ=16", "-GBYL=2", "-GDL=9"], depthwise: true, ..LANES_16 },
 ];
 
 /// `cargo xtask fpga`: whether all that ran passed.
@@ -89,19 +97,28 @@ pub(crate) fn test(steps: &mut Steps) {
     if !steps.prepare("install Verilator", install) {
         return;
     }
-    for variant in std::iter::once(&LANES_16).chain(OTHERS) {
+    for variant in [&LANES_16, &COMPACT].into_iter().chain(OTHERS) {
         steps.run(&format!("FPGA engine: lint of {}", variant.name), || lint(variant));
     }
     steps.run("FPGA engine: every test of the 16-lane engine", || {
-        let requantizer = simulator(
-            "requant",
-            "requant",
-            &[],
-            &["delay.sv", "multiplier.sv", "joined.sv", "requant.sv"],
-            &["requant.cpp"],
-        )?;
+        let parts = ["delay.sv", "multiplier.sv", "joined.sv", "requant.sv"];
+        let requantizer = simulator("requant", "requant", &[], &parts, &["requant.cpp"])?;
         let engine = engine(&LANES_16)?;
         shell(compare(&engine).env("TILEMARK_REQUANT_SIM", requantizer).env("TILEMARK_BOARD_SIM", board()?))
+    });
+    steps.run("FPGA engine: every test of the compact engine", || {
+        let requantizer = simulator(
+            "rescale",
+            "rescale",
+            &[],
+            &["compact/products.sv", "compact/rescale.sv"],
+            &["compact_requant.cpp"],
+        )?;
+        let engine = engine(&COMPACT)?;
+        let mut tests = compare(&engine);
+        tests.args(COMPACT_TESTS).env("TILEMARK_ENGINE_LAYERS", "600");
+        tests.env("TILEMARK_REQUANT_SIM", requantizer).env("TILEMARK_REQUANT_VECTORS", "8000000");
+        shell(tests.env("TILEMARK_BOARD_SIM", compact_board()?))
     });
     netlist(steps);
     for variant in OTHERS {
@@ -118,7 +135,7 @@ pub(crate) fn test(steps: &mut Steps) {
 
 /// The engine after synthesis.
 fn netlist(steps: &mut Steps) {
-    steps.run("FPGA engine: random layers on the netlist of a small engine", || {
+    steps.run("FPGA engine: random layers on the netlist of the compact engine", || {
         let netlist = netlist::simulator()?;
         shell(compare(&netlist).arg("random_layers").env("TILEMARK_ENGINE_LAYERS", "12"))
     });
@@ -155,39 +172,49 @@ fn rtl() -> PathBuf {
     crate::root().join("bitstreams").join("rtl")
 }
 
-/// The sources of the engine, in order.
-fn sources() -> Result<Vec<String>> {
-    let list = rtl().join("files.txt");
+/// The sources of an engine, in order.
+fn sources(variant: &Variant) -> Result<Vec<String>> {
+    let list = rtl().join(variant.list);
     let text = fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
     Ok(text.lines().map(str::to_owned).collect())
 }
 
 fn lint(variant: &Variant) -> Result<()> {
     let mut lint = verilator();
-    lint.args(["--lint-only", "-Wall", "--top-module", "engine"]).args(variant.parameters);
-    lint.args(sources()?.iter().map(|file| rtl().join(file)));
+    // An engine need not have all that the words of `tile_pkg.sv` are for.
+    lint.args(["--lint-only", "-Wall", "-Wno-UNUSEDPARAM", "--top-module", variant.top])
+        .args(variant.parameters);
+    lint.args(sources(variant)?.iter().map(|file| rtl().join(file)));
     shell(&mut lint)
 }
 
 fn engine(variant: &Variant) -> Result<PathBuf> {
-    let sources = sources()?;
+    let sources = sources(variant)?;
     let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
-    let mut parameters = variant.parameters.to_vec();
+    let mut parameters = [&["--prefix", "Vengine"], variant.parameters].concat();
     let mut others = vec!["engine_sim.cpp", "pipe.cpp"];
     if variant.ecp5 {
         parameters.extend(["-DECP5", "-Wno-fatal"]);
         others.push("ecp5.v");
     }
-    simulator(variant.name, "engine", &parameters, &sources, &others)
+    simulator(variant.name, variant.top, &parameters, &sources, &others)
 }
 
 /// The small board's design, at a fast serial line.
 fn board() -> Result<PathBuf> {
-    let mut sources = sources()?;
+    let mut sources = sources(&LANES_16)?;
     sources.extend(["uart.sv", "board.sv"].map(str::to_owned));
     let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
     let parameters = ["-GN=4", "-GNRQ=2", "-GBYL=0", "-GBXL=0", "-GSUMSL=7", "-GDSP=4", "-GML=13", "-GDIV=4"];
     simulator("board", "board", &parameters, &sources, &["board.cpp"])
+}
+
+/// The design with the compact engine.
+fn compact_board() -> Result<PathBuf> {
+    let mut sources = sources(&COMPACT)?;
+    sources.extend(["uart.sv", "compact/compact_board.sv"].map(str::to_owned));
+    let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+    simulator("compact_board", "compact_board", &["--prefix", "Vboard", "-GDIV=4"], &sources, &["board.cpp"])
 }
 
 /// Verilates and compiles; the program. What is up to date is kept.

