@@ -103,7 +103,7 @@ impl Fair {
 fn report(identity: Digest, key: &SigningKey) -> Report {
     let claim = serde_json::json!({ "identity": identity, "metric": "accuracy", "whose": "seller", "samples": 10,
         "counts": [{ "name": "hits", "value": 9 }] });
-    let kind = PayloadType::new("application/vnd.tilemark.evaluation.v1+json");
+    let kind = PayloadType::EVALUATION;
     Report::new(&Envelope::seal(kind, serde_json::to_vec(&claim).unwrap(), &[key]).unwrap().to_json())
         .unwrap()
 }
