@@ -57,6 +57,7 @@ mod reader;
 mod receipt;
 mod request;
 mod revocation;
+pub mod text;
 mod trust;
 mod vault;
 mod verdict;

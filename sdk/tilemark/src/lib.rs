@@ -83,7 +83,7 @@ pub use tilemark_bundle::{
 };
 pub use tilemark_bundle::{
     Ancestor, AncestorKind, Error as BundleError, Origin, OriginKind, PartLicenses, escrow, ml_bom, oms,
-    sha256,
+    sha256, text,
 };
 pub use tilemark_engine::{
     Basis, CpuLevel, Device, DeviceKind, EngineInfo, Error as EngineError, Facts, KernelInfo, Plan, StepInfo,
