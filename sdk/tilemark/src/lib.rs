@@ -76,7 +76,7 @@ pub use tuning::{TuningCache, TuningState};
 pub use tilemark_bundle::calendar::DAY;
 pub use tilemark_bundle::{
     Algorithm, AppContract, AppPort, AppTarget, Bundle, DeviceId, DeviceKey, Digest, Envelope, Fact,
-    FactKind, Grant, GrantClass, KeyId, LedgerEntry, Lineage, Manifest, Offer, OutputLevel, Permit,
+    FactKind, Grant, GrantClass, Hasher, KeyId, LedgerEntry, Lineage, Manifest, Offer, OutputLevel, Permit,
     PublicKey, Reason, Refused, ReleaseFloor, Releases, Revocations, RevokedBundle, RevokedGrant, RevokedKey,
     Role, SignedGrant, SignedLineage, SignedRevocations, SigningKey, Statement, Strength, Trust, Untrusted,
     Usage, Vault, Verdict,
