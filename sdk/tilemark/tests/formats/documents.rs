@@ -114,7 +114,7 @@ fn replays(app: &App) {
 
 /// The code that opening is refused with.
 fn refused(path: &Path, trust: &Trust, home: &Home) -> &'static str {
-    open_with(path, trust, home).err().expect("it is refused").code()
+    open_with(path, trust, home).map(drop).expect_err("it is refused").code()
 }
 
 fn vendor() -> Trust {
