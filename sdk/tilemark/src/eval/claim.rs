@@ -126,9 +126,7 @@ impl Claim {
             }
         }
         let claim: Self = json::from_slice("evaluation", envelope.payload(), MAX_CLAIM_BYTES)?;
-        if claim.schema != SCHEMA {
-            return Err(BundleError::UnsupportedSchema { found: claim.schema, supported: SCHEMA }.into());
-        }
+        json::check_schema(claim.schema, SCHEMA)?;
         Ok(claim)
     }
 
