@@ -1,4 +1,5 @@
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -32,6 +33,9 @@ pub fn sha256(bytes: &[u8]) -> Digest {
     Digest(out)
 }
 
+/// Bytes that are read at once.
+const CHUNK: usize = 1 << 18;
+
 /// A SHA-256 of bytes that come in pieces.
 #[derive(Clone)]
 pub struct Hasher(ring::digest::Context);
@@ -46,6 +50,20 @@ impl Hasher {
     /// Adds bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
+    }
+
+    /// Adds all that is to be read, however much it is.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn update_from(&mut self, mut from: impl io::Read) -> io::Result<()> {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            match from.read(&mut buffer)? {
+                0 => return Ok(()),
+                count => self.update(buffer.get(..count).unwrap_or_default()),
+            }
+        }
     }
 
     /// The SHA-256 of all of them.

@@ -17,6 +17,9 @@ impl PayloadType {
     /// A bundle's manifest.
     pub const MANIFEST: Self = Self("application/vnd.tilemark.manifest.v1+json");
 
+    /// What an evaluation of an app found.
+    pub const EVALUATION: Self = Self("application/vnd.tilemark.evaluation.v1+json");
+
     /// A payload type of another kind of document; a media type in lower case.
     #[must_use]
     pub const fn new(media_type: &'static str) -> Self {

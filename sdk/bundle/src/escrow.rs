@@ -141,9 +141,7 @@ impl Deed {
     }
 
     fn check(&self) -> Result<()> {
-        if self.schema != SCHEMA {
-            return Err(Error::UnsupportedSchema { found: self.schema, supported: SCHEMA });
-        }
+        json::check_schema(self.schema, SCHEMA)?;
         let count = self.trustees.len();
         if count > MAX_TRUSTEES {
             return Err(Error::TooMany { what: "trustees", found: count, max: MAX_TRUSTEES });
@@ -288,9 +286,7 @@ impl Release {
     pub const PAYLOAD_TYPE: PayloadType = PayloadType::new("application/vnd.tilemark.escrow-release.v1+json");
 
     fn check(&self) -> Result<()> {
-        if self.schema != SCHEMA {
-            return Err(Error::UnsupportedSchema { found: self.schema, supported: SCHEMA });
-        }
+        json::check_schema(self.schema, SCHEMA)?;
         check_integer("made", self.made)?;
         let reason = &self.reason;
         if reason.is_empty() || reason.len() > MAX_DESCRIPTION_BYTES || reason.chars().any(char::is_control) {

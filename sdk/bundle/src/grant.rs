@@ -146,9 +146,7 @@ impl Grant {
 
     /// Checks that the claims are possible and fit the class.
     fn check(&self) -> Result<()> {
-        if self.schema != SCHEMA {
-            return Err(Error::UnsupportedSchema { found: self.schema, supported: SCHEMA });
-        }
+        json::check_schema(self.schema, SCHEMA)?;
         let integers = [
             ("releases.last", self.releases.last),
             ("issued", self.issued),

@@ -68,6 +68,17 @@ pub fn from_slice<T: DeserializeOwned>(document: &'static str, bytes: &[u8], max
     T::deserialize(read_value(document, bytes, max_bytes)?).map_err(|fault| fault.in_document(document))
 }
 
+/// Whether a document says that it has the form that is known here.
+///
+/// # Errors
+/// [`Error::UnsupportedSchema`].
+pub fn check_schema(found: u64, supported: u64) -> Result<()> {
+    match found == supported {
+        true => Ok(()),
+        false => Err(Error::UnsupportedSchema { found, supported }),
+    }
+}
+
 /// A document in its compact spelling, as it is signed or kept.
 ///
 /// # Errors

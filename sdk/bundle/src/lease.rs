@@ -117,9 +117,7 @@ impl Lease {
         let envelope = Envelope::parse(bytes.trim_ascii(), Self::PAYLOAD_TYPE)?;
         // Before its signature is checked: the key is inside, as in a request.
         let lease: Self = json::from_slice(DOCUMENT, envelope.payload(), MAX_LEASE_BYTES)?;
-        if lease.schema != SCHEMA {
-            return Err(Error::UnsupportedSchema { found: lease.schema, supported: SCHEMA });
-        }
+        json::check_schema(lease.schema, SCHEMA)?;
         lease.holder.check(&envelope)?;
         check_integer("until", lease.until)?;
         check_integer("issued", lease.issued)?;

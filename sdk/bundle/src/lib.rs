@@ -26,6 +26,7 @@
 pub mod calendar;
 mod cipher;
 pub mod codec;
+mod contract;
 mod device;
 mod digest;
 pub mod durable;
@@ -56,6 +57,7 @@ mod reader;
 mod receipt;
 mod request;
 mod revocation;
+pub mod text;
 mod trust;
 mod vault;
 mod verdict;
@@ -69,6 +71,7 @@ extern crate self as tilemark_bundle;
 mod shop;
 
 pub use cipher::{ContentKey, random};
+pub use contract::{AppContract, AppPort, AppTarget, Count};
 pub use device::{Bytes64, DeviceId, DeviceKey, DevicePublic, DeviceSecret, Spki, Strength, WrappedKey};
 pub use digest::{Digest, Hasher, sha256};
 pub use encryption::{Encryption, EncryptionAlgorithm, Plain};

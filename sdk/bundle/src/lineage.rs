@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{MAX_LINEAGE_BYTES, MAX_LINEAGES};
 use crate::manifest::{check_integer, invalid};
-use crate::name::check_name_part;
+use crate::name::check_publisher;
 use crate::reader::signers;
 use crate::{
     Envelope, Error, KeyId, LicenseError, PayloadType, PublicKey, Result, SigningKey, Spki, Trust, Verdict,
@@ -49,14 +49,8 @@ impl Lineage {
     }
 
     fn check(&self) -> Result<()> {
-        if self.schema != SCHEMA {
-            return Err(Error::UnsupportedSchema { found: self.schema, supported: SCHEMA });
-        }
-        check_name_part(&self.publisher).map_err(|reason| Error::InvalidName {
-            what: "publisher",
-            name: crate::name::excerpt(&self.publisher),
-            reason,
-        })?;
+        json::check_schema(self.schema, SCHEMA)?;
+        check_publisher(&self.publisher)?;
         check_integer("issued", self.issued)?;
         if self.new.0.id() == self.old {
             return Err(invalid("new", &self.old.to_string(), "another key than the old one"));

@@ -67,6 +67,15 @@ impl<'de> Deserialize<'de> for AppName {
     }
 }
 
+/// Checks the name of a publisher.
+pub(crate) fn check_publisher(name: &str) -> Result<()> {
+    check_name_part(name).map_err(|reason| Error::InvalidName {
+        what: "publisher",
+        name: excerpt(name),
+        reason,
+    })
+}
+
 /// Checks one part of an app name, such as a publisher.
 pub(crate) fn check_name_part(part: &str) -> Result<(), &'static str> {
     let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';

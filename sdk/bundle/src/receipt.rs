@@ -127,9 +127,7 @@ impl Receipt {
     pub fn read(line: &[u8], device: &DevicePublic) -> Result<(Self, Digest)> {
         let payload = device.open(Self::PAYLOAD_TYPE, line)?;
         let receipt: Self = json::from_slice("receipt", &payload, MAX_RECEIPT_BYTES)?;
-        if receipt.schema != SCHEMA {
-            return Err(Error::UnsupportedSchema { found: receipt.schema, supported: SCHEMA });
-        }
+        json::check_schema(receipt.schema, SCHEMA)?;
         Ok((receipt, sha256(&payload)))
     }
 }

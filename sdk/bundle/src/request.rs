@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::limits::MAX_GRANT_BYTES;
-use crate::{DeviceKey, DevicePublic, Digest, Envelope, Error, PayloadType, Result, cipher, json, sha256};
+use crate::{DeviceKey, DevicePublic, Digest, Envelope, PayloadType, Result, cipher, json, sha256};
 
 /// A request for a grant, as the device signed it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -44,9 +44,7 @@ impl Request {
         let envelope = Envelope::parse(bytes.trim_ascii(), Self::PAYLOAD_TYPE)?;
         // Before its signature is checked: the key is inside. Bounded, strict, and used for nothing else yet.
         let request: Self = json::from_slice("request", envelope.payload(), MAX_GRANT_BYTES)?;
-        if request.schema != SCHEMA {
-            return Err(Error::UnsupportedSchema { found: request.schema, supported: SCHEMA });
-        }
+        json::check_schema(request.schema, SCHEMA)?;
         request.device.check(&envelope)?;
         Ok((request, sha256(envelope.payload())))
     }

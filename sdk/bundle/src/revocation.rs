@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limits::{MAX_REVOCATION_BYTES, MAX_REVOCATIONS, MAX_SHORT_TEXT_BYTES};
 use crate::manifest::{check_integer, invalid};
-use crate::name::check_name_part;
+use crate::name::check_publisher;
 use crate::reader::signers;
 use crate::{
     AppName, Digest, Envelope, Error, KeyId, LicenseError, PayloadType, Result, SigningKey, Trust, Verdict,
@@ -123,14 +123,8 @@ impl Revocations {
     }
 
     fn check(&self) -> Result<()> {
-        if self.schema != SCHEMA {
-            return Err(Error::UnsupportedSchema { found: self.schema, supported: SCHEMA });
-        }
-        check_name_part(&self.publisher).map_err(|reason| Error::InvalidName {
-            what: "publisher",
-            name: crate::name::excerpt(&self.publisher),
-            reason,
-        })?;
+        json::check_schema(self.schema, SCHEMA)?;
+        check_publisher(&self.publisher)?;
         check_integer("number", self.number)?;
         check_integer("issued", self.issued)?;
         let found = self.bundles.len() + self.keys.len() + self.grants.len() + self.floors.len();

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use tilemark::text::is_deceptive;
+pub(crate) use tilemark::text::{bytes, count};
 
 use crate::failure::{Failure, Result};
 
@@ -41,19 +43,21 @@ fn harmless(text: &str) -> String {
 }
 
 fn escaped(text: &str, controls: impl Fn(char) -> bool, escape: impl Fn(char) -> String) -> String {
-    // Marks of direction, and what some terminals take for the end of a line.
-    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let acts = |c: char| controls(c) || turns(c);
+    // Two that are no controls, and that some terminals take for the end of a line.
+    let acts = |c: char| controls(c) || is_deceptive(c) || matches!(c, '\u{2028}' | '\u{2029}');
     if !text.contains(acts) {
         return text.to_owned();
     }
     text.chars().map(|c| if acts(c) { escape(c) } else { c.to_string() }).collect()
 }
 
-/// JSON that is as harmless, and still the same JSON: all these characters have four digits at most. A line end is between values:
-/// within a text JSON has none.
+/// JSON that is as harmless, and still the same JSON. A line end is between values: within a text JSON has none.
 fn harmless_json(text: &str) -> String {
-    escaped(text, |c| c.is_control() && c != '\n', |c| format!("\\u{:04x}", u32::from(c)))
+    escaped(
+        text,
+        |c| c.is_control() && c != '\n',
+        |c| c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect(),
+    )
 }
 
 /// Where the exit code matters more than who reads the output, a closed stdout ends nothing.
@@ -111,27 +115,6 @@ pub(crate) fn progress(total: u64, message: impl Into<String>) -> ProgressBar {
         .with_style(style.unwrap_or(ProgressStyle::default_bar()))
 }
 
-/// `12345678` as `12.3 MB`.
-pub(crate) fn bytes(n: u64) -> String {
-    scaled(n, &["B", "kB", "MB", "GB", "TB"])
-}
-
-/// `12345678` as `12.3 M`.
-pub(crate) fn count(n: u64) -> String {
-    scaled(n, &["", "k", "M", "G", "T"])
-}
-
-fn scaled(n: u64, units: &[&str]) -> String {
-    let mut value = n as f64;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < units.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    let text = if unit == 0 || value >= 99.95 { format!("{value:.0}") } else { format!("{value:.1}") };
-    format!("{text} {}", units[unit]).trim_end().to_owned()
-}
-
 /// `1 key`, `2 keys`.
 pub(crate) fn plural(n: usize, word: &str) -> String {
     format!("{n} {word}{}", if n == 1 { "" } else { "s" })
@@ -162,12 +145,14 @@ mod tests {
 
     #[test]
     fn other_peoples_names_cannot_move_the_cursor() {
-        let hostile = "turned \u{202e} and \u{9b}2J";
+        let hostile = "turned \u{202e} and \u{9b}2J, unseen \u{200b} and \u{e0041}";
         assert_eq!(
             serde_json::from_str::<String>(&harmless_json(&format!("\"{hostile}\""))).unwrap(),
             hostile
         );
+        assert!(!harmless_json(hostile).contains(['\u{202e}', '\u{9b}', '\u{200b}', '\u{e0041}']));
         assert_eq!(harmless("conv\u{1b}[2J\ttab"), "conv\\u{1b}[2J\\ttab");
+        assert_eq!(harmless("acme\u{200b}/tag\u{ad}ger"), "acme\\u{200b}/tag\\u{ad}ger");
     }
 
     #[test]
@@ -183,12 +168,5 @@ mod tests {
         let text = format!("expected {digest}, found {digest}; {}", "x".repeat(64));
         let short = format!("expected 0123456789ab…, found 0123456789ab…; {}", "x".repeat(64));
         assert_eq!(shorten_digests(&text), short);
-    }
-
-    #[test]
-    fn quantities_are_short() {
-        let texts: Vec<_> = [0, 999, 1000, 12_345_678, 999_950, u64::MAX].map(bytes).into();
-        assert_eq!(texts, ["0 B", "999 B", "1.0 kB", "12.3 MB", "1.0 MB", "18446744 TB"]);
-        assert_eq!(count(385_000_000), "385 M");
     }
 }

@@ -9,7 +9,7 @@ pub(crate) mod tests;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use tilemark_bundle::{Digest, Envelope, PayloadType, PublicKey, SignatureCheck};
+use tilemark_bundle::{AppContract, Count, Digest, Envelope, PayloadType, PublicKey, SignatureCheck};
 
 use crate::error::{Error, Result};
 use crate::limits::{
@@ -22,50 +22,15 @@ pub struct Contract {
     /// The version of this document's form; 1 is not written.
     #[serde(default = "first_schema", skip_serializing_if = "is_first_schema")]
     pub schema: u64,
-    /// What goes in and what comes out: `image -> labels`. Several are joined by `+`.
-    pub task: String,
-    /// What a user gives.
-    pub inputs: Vec<Port>,
-    /// What a user gets.
-    pub outputs: Vec<Port>,
-    /// What its bitstreams are for; none of an app without any.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub targets: Vec<TargetFacts>,
+    /// What it does: fields of this document itself.
+    #[serde(flatten)]
+    pub app: AppContract,
     /// How long one run takes, by device class.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub speeds: Vec<Speed>,
     /// Signed evaluations.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<Report>,
-}
-
-/// One end of an app.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Port {
-    /// Its name.
-    pub name: String,
-    /// Of an element: `u8`, `f32`; or what a result is: `label`, `box`, `line`.
-    #[serde(rename = "type")]
-    pub dtype: String,
-    /// Lengths of its axes; 0 where any length will do.
-    pub shape: Vec<u64>,
-    /// The least and the largest value, where integers bound it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub range: Option<[i64; 2]>,
-    /// SHA-256 over the names of its classes, a line each: apps with the same one tell the same things apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub classes: Option<Digest>,
-}
-
-/// What a bitstream was built for: it fits a device whose names contain both words, in small letters or capitals.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct TargetFacts {
-    /// The target, as the manifest has it.
-    pub target: String,
-    /// The platform's name.
-    pub platform: String,
-    /// The part's.
-    pub part: String,
 }
 
 /// A measurement of the publisher's.
@@ -106,8 +71,6 @@ pub struct Reported {
     pub unchecked: Vec<String>,
 }
 
-const EVALUATION: PayloadType = PayloadType::new("application/vnd.tilemark.evaluation.v1+json");
-
 /// The part of an evaluation that is looked at; newer ones may say more.
 #[derive(Deserialize)]
 struct Claim {
@@ -116,12 +79,6 @@ struct Claim {
     whose: String,
     samples: u64,
     counts: Vec<Count>,
-}
-
-#[derive(Deserialize)]
-struct Count {
-    name: String,
-    value: u64,
 }
 
 const SCHEMA: u64 = 1;
@@ -145,9 +102,7 @@ pub(crate) fn readable<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Cont
 impl Default for Contract {
     /// Nothing is said.
     fn default() -> Self {
-        let (task, inputs, outputs) = (String::new(), Vec::new(), Vec::new());
-        let (targets, speeds, reports) = (Vec::new(), Vec::new(), Vec::new());
-        Self { schema: SCHEMA, task, inputs, outputs, targets, speeds, reports }
+        Self { schema: SCHEMA, app: AppContract::default(), speeds: Vec::new(), reports: Vec::new() }
     }
 }
 
@@ -161,20 +116,21 @@ impl Contract {
         if self.schema != SCHEMA {
             return Err(Error::invalid("contract.schema", format!("{}, expected {SCHEMA}", self.schema)));
         }
-        text("task", &self.task)?;
-        if !self.task.contains(" -> ") {
+        let AppContract { task, inputs, outputs, targets } = &self.app;
+        text("task", task)?;
+        if !task.contains(" -> ") {
             return Err(Error::invalid("contract.task", "what goes in -> what comes out is expected"));
         }
         let most = |what: &str, found: usize, max: usize| match found <= max {
             true => Ok(()),
             false => Err(Error::invalid(format!("contract.{what}"), format!("{found}, at most {max}"))),
         };
-        most("inputs", self.inputs.len(), MAX_PORTS)?;
-        most("outputs", self.outputs.len(), MAX_PORTS)?;
-        most("targets", self.targets.len(), MAX_PORTS)?;
+        most("inputs", inputs.len(), MAX_PORTS)?;
+        most("outputs", outputs.len(), MAX_PORTS)?;
+        most("targets", targets.len(), MAX_PORTS)?;
         most("speeds", self.speeds.len(), MAX_SPEEDS)?;
         most("reports", self.reports.len(), MAX_REPORTS)?;
-        for port in self.inputs.iter().chain(&self.outputs) {
+        for port in inputs.iter().chain(outputs) {
             text("name", &port.name)?;
             text("type", &port.dtype)?;
             most("shape", port.shape.len(), MAX_RANK)?;
@@ -185,7 +141,7 @@ impl Contract {
                 ));
             }
         }
-        for facts in &self.targets {
+        for facts in targets {
             text("target", &facts.target)?;
             text("platform", &facts.platform)?;
             text("part", &facts.part)?;
@@ -209,12 +165,6 @@ impl Contract {
         self.speeds.extend(before.speeds.iter().filter(|speed| !again(speed)).cloned());
         self.reports.clone_from(&before.reports);
         self.reports.extend(reports.into_iter().filter(|report| !before.reports.contains(report)));
-    }
-
-    /// Whether an app of this contract can take another one's place: the same ends, and classes where those are named.
-    #[must_use]
-    pub fn is_equal_to(&self, other: &Self) -> bool {
-        (&self.task, &self.inputs, &self.outputs) == (&other.task, &other.inputs, &other.outputs)
     }
 }
 
@@ -241,7 +191,7 @@ impl Report {
         if self.envelope.len() > MAX_REPORT_BYTES {
             return Err(invalid(format!("{} bytes, at most {MAX_REPORT_BYTES}", self.envelope.len())));
         }
-        let envelope = Envelope::parse(self.envelope.as_bytes(), EVALUATION)?;
+        let envelope = Envelope::parse(self.envelope.as_bytes(), PayloadType::EVALUATION)?;
         let checks = envelope.check(|id| publisher.iter().find(|key| key.id() == id));
         let known = |id| publisher.iter().any(|key| key.id() == id);
         if let Some((id, _)) =

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
-use tilemark_bundle::AppName;
+use tilemark_bundle::{AppName, AppTarget};
 
-use crate::contract::TargetFacts;
 use crate::error::{Error, Result};
 use crate::gate::Price;
 use crate::listing::Listing;
@@ -32,7 +31,7 @@ pub struct Row {
     pub targets: Vec<String>,
     /// What its bitstreams were built for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub built_for: Vec<TargetFacts>,
+    pub built_for: Vec<AppTarget>,
     /// The oldest SDK that runs it.
     pub min_sdk: Version,
     /// What it is offered for.
@@ -85,7 +84,7 @@ impl Row {
     fn is_fit(&self) -> bool {
         let clean = |text: &String| !text.chars().any(char::is_control);
         let facts =
-            self.built_for.iter().flat_map(|TargetFacts { target, platform, part }| [target, platform, part]);
+            self.built_for.iter().flat_map(|AppTarget { target, platform, part }| [target, platform, part]);
         let own = [&self.license, &self.description, &self.task];
         own.into_iter().chain(&self.targets).chain(facts).chain(self.speeds.keys()).all(clean)
             && self.bytes() <= MAX_ROW_BYTES
@@ -101,10 +100,10 @@ impl Row {
             license: listing.license.clone(),
             size: listing.size,
             targets: listing.targets.clone(),
-            built_for: contract.map(|contract| contract.targets.clone()).unwrap_or_default(),
+            built_for: contract.map(|contract| contract.app.targets.clone()).unwrap_or_default(),
             min_sdk: listing.min_sdk.clone(),
             price: listing.price,
-            task: contract.map(|contract| contract.task.clone()).unwrap_or_default(),
+            task: contract.map(|contract| contract.app.task.clone()).unwrap_or_default(),
             speeds: speeds.map(|speed| (speed.device.clone(), speed.microseconds)).collect(),
             description: listing.description.clone(),
         }

@@ -44,7 +44,7 @@ pub mod transport;
 pub use client::{
     Copied, Countersigners, Freshness, Installation, Installed, Outcome, Progress, Store, View,
 };
-pub use contract::{Contract, Port, Report, Reported, Speed, TargetFacts};
+pub use contract::{Contract, Report, Reported, Speed};
 pub use error::{CODES, Error, ErrorKind, Result};
 pub use gate::{Duty, DutyKind, Price, Ruling, judge};
 pub use index::Row;

@@ -9,9 +9,8 @@ mod catalogue;
 mod tests;
 
 use spdx::{Expression, LicenseReq, Licensee};
-use tilemark_bundle::sdk_version;
+use tilemark_bundle::{AppTarget, sdk_version};
 
-use crate::contract::TargetFacts;
 use crate::error::{Error, Result};
 use crate::gate::Price;
 use crate::index::Row;
@@ -195,7 +194,7 @@ impl Task {
 impl Hardware {
     /// The first of an app's bitstreams that fits; none on what takes none.
     #[must_use]
-    pub fn target_of<'t>(&self, targets: &'t [TargetFacts]) -> Option<&'t str> {
+    pub fn target_of<'t>(&self, targets: &'t [AppTarget]) -> Option<&'t str> {
         let Self::Bitstream { platform, name } = self else { return None };
         targets.iter().find(|facts| fits(facts, platform, name)).map(|facts| facts.target.as_str())
     }
@@ -216,7 +215,7 @@ impl Hardware {
 }
 
 /// Whether a bitstream is for a device: both names have the words in them, in small letters or capitals.
-fn fits(facts: &TargetFacts, platform: &str, name: &str) -> bool {
+fn fits(facts: &AppTarget, platform: &str, name: &str) -> bool {
     let has = |text: &str, word: &str| text.to_lowercase().contains(&word.to_lowercase());
     has(platform, &facts.platform) && has(name, &facts.part)
 }

@@ -27,7 +27,6 @@ const PUBLISHERS: [&str; 8] =
     ["acme", "borealis", "contour", "driftwood", "eiger", "fathom", "granite", "harbour"];
 const LICENSES: [&str; 4] = ["Apache-2.0", "MIT", "BSD-3-Clause", "CC-BY-4.0"];
 const EXPIRES: &str = "2100-01-01T00:00:00Z";
-const EVALUATION: PayloadType = PayloadType::new("application/vnd.tilemark.evaluation.v1+json");
 
 /// A store's folder under way, and the keys of its operator.
 struct Shelf<'a> {
@@ -160,7 +159,8 @@ fn reports(identity: &impl serde::Serialize, owner: &SigningKey, n: usize) -> Ve
     let claim = |whose: &str, hits: usize, of: usize, key: &SigningKey| {
         let claim = json!({ "schema": 1, "identity": identity, "metric": "accuracy", "whose": whose, "samples": of,
             "counts": [{ "name": "hits", "value": hits }, { "name": "of", "value": of }] });
-        let sealed = Envelope::seal(EVALUATION, claim.to_string().into_bytes(), &[key]).expect("a claim");
+        let sealed =
+            Envelope::seal(PayloadType::EVALUATION, claim.to_string().into_bytes(), &[key]).expect("a claim");
         json!({ "envelope": String::from_utf8(sealed.to_json()).expect("JSON") })
     };
     match n % 5 {

@@ -3,9 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use tilemark_bitstreams::Container;
-use tilemark_bundle::{Digest, sha256};
+use tilemark_bundle::{AppContract, AppPort, AppTarget, sha256};
 use tilemark_engine::Device;
 use tilemark_model::graph::Dim;
 use tilemark_model::{DType, Port, shape};
@@ -14,48 +13,6 @@ use tilemark_pipeline::{Outcome, PostStage, Spec};
 use crate::app::App;
 use crate::error::Error;
 use crate::targets;
-
-/// The ends of an app.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct AppContract {
-    /// `image -> labels`; several are joined by `+`.
-    pub task: String,
-    /// What a user gives.
-    pub inputs: Vec<AppPort>,
-    /// What a user gets.
-    pub outputs: Vec<AppPort>,
-    /// What its bitstreams were built for.
-    pub targets: Vec<AppTarget>,
-}
-
-/// One end.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct AppPort {
-    /// Its name.
-    pub name: String,
-    /// Of an element, or what a result is: `u8`, `f32`, `label`, `box`, `line`.
-    pub dtype: String,
-    /// Lengths of its axes; 0 where any length will do.
-    pub shape: Vec<u64>,
-    /// The least and the largest value, where the type bounds it to integers.
-    pub range: Option<[i64; 2]>,
-    /// SHA-256 over the names of its classes, a line each.
-    pub classes: Option<Digest>,
-}
-
-/// A bitstream, and the device that it is for.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct AppTarget {
-    /// Its name.
-    pub target: String,
-    /// What the platform's name must have in it.
-    pub platform: String,
-    /// What the device's name must have in it.
-    pub part: String,
-}
 
 /// Inferences that a time is the median of, and when it is enough of them.
 const RUNS: usize = 21;
@@ -184,7 +141,7 @@ fn masks(spec: &Spec) -> bool {
 }
 
 fn port(name: &str, dtype: &str, shape: Vec<u64>) -> AppPort {
-    AppPort { name: name.to_owned(), dtype: dtype.to_owned(), shape, range: None, classes: None }
+    AppPort { name: name.to_owned(), dtype: dtype.to_owned(), shape, ..AppPort::default() }
 }
 
 /// A model's own end: of the shape that follows, or else the declared one.

@@ -58,7 +58,6 @@ mod tuning;
 
 pub use app::{App, CompiledApp, open, open_with, verify_with};
 pub use choice::Choice;
-pub use contract::{AppContract, AppPort, AppTarget};
 pub use devices::{DeviceCache, DeviceCacheState};
 pub use ensemble::{Combined, Ensemble, IfMissing, Member};
 pub use error::{CODES, Error, ErrorKind};
@@ -76,14 +75,15 @@ pub use tuning::{TuningCache, TuningState};
 
 pub use tilemark_bundle::calendar::DAY;
 pub use tilemark_bundle::{
-    Algorithm, Bundle, DeviceId, DeviceKey, Digest, Envelope, Fact, FactKind, Grant, GrantClass, KeyId,
-    LedgerEntry, Lineage, Manifest, Offer, OutputLevel, Permit, PublicKey, Reason, Refused, ReleaseFloor,
-    Releases, Revocations, RevokedBundle, RevokedGrant, RevokedKey, Role, SignedGrant, SignedLineage,
-    SignedRevocations, SigningKey, Statement, Strength, Trust, Untrusted, Usage, Vault, Verdict,
+    Algorithm, AppContract, AppPort, AppTarget, Bundle, DeviceId, DeviceKey, Digest, Envelope, Fact,
+    FactKind, Grant, GrantClass, Hasher, KeyId, LedgerEntry, Lineage, Manifest, Offer, OutputLevel, Permit,
+    PublicKey, Reason, Refused, ReleaseFloor, Releases, Revocations, RevokedBundle, RevokedGrant, RevokedKey,
+    Role, SignedGrant, SignedLineage, SignedRevocations, SigningKey, Statement, Strength, Trust, Untrusted,
+    Usage, Vault, Verdict,
 };
 pub use tilemark_bundle::{
     Ancestor, AncestorKind, Error as BundleError, Origin, OriginKind, PartLicenses, escrow, ml_bom, oms,
-    sha256,
+    sha256, text,
 };
 pub use tilemark_engine::{
     Basis, CpuLevel, Device, DeviceKind, EngineInfo, Error as EngineError, Facts, KernelInfo, Plan, StepInfo,

@@ -94,7 +94,8 @@ fn a_publisher_that_asks_no_gate_is_left_out_by_the_operator() {
 fn a_contract_that_no_reader_can_take() {
     let shop = Shop::open();
     let path = bundle(&shop, "MIT");
-    let bad = Contract { task: "image -> labels\u{1b}[2J".into(), ..contract() };
+    let mut bad = contract();
+    bad.app.task = "image -> labels\u{1b}[2J".into();
     let offering = Offering { contract: Some(bad.clone()), ..Offering::default() };
     assert_eq!(shop.repository().offer(&path, &[&shop.acme], &offering).unwrap_err().code(), "TM0835");
     shop.repository().publish(&path, &[&shop.acme]).unwrap();

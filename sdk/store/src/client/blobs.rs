@@ -154,11 +154,7 @@ pub(crate) fn digest(file: &mut File, path: &Path) -> Result<Digest> {
 /// Of all that is in a file from `start` on; it is then at its end.
 fn hash(file: &mut File, path: &Path, start: u64) -> Result<Hasher> {
     file.seek(SeekFrom::Start(start)).map_err(io("read", path))?;
-    let (mut hasher, mut buffer) = (Hasher::new(), vec![0; CHUNK]);
-    loop {
-        match file.read(&mut buffer).map_err(io("read", path))? {
-            0 => return Ok(hasher),
-            count => hasher.update(buffer.get(..count).unwrap_or_default()),
-        }
-    }
+    let mut hasher = Hasher::new();
+    hasher.update_from(file).map_err(io("read", path))?;
+    Ok(hasher)
 }

@@ -1,24 +1,24 @@
 use super::*;
 use crate::attacks::shop::key;
-use tilemark_bundle::{SigningKey, json, sha256};
+use tilemark_bundle::{AppPort, AppTarget, SigningKey, json, sha256};
 
 pub(crate) fn contract() -> Contract {
-    let port = |name: &str, dtype: &str, shape: &[u64]| Port {
+    let port = |name: &str, dtype: &str, shape: &[u64]| AppPort {
         name: name.into(),
         dtype: dtype.into(),
         shape: shape.to_vec(),
-        ..Port::default()
+        ..AppPort::default()
     };
-    let image = Port { range: Some([0, 255]), ..port("image", "u8", &[0, 0, 3]) };
-    let labels = Port { classes: Some(sha256(b"cat\ndog\n")), ..port("labels", "label", &[2]) };
+    let image = AppPort { range: Some([0, 255]), ..port("image", "u8", &[0, 0, 3]) };
+    let labels = AppPort { classes: Some(sha256(b"cat\ndog\n")), ..port("labels", "label", &[2]) };
     let speed = Speed { device: "host".into(), name: "a processor".into(), microseconds: 5300 };
-    Contract {
+    let app = AppContract {
         task: "image -> labels".into(),
         inputs: vec![image],
         outputs: vec![labels],
-        speeds: vec![speed],
-        ..Contract::default()
-    }
+        ..AppContract::default()
+    };
+    Contract { app, speeds: vec![speed], ..Contract::default() }
 }
 
 fn host() -> Vec<String> {
@@ -31,7 +31,7 @@ fn report(identity: Digest, key: &SigningKey) -> Report {
 
 pub(crate) fn claimed(identity: Digest, whose: &str, key: &SigningKey) -> Report {
     let payload = claim_of(identity, whose).into_bytes();
-    Report::new(&Envelope::seal(EVALUATION, payload, &[key]).unwrap().to_json()).unwrap()
+    Report::new(&Envelope::seal(PayloadType::EVALUATION, payload, &[key]).unwrap().to_json()).unwrap()
 }
 
 fn claim_of(identity: Digest, whose: &str) -> String {
@@ -71,7 +71,7 @@ fn an_older_sdk_reads_what_it_knows_of_a_newer_ones_contract() {
     let found = read(OF_A_NEWER_SDK).unwrap();
     let ships = ["host".to_owned(), "board-8x8".to_owned()];
     found.check(sha256(b"bundle"), &ships, &[]).unwrap();
-    assert_eq!((&found.inputs, &found.speeds), (&contract().inputs, &contract().speeds));
+    assert_eq!((&found.app.inputs, &found.speeds), (&contract().app.inputs, &contract().speeds));
     // Another form is taken for none: the app is installed all the same.
     assert_eq!(read(&OF_A_NEWER_SDK.replace("\"schema\": 1", "\"schema\": 2")), None);
     assert_eq!(read(r#"{ "contract": { "schema": 2, "jobs": 3 } }"#), None);
@@ -84,11 +84,12 @@ fn an_older_sdk_reads_what_it_knows_of_a_newer_ones_contract() {
 #[test]
 fn targets_and_speeds_that_the_bundle_does_not_ship() {
     let facts =
-        |target: &str| TargetFacts { target: target.into(), platform: "Maker".into(), part: "one".into() };
+        |target: &str| AppTarget { target: target.into(), platform: "Maker".into(), part: "one".into() };
     let speed = |device: &str| Speed { device: device.into(), ..contract().speeds[0].clone() };
-    let check = |ships: &[&str], targets: Vec<TargetFacts>, speeds: Vec<Speed>| {
+    let check = |ships: &[&str], targets: Vec<AppTarget>, speeds: Vec<Speed>| {
         let ships: Vec<String> = ships.iter().map(|&ships| ships.to_owned()).collect();
-        Contract { targets, speeds, ..contract() }.check(sha256(b"bundle"), &ships, &[])
+        let app = AppContract { targets, ..contract().app };
+        Contract { app, speeds, ..contract() }.check(sha256(b"bundle"), &ships, &[])
     };
     check(&["host", "board"], vec![facts("board")], vec![speed("host"), speed("opencl-gpu"), speed("board")])
         .unwrap();
@@ -109,12 +110,12 @@ fn refused(change: impl FnOnce(&mut Contract)) -> String {
 
 #[test]
 fn what_a_terminal_or_the_index_could_not_take_is_refused() {
-    assert!(refused(|c| c.task = "tagging".into()).starts_with("contract.task"));
-    assert!(refused(|c| c.task = "image -> a\tb".into()).starts_with("contract.task"));
-    assert!(refused(|c| c.inputs[0].name = "x".repeat(257)).starts_with("contract.name"));
-    assert!(refused(|c| c.inputs[0].range = Some([1, 0])).starts_with("contract.range"));
-    assert!(refused(|c| c.outputs[0].shape = vec![1; 9]).starts_with("contract.shape"));
-    assert!(refused(|c| c.outputs = vec![c.outputs[0].clone(); 65]).starts_with("contract.outputs"));
+    assert!(refused(|c| c.app.task = "tagging".into()).starts_with("contract.task"));
+    assert!(refused(|c| c.app.task = "image -> a\tb".into()).starts_with("contract.task"));
+    assert!(refused(|c| c.app.inputs[0].name = "x".repeat(257)).starts_with("contract.name"));
+    assert!(refused(|c| c.app.inputs[0].range = Some([1, 0])).starts_with("contract.range"));
+    assert!(refused(|c| c.app.outputs[0].shape = vec![1; 9]).starts_with("contract.shape"));
+    assert!(refused(|c| c.app.outputs = vec![c.app.outputs[0].clone(); 65]).starts_with("contract.outputs"));
     assert!(refused(|c| c.speeds.push(c.speeds[0].clone())).starts_with("contract.speeds"));
     assert!(refused(|c| c.speeds[0].name = "\u{1b}[2J".into()).starts_with("contract.name"));
 }
@@ -152,7 +153,7 @@ fn a_lab_that_signed_nothing_is_not_named_as_a_signer() {
     assert_eq!(said.unchecked, [lab.public().id().to_string()]);
     // Nor beside a signature that holds.
     let own = report(bundle, &acme);
-    let mut both = Envelope::parse(own.envelope.as_bytes(), EVALUATION).unwrap();
+    let mut both = Envelope::parse(own.envelope.as_bytes(), PayloadType::EVALUATION).unwrap();
     both.sign(&lab).unwrap();
     let said = Report::new(&both.to_json()).unwrap().read(bundle, &publisher).unwrap();
     assert!(said.by_publisher && said.signers == [acme.public().id().to_string()], "{said:?}");
@@ -174,7 +175,7 @@ fn a_count_whose_name_begins_a_line_of_its_own() {
     let (acme, bundle) = (key(), sha256(b"bundle"));
     let named = |name: &str| {
         let text = claim_of(bundle, "seller").replace("hits", name);
-        let sealed = Envelope::seal(EVALUATION, text.into_bytes(), &[&acme]).unwrap();
+        let sealed = Envelope::seal(PayloadType::EVALUATION, text.into_bytes(), &[&acme]).unwrap();
         Report::new(&sealed.to_json()).unwrap().read(bundle, &[])
     };
     assert_eq!(named("misses").unwrap().counts, ["misses 9"]);
@@ -193,8 +194,8 @@ fn an_edited_report_under_the_publishers_signature_is_refused() {
 #[test]
 fn speed_and_reports_do_not_keep_an_app_from_taking_anothers_place() {
     let slow = Contract { speeds: vec![], ..contract() };
-    assert!(contract().is_equal_to(&slow));
+    assert!(contract().app.is_equal_to(&slow.app));
     let mut other = contract();
-    other.outputs[0].classes = Some(sha256(b"cat\nbird\n"));
-    assert!(!contract().is_equal_to(&other));
+    other.app.outputs[0].classes = Some(sha256(b"cat\nbird\n"));
+    assert!(!contract().app.is_equal_to(&other.app));
 }

@@ -24,7 +24,7 @@ use image::{Descriptor, written};
 use wire::Wire;
 
 pub use auth::Credentials;
-pub use pull::Pulled;
+pub use pull::{Attached, Pulled};
 pub use push::Pushed;
 pub use reference::{Reference, Version};
 pub use wire::Access;

@@ -10,6 +10,7 @@ use tilemark_bundle::{
 
 use super::image::{Image, REPORT, blob_path, written};
 use super::reference::Version;
+use super::referrers::Referring;
 use super::{Registry, check_hash};
 use crate::client::{Assembly, Progress, create_dirs, prune_parts};
 use crate::contract::Report;
@@ -30,6 +31,16 @@ pub struct Pulled {
     pub fetched: u64,
     /// Bytes of blobs that the bundle that was at the output had already.
     pub reused: u64,
+}
+
+/// What is attached to an image as evaluations of the bundle in it.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Attached {
+    /// Evaluations of this bundle.
+    pub reports: Vec<Report>,
+    /// What is none, by the digest of its manifest: anybody who may push can attach anything.
+    pub refused: Vec<(String, Error)>,
 }
 
 impl Registry {
@@ -60,18 +71,21 @@ impl Registry {
         Ok(Pulled { app, identity: head.identity(), image: sha256, fetched, reused })
     }
 
-    /// The evaluations that refer to an image which was pulled, about the bundle in it. Who signed them is for others to check.
+    /// The evaluations that refer to an image which was pulled, about the bundle in it, and which are none. Who signed them is for others to
+    /// check.
     ///
     /// # Errors
-    /// [`Error::NotABundle`], [`Error::Invalid`], or why what the registry sent was refused.
-    pub fn reports(&self, image: Digest, identity: Digest) -> Result<Vec<Report>> {
-        let found = self.referring(REPORT, &image)?;
-        let report = |envelope: Vec<u8>| {
-            let report = Report::new(&envelope)?;
-            report.read(identity, &[])?;
-            Ok(report)
-        };
-        found.into_iter().map(report).collect()
+    /// [`Error::NotABundle`] for a list that is none, or that the registry cannot be reached.
+    pub fn reports(&self, image: Digest, identity: Digest) -> Result<Attached> {
+        let mut attached = Attached::default();
+        for Referring { digest, envelope } in self.referring(REPORT, &image)? {
+            let report = envelope.and_then(|envelope| Report::new(&envelope));
+            match report.and_then(|report| report.read(identity, &[]).map(|_| report)) {
+                Ok(report) => attached.reports.push(report),
+                Err(error) => attached.refused.push((digest, error)),
+            }
+        }
+        Ok(attached)
     }
 
     /// The manifest. A tag is asked for once: all else is asked for by its digest, so it does not matter if the tag moves.

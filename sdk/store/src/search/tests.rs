@@ -24,8 +24,7 @@ fn row(app: &str) -> Row {
 
 /// Apps that differ from the first in one thing each.
 fn rows() -> Vec<Row> {
-    let board =
-        TargetFacts { target: "board-8x8".into(), platform: "Maker".into(), part: "board one".into() };
+    let board = AppTarget { target: "board-8x8".into(), platform: "Maker".into(), part: "board one".into() };
     let mut newer = sdk_version();
     newer.minor += 1;
     vec![

@@ -1,13 +1,13 @@
 //! The page of an app: what it does, how fast and how well, under which licence, in which releases, by whom.
 
-use tilemark_bundle::{AppName, Part, TermsKind};
+use tilemark_bundle::{AppName, AppPort, AppTarget, Part, TermsKind};
 
 use super::page::{Frame, Page, UP_FROM_APP};
 use super::plots::{self, Mark};
 use super::quality;
 use super::read::App;
 use super::text::{Text, bytes, day, ms, plural, script, task};
-use crate::contract::{Contract, Port, Reported};
+use crate::contract::{Contract, Reported};
 use crate::gate::Price;
 
 /// The page of what is offered.
@@ -114,23 +114,22 @@ pub(super) fn price(price: Price) -> &'static str {
 fn ends(page: &mut Page, contract: &Contract) {
     page.add(format_args!(
         "<section><h2>What it does</h2>\n<p class=\"task\"><bdi>{}</bdi></p>",
-        Text(&task(&contract.task))
+        Text(&task(&contract.app.task))
     ));
     let head = ["", "name", "type", "shape", "range", "classes"];
-    let row = |way: &str, port: &Port| {
+    let row = |way: &str, port: &AppPort| {
         let range = port.range.map(|[least, most]| format!("{least} to {most}")).unwrap_or_default();
         let classes = port.classes.map(|classes| classes.to_string().chars().take(12).chain(['…']).collect());
         let shape = shape(&port.shape);
         vec![way.to_owned(), port.name.clone(), port.dtype.clone(), shape, range, classes.unwrap_or_default()]
     };
-    let inputs = contract.inputs.iter().map(|port| row("in", port));
-    let rows: Vec<_> = inputs.chain(contract.outputs.iter().map(|port| row("out", port))).collect();
+    let inputs = contract.app.inputs.iter().map(|port| row("in", port));
+    let rows: Vec<_> = inputs.chain(contract.app.outputs.iter().map(|port| row("out", port))).collect();
     page.table("What goes in and what comes out", &head, &[], &rows);
-    if !contract.targets.is_empty() {
-        let target = |facts: &crate::TargetFacts| {
-            vec![facts.target.clone(), facts.platform.clone(), facts.part.clone()]
-        };
-        let rows: Vec<_> = contract.targets.iter().map(target).collect();
+    if !contract.app.targets.is_empty() {
+        let target =
+            |facts: &AppTarget| vec![facts.target.clone(), facts.platform.clone(), facts.part.clone()];
+        let rows: Vec<_> = contract.app.targets.iter().map(target).collect();
         page.table("What its bitstreams were built for", &["target", "platform", "part"], &[], &rows);
     }
     page.add(format_args!("</section>"));

@@ -42,14 +42,11 @@ fn publish_evil(shop: &Shop, app: &str, key: &SigningKey) {
     let path = shop.path("evil.tmk");
     std::fs::write(&path, BundleWriter::new(identity).blob("x", &b"x"[..]).sign(&[key]).unwrap()).unwrap();
     let speed = Speed { device: "host".into(), name: evil.clone(), microseconds: (1 << 53) - 1 };
-    let mut contract = Contract {
-        task: format!("{evil} -> labels"),
-        speeds: vec![speed],
-        ..crate::contract::tests::contract()
-    };
-    contract.inputs[0].name.clone_from(&evil);
-    contract.inputs[0].shape = vec![(1 << 53) - 1; 8];
-    contract.outputs[0].dtype = evil;
+    let mut contract = Contract { speeds: vec![speed], ..crate::contract::tests::contract() };
+    contract.app.task = format!("{evil} -> labels");
+    contract.app.inputs[0].name.clone_from(&evil);
+    contract.app.inputs[0].shape = vec![(1 << 53) - 1; 8];
+    contract.app.outputs[0].dtype = evil;
     let offering = Offering { price: Some(Price::Free), contract: Some(contract), anew: false };
     shop.repository().offer(&path, &[key], &offering).unwrap();
     let done = shop.operator().refresh(&shop.online).unwrap();
@@ -206,7 +203,7 @@ fn a_page_has_every_fact_of_the_listing() {
     let identity = tilemark_bundle::Untrusted::from_path(&path).unwrap().identity();
     let claim = serde_json::json!({ "identity": identity, "metric": "accuracy", "whose": "buyer", "samples": 10_000,
         "counts": [{ "name": "hits", "value": 9050 }, { "name": "of", "value": 10_000 }] });
-    let kind = tilemark_bundle::PayloadType::new("application/vnd.tilemark.evaluation.v1+json");
+    let kind = tilemark_bundle::PayloadType::EVALUATION;
     let lab = shop::key();
     let sealed = tilemark_bundle::Envelope::seal(kind, claim.to_string().into_bytes(), &[&lab]).unwrap();
     let reports = vec![Report::new(&sealed.to_json()).unwrap()];

@@ -3,6 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
+pub(super) use tilemark_bundle::text::bytes;
+use tilemark_bundle::text::{self, entity, is_deceptive, is_line_end};
 
 /// Characters of one text that are shown: nobody reads more of a name, and a page has many.
 const MAX_CHARS: usize = 1100;
@@ -21,13 +23,10 @@ impl fmt::Display for Text<'_> {
             if at == MAX_CHARS {
                 return f.write_char('…');
             }
-            match harmless(c) {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                c => f.write_char(c)?,
+            let c = harmless(c);
+            match entity(c) {
+                Some(entity) => f.write_str(entity)?,
+                None => f.write_char(c)?,
             }
         }
         Ok(())
@@ -37,30 +36,15 @@ impl fmt::Display for Text<'_> {
 /// What ends a line becomes a space, what turns the direction of text or is not seen at all a replacement that is.
 fn harmless(c: char) -> char {
     match c {
-        '\n' | '\r' | '\t' | '\u{85}' | '\u{2028}' | '\u{2029}' => ' ',
-        '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{ad}'
-        | '\u{34f}'
-        | '\u{61c}'
-        | '\u{180e}'
-        | '\u{3164}'
-        | '\u{e0000}'..='\u{e007f}'
-        | '\u{feff}' => '\u{fffd}',
-        c if c.is_control() => '\u{fffd}',
+        c if is_line_end(c) => ' ',
+        c if is_deceptive(c) || c.is_control() => '\u{fffd}',
         c => c,
     }
 }
 
 /// At most so many characters of a text, for places that have no room.
 pub(super) fn short(text: &str, most: usize) -> String {
-    let mut cut: String = text.chars().take(most).map(harmless).collect();
-    if text.chars().nth(most).is_some() {
-        cut.pop();
-        cut.push('…');
-    }
-    cut
+    text::short(text, most).chars().map(harmless).collect()
 }
 
 /// A value in a script: JSON that no reader of HTML or of old scripts takes for anything else.
@@ -77,18 +61,6 @@ pub(super) fn script(value: &impl Serialize) -> String {
         }
         out
     })
-}
-
-/// `12345678` as `12.3 MB`.
-pub(super) fn bytes(n: u64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB"];
-    let (mut value, mut unit) = (n as f64, 0);
-    while value >= 999.5 && unit + 1 < units.len() {
-        value /= 1e3;
-        unit += 1;
-    }
-    let digits = usize::from(unit > 0 && value < 99.95);
-    format!("{value:.digits$} {}", units[unit])
 }
 
 /// `12345` as `12,345`.
@@ -156,13 +128,12 @@ mod tests {
     fn a_long_name_is_cut() {
         let long = "ä".repeat(100_000);
         assert_eq!(Text(&long).to_string().chars().count(), MAX_CHARS + 1);
-        assert_eq!((short("häuser", 4), short("haus", 4)), ("häu…".to_owned(), "haus".to_owned()));
+        assert_eq!(short("a\u{202e}b\nc", 4), "a\u{fffd}b…");
         assert!(Text(&"<".repeat(100_000)).to_string().len() < 5000);
     }
 
     #[test]
     fn quantities_are_as_people_write_them() {
-        assert_eq!([0, 999, 12_345_678, 999_950].map(bytes), ["0 B", "999 B", "12.3 MB", "1.0 MB"]);
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(
             [0, 5300, 42_000, 9_994, 9_996, 123_456].map(ms),

@@ -1,8 +1,10 @@
 //! Targets over what a store's integrators read: metadata, listings, the index.
 
 use serde_json::{Value, json};
-use tilemark_bundle::{AppIdentity, BundleWriter, Origin, OriginKind, PartLicenses, sha256};
-use tilemark_store::{Contract, Port, Report, Speed, TargetFacts, fuzz};
+use tilemark_bundle::{
+    AppContract, AppIdentity, AppPort, AppTarget, BundleWriter, Origin, OriginKind, PartLicenses, sha256,
+};
+use tilemark_store::{Contract, Report, Speed, fuzz};
 
 use super::{End, files};
 
@@ -81,18 +83,21 @@ pub(super) fn listings() -> [(&'static str, Vec<u8>); 2] {
 }
 
 fn contract() -> Contract {
-    let port = |name: &str, dtype: &str, shape: &[u64]| Port {
+    let port = |name: &str, dtype: &str, shape: &[u64]| AppPort {
         name: name.into(),
         dtype: dtype.into(),
         shape: shape.to_vec(),
-        ..Port::default()
+        ..AppPort::default()
     };
-    let target = TargetFacts { target: "host".into(), platform: "Maker".into(), part: "board".into() };
-    Contract {
+    let target = AppTarget { target: "host".into(), platform: "Maker".into(), part: "board".into() };
+    let app = AppContract {
         task: "image -> labels".into(),
-        inputs: vec![Port { range: Some([0, 255]), ..port("image", "u8", &[0, 0, 3]) }],
-        outputs: vec![Port { classes: Some(sha256(b"cat\n")), ..port("labels", "label", &[1]) }],
+        inputs: vec![AppPort { range: Some([0, 255]), ..port("image", "u8", &[0, 0, 3]) }],
+        outputs: vec![AppPort { classes: Some(sha256(b"cat\n")), ..port("labels", "label", &[1]) }],
         targets: vec![target],
+    };
+    Contract {
+        app,
         speeds: vec![Speed { device: "host".into(), name: "a processor".into(), microseconds: 5300 }],
         reports: Vec::<Report>::new(),
         ..Contract::default()

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use tilemark_bundle::{
-    Digest, Envelope, Error as BundleError, PayloadType, PublicKey, SignatureCheck, SigningKey, json,
+    Count, Digest, Envelope, Error as BundleError, PayloadType, PublicKey, SignatureCheck, SigningKey, json,
 };
 
 use super::commit::Opened;
@@ -61,15 +61,6 @@ pub enum Whose {
     Unsaid,
 }
 
-/// A named integer.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Count {
-    /// What is counted.
-    pub name: String,
-    /// How often.
-    pub value: u64,
-}
-
 /// Larger documents are no claims: two counts for each of some ten thousand classes have less.
 const MAX_CLAIM_BYTES: usize = 1 << 22;
 const SCHEMA: u64 = 1;
@@ -78,7 +69,7 @@ const NAMED: usize = 10;
 
 impl Claim {
     /// The payload type of claims.
-    pub const PAYLOAD_TYPE: PayloadType = PayloadType::new("application/vnd.tilemark.evaluation.v1+json");
+    pub const PAYLOAD_TYPE: PayloadType = PayloadType::EVALUATION;
 
     /// The claim that a report amounts to.
     pub(super) fn of(report: &Report, metric: &str, made: u64) -> Self {
@@ -135,9 +126,7 @@ impl Claim {
             }
         }
         let claim: Self = json::from_slice("evaluation", envelope.payload(), MAX_CLAIM_BYTES)?;
-        if claim.schema != SCHEMA {
-            return Err(BundleError::UnsupportedSchema { found: claim.schema, supported: SCHEMA }.into());
-        }
+        json::check_schema(claim.schema, SCHEMA)?;
         Ok(claim)
     }
 

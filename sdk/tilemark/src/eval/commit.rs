@@ -124,9 +124,7 @@ impl Commitment {
         let bytes = bytes.trim_ascii();
         let parse = |payload: &[u8]| -> Result<Self, Error> {
             let found: Self = json::from_slice("commitment", payload, MAX_COMMITMENT_BYTES)?;
-            if found.schema != SCHEMA {
-                return Err(BundleError::UnsupportedSchema { found: found.schema, supported: SCHEMA }.into());
-            }
+            json::check_schema(found.schema, SCHEMA)?;
             Ok(found)
         };
         let Some(key) = key else {
@@ -184,9 +182,7 @@ impl Opening {
     /// [`Error::Bundle`] if it is none.
     pub fn read(bytes: &[u8]) -> Result<Self, Error> {
         let found: Self = json::from_slice("salt file", bytes, MAX_OPENING_BYTES)?;
-        if found.schema != SCHEMA {
-            return Err(BundleError::UnsupportedSchema { found: found.schema, supported: SCHEMA }.into());
-        }
+        json::check_schema(found.schema, SCHEMA)?;
         Ok(found)
     }
 

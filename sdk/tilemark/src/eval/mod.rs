@@ -37,7 +37,7 @@ use tally::Tally;
 use tilemark_bundle::{Digest, sha256};
 use tilemark_engine::Device;
 
-pub use claim::{Claim, Count, Whose};
+pub use claim::{Claim, Whose};
 pub use commit::{Commitment, Opened, Opening};
 pub use compare::{Better, ClassDifference, Comparison, Point};
 pub use drift::{ChannelDrift, Drift};
@@ -46,6 +46,7 @@ pub use mapping::Mapping;
 pub use metric::Metric;
 pub use question::{Plan, StopWhen};
 pub use report::{Confused, Counts, Data, DeviceFacts, Measured, Named, Report};
+pub use tilemark_bundle::Count;
 
 /// Samples that an error names.
 const NAMED: usize = 10;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use tilemark_bundle::text::{entity, is_deceptive};
+
 use super::svg::Svg;
 
 /// Nothing is loaded, nothing is run: also a browser that finds a mistake in this module does neither.
@@ -135,26 +137,13 @@ impl Page {
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => escaped.push('\u{fffd}'),
-            c if c.is_control() && c != '\n' => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
+        match entity(c) {
+            Some(entity) => escaped.push_str(entity),
+            None if is_deceptive(c) || c.is_control() && c != '\n' => escaped.push('\u{fffd}'),
+            None => escaped.push(c),
         }
     }
     escaped
-}
-
-/// A text of at most so many characters, for places that have no room.
-pub(crate) fn short(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -174,6 +163,5 @@ mod tests {
         for bad in ["<script", "<img", "onerror=\"", "\u{1b}", "\u{202e}"] {
             assert!(!text.contains(bad), "{bad:?} in {text}");
         }
-        assert_eq!((short("häuser", 4), short("haus", 4)), ("häu…".to_owned(), "haus".to_owned()));
     }
 }

@@ -1,6 +1,7 @@
 //! The pictures of a report. Each is made of the numbers of the table that is beside it.
 
-use super::page::short;
+use tilemark_bundle::text::short;
+
 use super::svg::{Anchor, Scale, Svg, WIDTH};
 
 /// Letters of a label left of a plot, and the room for them.

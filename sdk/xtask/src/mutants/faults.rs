@@ -73,7 +73,7 @@ pub(super) const FAULTS: &[Fault] = &[
     fault("bundle/src/receipt.rs", "ours.1 != theirs.1", "false"),
     // Revocation lists.
     fault("bundle/src/revocation.rs", "floor.app.publisher() != self.publisher", "false"),
-    fault("bundle/src/revocation.rs", "signers::check_publisher(&signers, &list.publisher, trust, &mut verdict)?", "()"),
+    fault("bundle/src/revocation.rs", "signers::check_vendor(signers, &list.publisher, trust)?", "()"),
     fault("bundle/src/revocation.rs", "found < known", "false"),
     fault("bundle/src/revocation.rs", "rule.as_ref().is_some_and(|rule| rule.vendor.has(key.keyid))", "true"),
     // Lineages and leases.

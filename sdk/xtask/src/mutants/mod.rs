@@ -175,3 +175,12 @@ fn copy_sources(to: &Path, changed: &BTreeMap<PathBuf, String>) -> Result<()> {
 fn shown(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    /// A check that was rewritten would go without its fault until somebody runs them all.
+    #[test]
+    fn every_fault_has_its_place_in_the_sources() {
+        assert!(!super::planted().unwrap().is_empty());
+    }
+}

@@ -1,10 +1,11 @@
 //! Escrow: the vendor splits a bundle's key, trustees release it, a buyer opens the bundle. Wholly offline.
 
+use std::fs::File;
 use std::path::Path;
 
 use tilemark::escrow::{Deed, Release, Share, SignedDeed, freed};
 use tilemark::license::{Clock, format_time};
-use tilemark::{BundleError, Digest, Envelope, PublicKey, SigningKey, Untrusted, Vault, sha256};
+use tilemark::{BundleError, Digest, Envelope, Hasher, PublicKey, SigningKey, Untrusted, Vault};
 
 use super::publish::signed;
 use crate::args::store::{Combine, Escrow, EscrowRelease, OfDeed, Split};
@@ -147,8 +148,12 @@ fn vacant(path: &Path) -> Result<()> {
     }
 }
 
+/// An archive of source can be larger than memory.
 fn digest_of(path: &Path) -> Result<Digest> {
-    Ok(sha256(&files::read(path)?))
+    let io = |source| Failure::File { path: path.to_owned(), source };
+    let mut hasher = Hasher::new();
+    hasher.update_from(File::open(path).map_err(io)?).map_err(io)?;
+    Ok(hasher.finish())
 }
 
 fn public(path: &Path) -> Result<PublicKey> {

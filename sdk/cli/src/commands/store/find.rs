@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tilemark::Device;
-use tilemark_store::{Contract, Hardware, Offer, Port, Query, Reported, Row};
+use tilemark::{AppPort, Device};
+use tilemark_store::{Contract, Hardware, Offer, Query, Reported, Row};
 
-use super::{look, open, publish};
+use super::{look, open};
 use crate::args::store::{FindSubstitute, Info, Search};
 use crate::failure::{Failure, Result};
 use crate::{drivers, files, text};
@@ -42,7 +42,7 @@ fn in_turn(rows: Vec<Row>, most: usize) -> Vec<Row> {
 /// Finds apps of the same contract by their publishers' own listings: the index alone does not know classes and shapes.
 pub(super) fn substitute(args: &FindSubstitute) -> Result<()> {
     let app = tilemark::open(&args.bundle, &files::trust(args.trust.as_deref())?)?;
-    let wanted = publish::ends(&app)?;
+    let wanted = app.contract()?;
     let store = open(&args.of.named)?;
     let view = look(&store, args.offline)?;
     let query = Query::parse([wanted.task.as_str()])?.runs_on(vec![hardware(&Device::host())]);
@@ -59,7 +59,7 @@ pub(super) fn substitute(args: &FindSubstitute) -> Result<()> {
     for row in in_turn(rows, MOST_CANDIDATES) {
         let listed = view.offer(&row.app, Some(row.release)).and_then(|offer| {
             let contract = offer.listing().contract.as_ref();
-            let same = contract.is_some_and(|contract| contract.is_equal_to(&wanted));
+            let same = contract.is_some_and(|contract| contract.app.is_equal_to(&wanted));
             // What is shown is the publisher's word: the operator's may be another one.
             same.then(|| Row::of(offer.listing())).transpose()
         });
@@ -164,9 +164,9 @@ pub(super) fn info(args: &Info) -> Result<()> {
 fn of_contract(offer: &Offer, reports: &[Reported]) -> Vec<[String; 2]> {
     let line = |name: &str, text: String| [name.to_owned(), text];
     let Some(contract) = &offer.listing().contract else { return Vec::new() };
-    let mut rows = vec![line("task", contract.task.clone())];
-    rows.extend(contract.inputs.iter().map(|port| line("input", end(port))));
-    rows.extend(contract.outputs.iter().map(|port| line("output", end(port))));
+    let mut rows = vec![line("task", contract.app.task.clone())];
+    rows.extend(contract.app.inputs.iter().map(|port| line("input", end(port))));
+    rows.extend(contract.app.outputs.iter().map(|port| line("output", end(port))));
     for speed in &contract.speeds {
         rows.push(line("speed", format!("{} on {}: {}", ms(speed.microseconds), speed.device, speed.name)));
     }
@@ -185,7 +185,7 @@ fn of_contract(offer: &Offer, reports: &[Reported]) -> Vec<[String; 2]> {
     rows
 }
 
-fn end(port: &Port) -> String {
+fn end(port: &AppPort) -> String {
     let length = |length: &u64| if *length == 0 { "any".to_owned() } else { length.to_string() };
     let shape: Vec<String> = port.shape.iter().map(length).collect();
     let range = port.range.map(|[least, most]| format!(", {least} to {most}")).unwrap_or_default();

@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use tilemark::{
-    App, AppContract, AppPort, AppTarget, Bundle, BundleError, Device, SigningKey, Trust, Untrusted, Vault,
-};
-use tilemark_store::{Contract, Offering, Port, Report, Repository, Speed, TargetFacts};
+use tilemark::{App, AppTarget, Bundle, BundleError, Device, SigningKey, Trust, Untrusted, Vault};
+use tilemark_store::{Contract, Offering, Report, Repository, Speed};
 
 use super::{find, operator};
 use crate::args::store::Publish;
@@ -31,7 +29,7 @@ pub(super) fn run(args: &Publish) -> Result<()> {
         listing.app, listing.version, listing.release
     ))?;
     if let Some(contract) = &listing.contract {
-        text::line(format_args!("contract   {}, {}", contract.task, find::speeds(contract)))?;
+        text::line(format_args!("contract   {}, {}", contract.app.task, find::speeds(contract)))?;
     }
     text::line(format_args!("price      {}", listing.price))?;
     for duty in &done.ruling.duties {
@@ -73,38 +71,25 @@ fn open(path: &Path, keys: &[&SigningKey], vault: Option<&Path>) -> Result<(App,
 }
 
 fn contract(app: &App, args: &Publish) -> Result<Contract> {
-    let ends = ends(app)?;
+    let does = app.contract()?;
     let mut speeds = Vec::new();
     for word in args.measure.iter().filter(|word| *word != NONE) {
         let device = drivers::named(word)?;
         let time = app.typical_time(&device)?;
         let microseconds = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         speeds.push(Speed {
-            device: class(&device, &ends.targets),
+            device: class(&device, &does.targets),
             name: device.description(),
             microseconds,
         });
     }
     let report = |path| Ok(Report::new(&files::read(path)?)?);
     let reports = args.report.iter().map(|path| report(path)).collect::<Result<_>>()?;
-    Ok(Contract { speeds, reports, ..ends })
-}
-
-/// The contract of an app, without what was measured or said of it.
-pub(super) fn ends(app: &App) -> Result<Contract> {
-    let AppContract { task, inputs, outputs, targets, .. } = app.contract()?;
-    let target = |AppTarget { target, platform, part, .. }| TargetFacts { target, platform, part };
-    let ports = |ports: Vec<AppPort>| ports.into_iter().map(port).collect();
-    let targets = targets.into_iter().map(target).collect();
-    Ok(Contract { task, inputs: ports(inputs), outputs: ports(outputs), targets, ..Contract::default() })
-}
-
-fn port(AppPort { name, dtype, shape, range, classes, .. }: AppPort) -> Port {
-    Port { name, dtype, shape, range, classes }
+    Ok(Contract { app: does, speeds, reports, ..Contract::default() })
 }
 
 /// What a device's speed is told by: `host`, the kind of an OpenCL device, on an FPGA the target that runs there.
-fn class(device: &Device, targets: &[TargetFacts]) -> String {
+fn class(device: &Device, targets: &[AppTarget]) -> String {
     match find::hardware(device) {
         tilemark_store::Hardware::Source { class } => class,
         fpga => fpga.target_of(targets).unwrap_or("fpga").to_owned(),

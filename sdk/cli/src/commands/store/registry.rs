@@ -51,7 +51,11 @@ pub(super) fn pull(args: &Pull) -> Result<()> {
     let mut reports = Vec::new();
     if let Some(folder) = &args.reports {
         std::fs::create_dir_all(folder).map_err(|source| Failure::File { path: folder.clone(), source })?;
-        for report in registry.reports(done.image, done.identity)? {
+        let attached = registry.reports(done.image, done.identity)?;
+        for (digest, error) in &attached.refused {
+            text::note(format_args!("{digest} refers to the image and is left out: {error}"));
+        }
+        for report in attached.reports {
             let path = folder.join(format!("{}.json", sha256(report.envelope.as_bytes())));
             files::write(&path, report.envelope.as_bytes())?;
             reports.push(path);

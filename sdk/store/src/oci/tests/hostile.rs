@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::json;
 use tilemark_bundle::sha256;
 
 use super::fake::{Fake, answer, digest};
@@ -151,14 +152,39 @@ fn a_referrer_of_another_subject() {
     fair.fake.instead(move |asked, client| {
         asked.is("GET", "referrers/") && answer(client, "200 OK", "", &others).is_ok()
     });
-    let error = fair.registry(":v1").reports(image, identity).unwrap_err();
+    let attached = fair.registry(":v1").reports(image, identity).unwrap();
+    let [(_, error)] = &attached.refused[..] else { panic!("{attached:?}") };
     assert!(error.code() == "TM0860" && error.to_string().contains("refers to"), "{error}");
+    assert!(attached.reports.is_empty());
     // One of this image, about another bundle.
     fair.fake.instead(|_, _| false);
-    assert_eq!(fair.registry(":v1").reports(image, sha256(b"other")).unwrap_err().code(), "TM0835");
+    let attached = fair.registry(":v1").reports(image, sha256(b"other")).unwrap();
+    assert_eq!((attached.reports.len(), attached.refused[0].1.code()), (0, "TM0835"));
     fair.fake
         .instead(|asked, client| asked.is("GET", "referrers/") && answer(client, "200 OK", "", b"[").is_ok());
     assert_eq!(fair.registry(":v1").reports(image, identity).unwrap_err().code(), "TM0860");
+}
+
+#[test]
+fn a_wrong_referrer_takes_no_right_one_with_it() {
+    let fair = Fair::open();
+    let identity = fair.bundle(1).identity();
+    let right = report(identity, &key());
+    let image = fair.push(1, "v1", std::slice::from_ref(&right)).image;
+    let mut listed = {
+        let state = fair.fake.state.lock().unwrap();
+        super::fake::referrers(&state, &format!("sha256:{image}"))
+    };
+    let wrong = |digest: &str| json!({ "mediaType": "x", "digest": digest, "size": 2, "artifactType": super::super::image::REPORT });
+    let all = listed["manifests"].as_array_mut().unwrap();
+    all.insert(0, wrong("md5:abc"));
+    all.insert(1, wrong(&format!("sha256:{}", sha256(b"nowhere"))));
+    let listed = listed.to_string().into_bytes();
+    fair.fake.instead(move |asked, client| {
+        asked.is("GET", "referrers/") && answer(client, "200 OK", "", &listed).is_ok()
+    });
+    let attached = fair.registry(":v1").reports(image, identity).unwrap();
+    assert_eq!((attached.reports, attached.refused.len()), (vec![right], 2));
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl Fair {
 fn report(identity: Digest, key: &SigningKey) -> Report {
     let claim = serde_json::json!({ "identity": identity, "metric": "accuracy", "whose": "seller", "samples": 10,
         "counts": [{ "name": "hits", "value": 9 }] });
-    let kind = PayloadType::new("application/vnd.tilemark.evaluation.v1+json");
+    let kind = PayloadType::EVALUATION;
     Report::new(&Envelope::seal(kind, serde_json::to_vec(&claim).unwrap(), &[key]).unwrap().to_json())
         .unwrap()
 }
@@ -141,13 +141,14 @@ fn signatures_and_reports_refer_to_the_image() {
         let image = fair.push(1, "v1", &reports).image;
         assert_eq!(fair.push(1, "v1", &reports).sent, 0);
         let registry = fair.registry(":v1");
-        let mut found = registry.reports(image, fair.bundle(1).identity()).unwrap();
+        let mut found = registry.reports(image, fair.bundle(1).identity()).unwrap().reports;
         let mut expected = reports.to_vec();
         for reports in [&mut found, &mut expected] {
             reports.sort_by(|a, b| a.envelope.cmp(&b.envelope));
         }
         assert_eq!(found, expected);
         let signatures = registry.referring(super::image::SIGNATURE, &image).unwrap();
+        let signatures: Vec<_> = signatures.into_iter().map(|one| one.envelope.unwrap()).collect();
         assert_eq!(signatures, [fair.bundle(1).envelope()]);
         let tag = format!("sha256-{image}");
         assert_eq!(fair.fake.state.lock().unwrap().manifests.contains_key(&tag), !has_referrers);
@@ -156,6 +157,23 @@ fn signatures_and_reports_refer_to_the_image() {
         let error = registry.push(&fair.bundle(1), &[other], &mut |_, _| ()).unwrap_err();
         assert_eq!(error.code(), "TM0835");
     }
+}
+
+#[test]
+fn what_others_say_in_the_list_of_referrers_stays() {
+    let fair = Fair::with(false);
+    let image = fair.push(1, "v1", &[]).image;
+    let tag = format!("sha256-{image}");
+    fair.fake.change_manifest(&tag, |index| {
+        index["annotations"] = serde_json::json!({ "by": "another tool" });
+        index["manifests"][0]["platform"] = serde_json::json!({ "os": "linux" });
+    });
+    fair.push(1, "v1", &[report(fair.bundle(1).identity(), &key())]);
+    let state = fair.fake.state.lock().unwrap();
+    let index: serde_json::Value = serde_json::from_slice(&state.manifests[&tag].1).unwrap();
+    assert_eq!(index["annotations"]["by"], "another tool");
+    assert_eq!(index["manifests"][0]["platform"]["os"], "linux");
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 2);
 }
 
 #[test]
