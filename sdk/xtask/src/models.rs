@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -108,31 +109,43 @@ pub(crate) fn check_on(wanted: &[String], platform: &str, with: impl Fn(&mut Com
     Ok(())
 }
 
-/// Compares these networks, or all that are made.
+/// Compares these networks, or all that are made: two at a time, since neither the reference nor ONNX Runtime's debugging runs use
+/// more than one core.
 pub(crate) fn check(wanted: &[String]) -> Result<()> {
-    let folder = crate::target().join("models");
     let python = python::environment("models", PACKAGES)?;
-    let oracle = crate::target().join("oracle");
-    let mut wrong = Vec::new();
-    for network in made(&folder, wanted)? {
-        // ONNX Runtime's tensors of one network are up to 300 MB, so they make room for the next one's.
-        match std::fs::remove_dir_all(&oracle) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(error).context("cannot make room");
-            }
-            _ => steps::shell(Command::new(&python).arg("-B").arg(ORACLE).arg(&network).arg(&oracle))?,
+    let networks = made(&crate::target().join("models"), wanted)?;
+    let (left, wrong) = (Mutex::new(networks.iter()), Mutex::new(Vec::new()));
+    let next = || left.lock().ok()?.next();
+    let compare_the_next = || {
+        while let Some(network) = next() {
+            let name = network.file_name().unwrap_or_default().to_string_lossy();
+            let Err(error) = check_one(&python, network, &name) else { continue };
+            wrong.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{name} ({error:#})"));
         }
-        let mut test = steps::programs(&["networks"]);
-        test.args(["--ignored", "--nocapture"]);
-        if steps::shell(test.env("TILEMARK_NETWORK", &network).env("TILEMARK_ORACLE", &oracle)).is_err() {
-            wrong.push(network.file_name().unwrap_or_default().to_string_lossy().into_owned());
-        }
-    }
-    std::fs::remove_dir_all(&oracle).context("cannot clean up")?;
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(compare_the_next);
+        compare_the_next();
+    });
+    let wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !wrong.is_empty() {
         bail!("not as they should be: {}; what is wrong is printed above, at each", wrong.join(", "));
     }
     Ok(())
+}
+
+/// Compares one network. ONNX Runtime's tensors of it are up to 300 MB, which make room when it is done.
+fn check_one(python: &Path, network: &Path, name: &str) -> Result<()> {
+    let oracle = crate::target().join("oracle").join(name);
+    match std::fs::remove_dir_all(&oracle) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).context("cannot make room"),
+        _ => steps::shell(Command::new(python).arg("-B").arg(ORACLE).arg(network).arg(&oracle))?,
+    }
+    let mut test = steps::programs(&["networks"]);
+    test.args(["--ignored", "--nocapture"]).env("TILEMARK_NETWORK", network).env("TILEMARK_ORACLE", &oracle);
+    let compared = steps::shell(&mut test);
+    std::fs::remove_dir_all(&oracle).context("cannot clean up")?;
+    compared
 }
 
 /// The folders of the networks that are there, of the wanted ones if any are named.
