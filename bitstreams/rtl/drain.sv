@@ -34,7 +34,7 @@ module drain #(
   localparam int SL = DL > 0 ? DL : 1;           // width of a step's number
   localparam int PDL = 2 + SL;                   // slot and step
   localparam int Q = N / 4;                      // lanes of a beat of parameters
-  localparam int LAT = ADD ? 21 : 14;            // of requant
+  localparam int LAT = ADD ? 23 : 16;            // of requant
   localparam int TW = ADD ? 32 : 8;              // bits of a table's entry
 
   // 0: the sums leave, lowest lanes first

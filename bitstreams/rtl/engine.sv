@@ -79,9 +79,12 @@ module engine #(
       default: reg_rdata <= 0;
     endcase
   end
-  assign start = order && reg_wdata[0] && state == READY;
-  assign stop = order && reg_wdata[1];
-  assign busy = state != READY;
+  // Much hangs on a start: it is a register, and the engine is busy from it on.
+  always_ff @(posedge clk) begin
+    start <= order && reg_wdata[0] && !busy && !rst;
+    stop <= order && reg_wdata[1];
+  end
+  assign busy = state != READY || start;
   logic kill;
   logic [6:0] flush;
   wire reset = rst | kill;
@@ -105,14 +108,14 @@ module engine #(
     .tile_valid(tile_given), .tile_ready, .tile(given), .all_given, .error(load_error), .index);
 
   // ---- a tile waits while another is computed
-  logic have, compared, begin_tile, steps_busy, held_drain, held_room, full, store_ready;
-  logic [3:0] quiet;       // clocks since the last step
+  logic have, compared, take_tile, begin_tile, steps_busy, held_drain, held_room, full, store_ready;
+  logic [1:0] quiet;       // clocks since the last step
   logic [15:0] on_the_way; // pixels between the steps and their results
   logic same, store_tile, stamped;
   assign tile_ready = !have;
   wire is_stamp = waiting.layer.op == tile_pkg::OP_STAMP;
-  wire drained = on_the_way == 0;
-  wire may_begin = have && compared && !begin_tile && !steps_busy && quiet[3]
+  logic drained;  // a clock late, which `quiet` makes up for
+  wire may_begin = have && compared && !take_tile && !steps_busy && quiet[1]
     && (drained || (same && waiting.first && !is_stamp))
     && (store_ready || !waiting.last && !is_stamp) && (!is_stamp || stores_idle);
   assign store_tile = begin_tile && (tile.last || stamped);
@@ -123,9 +126,11 @@ module engine #(
       waiting <= given;
       have <= 1;
     end
-    quiet <= steps_busy || begin_tile ? 4'd0 : {quiet[2:0], 1'b1};
-    begin_tile <= may_begin && !begin_tile;
-    if (may_begin) begin
+    quiet <= steps_busy || begin_tile ? 2'd0 : {quiet[0], 1'b1};
+    drained <= on_the_way == 0;
+    take_tile <= may_begin;
+    begin_tile <= take_tile;
+    if (take_tile) begin
       tile <= waiting;
       stamped <= is_stamp;
       have <= 0;
@@ -133,6 +138,7 @@ module engine #(
     end
     if (reset) begin
       have <= 0;
+      take_tile <= 0;
       begin_tile <= 0;
       quiet <= '1;
       stamped <= 0;

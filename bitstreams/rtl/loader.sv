@@ -146,7 +146,9 @@ module loader #(
   logic [AL-1:0] list_at, at, row_at, plane_at;
   logic [15:0] left, rows_left, planes_left;
   logic [NL:0] beat;     // within a weight word, or a repeat of a table's beat
-  logic turn_end;        // the last beat of `left`
+  // Registered comparisons: the last beat of `left`, row, plane.
+  logic turn_end, row_end, plane_end;
+  logic one_weight, one_row, one_col, one_plane;
   wire sent = rd_valid & rd_ready;
   assign rd_valid = ask == DESCRIPTOR || ask == PARAMS || ask == TABLE || ask == WEIGHTS || ask == INPUT;
   assign rd_addr = ask == DESCRIPTOR ? list_at : at;
@@ -156,8 +158,11 @@ module loader #(
     near <= index - tiles_done <= CL'(words[2][7:0]);
     none <= index == tiles_done;
     all_asked <= asked == count;
+    one_weight <= w_count == 1;
+    one_row <= rows == 1;
+    one_col <= cols == 1;
+    one_plane <= planes == 1;
   end
-  assign turn_end = left == 1;
 
   always_ff @(posedge clk) begin
     case (ask)
@@ -166,10 +171,12 @@ module loader #(
         list_at <= list;
         asked <= 0;
         left <= 16'(BEATS);
+        turn_end <= 0;
       end
       DESCRIPTOR: if (sent) begin
         list_at <= list_at + AL'(N);
         left <= left - 1;
+        turn_end <= left == 2;
         if (turn_end) begin
           asked <= asked + 1;
           ask <= CHECK;
@@ -181,16 +188,19 @@ module loader #(
         beat <= 0;
         if (near) ask <= after(ROOM);
         left <= load_params ? 16'd8 : load_table ? 16'd256 : w_count;
+        turn_end <= ~load_params & ~load_table & one_weight;
       end
       PARAMS: if (sent) begin
         at <= at + AL'(N);
         left <= turn_end ? (load_table ? 16'd256 : w_count) : left - 1;
+        turn_end <= turn_end ? ~load_table & one_weight : left == 2;
         if (turn_end) ask <= after(PARAMS);
       end
       TABLE: if (sent) begin  // every beat as often as it has entries
         beat <= 32'(beat) == Q - 1 ? 0 : beat + 1;
         if (32'(beat) == Q - 1) at <= at + AL'(N);
         left <= turn_end ? w_count : left - 1;
+        turn_end <= turn_end ? one_weight : left == 2;
         if (turn_end) ask <= after(TABLE);
       end
       WEIGHTS: if (sent) begin
@@ -198,6 +208,7 @@ module loader #(
         beat <= 32'(beat) == N - 1 ? 0 : beat + 1;
         if (32'(beat) == N - 1) begin
           left <= left - 1;
+          turn_end <= left == 2;
           if (turn_end) ask <= FENCE;
         end
       end
@@ -208,29 +219,38 @@ module loader #(
         left <= cols;
         rows_left <= rows;
         planes_left <= planes;
+        turn_end <= one_col;
+        row_end <= one_row;
+        plane_end <= one_plane;
         if (!load_input) ask <= NEXT;
         else if (!fence || (none && stores_idle)) ask <= INPUT;
       end
       INPUT: if (sent) begin
         at <= at + AL'(N);
         left <= left - 1;
+        turn_end <= left == 2;
         if (turn_end) begin
           left <= cols;
+          turn_end <= one_col;
           at <= row_at + words[5][AL-1:0];
           row_at <= row_at + words[5][AL-1:0];
           rows_left <= rows_left - 1;
-          if (rows_left == 1) begin
+          row_end <= rows_left == 2;
+          if (row_end) begin
             rows_left <= rows;
+            row_end <= one_row;
             at <= plane_at + words[4][AL-1:0];
             row_at <= plane_at + words[4][AL-1:0];
             plane_at <= plane_at + words[4][AL-1:0];
             planes_left <= planes_left - 1;
-            if (planes_left == 1) ask <= NEXT;
+            plane_end <= planes_left == 2;
+            if (plane_end) ask <= NEXT;
           end
         end
       end
       NEXT: begin
         left <= 16'(BEATS);
+        turn_end <= 0;
         if (all_asked) ask <= IDLE;
         else if (!words_valid) ask <= DESCRIPTOR;
       end
@@ -254,9 +274,8 @@ module loader #(
   logic [15:0] x_now, x_row_now, x_plane_now, w_now;
   logic [BY-1:0] row_bit;
   logic [BX-1:0] col_bit;
-  logic got_end;
+  logic got_end, got_row_end, got_plane_end;  // as above
   logic x_over, w_over;
-  assign got_end = got == 1;
 
   function automatic answer_t then(input answer_t part);
     then = A_DESCRIPTOR;
@@ -274,8 +293,11 @@ module loader #(
       default: beats_of = 16'(BEATS);
     endcase
   endfunction
+  function automatic logic one_beat(input answer_t part);
+    one_beat = part == A_WEIGHTS ? one_weight : part == A_INPUT && one_col;
+  endfunction
   wire unit_end = got_end && (answer != A_WEIGHTS || 32'(lane) == N - 1)
-    && (answer != A_INPUT || (rows_got == 1 && planes_got == 1));
+    && (answer != A_INPUT || (got_row_end && got_plane_end));
   wire [15:0] row_after = row_bit[BY-1] ? x_row_now + words[8][15:0] : x_row_now;
   wire [15:0] plane_after = x_plane_now + words[8][31:16];
 
@@ -285,11 +307,14 @@ module loader #(
       if (words_checked && !loaded) begin
         answer <= then(A_CHECK);
         got <= beats_of(then(A_CHECK));
+        got_end <= one_beat(then(A_CHECK));
         if (then(A_CHECK) == A_DESCRIPTOR) loaded <= 1;
       end
       lane <= 0;
       rows_got <= rows;
       planes_got <= planes;
+      got_row_end <= one_row;
+      got_plane_end <= one_plane;
       w_now <= words[10][15:0];
       x_now <= words[7][31:16];
       x_row_now <= words[7][31:16];
@@ -298,25 +323,33 @@ module loader #(
       col_bit <= 1;
     end else if (rsp_valid) begin
       got <= got - 1;
+      got_end <= got == 2;
       if (answer == A_WEIGHTS) begin
         lane <= lane + 1;
         if (32'(lane) == N - 1) w_now <= w_now + 1;
-        else got <= got;
+        else begin
+          got <= got;
+          got_end <= got_end;
+        end
       end
       if (answer == A_INPUT) begin
         col_bit <= BX'({col_bit, col_bit} >> (BX - 1));
         if (col_bit[BX-1]) x_now <= x_now + 1;
         if (got_end) begin
           got <= cols;
+          got_end <= one_col;
           col_bit <= 1;
           rows_got <= rows_got - 1;
+          got_row_end <= rows_got == 2;
           row_bit <= BY'({row_bit, row_bit} >> (BY - 1));
           x_now <= row_after;
           x_row_now <= row_after;
-          if (rows_got == 1) begin
+          if (got_row_end) begin
             rows_got <= rows;
+            got_row_end <= one_row;
             row_bit <= 1;
             planes_got <= planes_got - 1;
+            got_plane_end <= planes_got == 2;
             x_now <= plane_after;
             x_row_now <= plane_after;
             x_plane_now <= plane_after;
@@ -331,6 +364,7 @@ module loader #(
         end else begin
           answer <= then(answer);
           got <= beats_of(then(answer));
+          got_end <= one_beat(then(answer));
           if (then(answer) == A_DESCRIPTOR) loaded <= 1;
         end
       end
@@ -355,6 +389,7 @@ module loader #(
     if (rst || start) begin
       answer <= A_DESCRIPTOR;
       got <= 16'(BEATS);
+      got_end <= 0;
       gathered <= 0;
       words_valid <= 0;
       words_checked <= 0;

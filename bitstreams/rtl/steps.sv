@@ -27,26 +27,30 @@ module steps #(
   logic fresh;
   logic [7:0] gap;
   logic gap_over;
+  logic counting;
 
   wire pixel_end = plane_end & kx_end & ky_end;
-  assign held_drain = busy & pixel_end & ~gap_over;
-  assign held_room = busy & pixel_end & gap_over & hold & tile.last;
-  wire go = busy & ~held_drain & ~held_room;
+
+  // A step waits in the registers of the output until its turn; what it waits for is a register too, so that neither the loops
+  // nor the array hang on more than two of them. Results of a pixel leave while those of the next are computed.
+  logic waits, ends_pixel, may_end;
+  wire go = waits & (~ends_pixel | may_end);
+  wire next = ~waits | go;
+  wire turn = counting & next;
+  wire drained = go & ends_pixel ? DRAIN == 1 : gap_over | gap == 1;
 
   wire signed [15:0] row_after = y_row + $signed({8'b0, tile.stride_y});
   wire signed [15:0] pixel_after = x_pixel + $signed({8'b0, tile.stride_x});
 
   always_ff @(posedge clk) begin
-    // Results of a pixel leave while those of the next are computed.
-    if (go && pixel_end) begin
-      gap <= 8'(DRAIN - 1);
-      gap_over <= DRAIN == 1;
-    end else if (gap != 0) begin
-      gap <= gap - 1;
-      gap_over <= gap == 1;
-    end
+    if (go && ends_pixel) gap <= 8'(DRAIN - 1);
+    else if (gap != 0) gap <= gap - 1;
+    gap_over <= drained;
+    may_end <= drained & ~(hold & tile.last);
+    held_drain <= waits & ends_pixel & ~gap_over;
+    held_room <= waits & ends_pixel & gap_over & ~may_end;
     if (start) begin
-      busy <= 1;
+      counting <= 1;
       fresh <= 1;
       planes_left <= tile.planes - 1;
       plane_end <= tile.planes == 1;
@@ -65,7 +69,7 @@ module steps #(
       plane_now <= tile.x_base;
       weight_now <= tile.w_base;
       sums_now <= tile.sums_base;
-    end else if (go) begin
+    end else if (turn) begin
       fresh <= pixel_end;
       weight_now <= pixel_end ? tile.w_base : weight_now + 1;
       plane_now <= plane_end ? tile.x_base : plane_now + tile.x_plane_pitch;
@@ -98,27 +102,30 @@ module steps #(
           y_row <= row_after;
           y_left <= y_left - 1;
           y_end <= y_left == 1;
-          if (y_end) busy <= 0;
+          if (y_end) counting <= 0;
         end
       end
     end
+    if (next) begin
+      waits <= counting;
+      ends_pixel <= pixel_end;
+      first <= fresh;
+      y <= y_now;
+      x <= x_now;
+      plane <= plane_now;
+      weight <= weight_now;
+      tag <= {tile.first, tile.last, x_end & y_end, tile.slot, sums_now};  // in the order of the fields
+    end
     if (rst) begin
-      busy <= 0;
+      counting <= 0;
+      waits <= 0;
       gap <= 0;
       gap_over <= 1;
     end
   end
-
-  always_ff @(posedge clk) begin
-    valid <= go & ~rst;
-    first <= fresh;
-    last <= go & pixel_end;
-    y <= y_now;
-    x <= x_now;
-    plane <= plane_now;
-    weight <= weight_now;
-    tag <= {tile.first, tile.last, x_end & y_end, tile.slot, sums_now};  // in the order of the fields
-  end
+  assign busy = counting | waits;
+  assign valid = go;
+  assign last = go & ends_pixel;
 
 `ifndef SYNTHESIS
   always_ff @(posedge clk)

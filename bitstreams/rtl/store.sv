@@ -29,12 +29,14 @@ module store #(
   logic [1:0] reading;             // reads on their way
   logic [1:0] have;                // words in `ahead`
   wire pop;
-  wire fetch = waiting != 0 && 3'(have) + 3'(reading[0]) + 3'(reading[1]) < 3'd3;
+  logic some;                      // words wait: perhaps true a clock late, never false a clock late
+  wire fetch = some && 3'(have) + 3'(reading[0]) + 3'(reading[1]) < 3'd3;
   ram #(.W(N * 8), .DL(FDL)) u_words (.clk, .we(word_valid), .wa, .wd(word), .ra, .rd);
   always_ff @(posedge clk) begin
     if (word_valid) wa <= wa + 1;
     if (fetch) ra <= ra + 1;
     waiting <= waiting + (FDL + 1)'(word_valid) - (FDL + 1)'(fetch);
+    some <= waiting != 0 && !(fetch && waiting == 1);
     full <= 32'(waiting) >= (1 << FDL) - ROOM;
     reading <= {reading[0], fetch};
     if (pop) begin
@@ -47,6 +49,7 @@ module store #(
       wa <= 0;
       ra <= 0;
       waiting <= 0;
+      some <= 0;
       reading <= 0;
       have <= 0;
       full <= 0;
@@ -55,6 +58,8 @@ module store #(
 
   // ---- tiles wait here: one at work, one behind
   logic busy, next_valid, busy_stamp, next_stamp;
+  // Registered comparisons: the last row, the last word of a row.
+  logic row_end, col_end, next_row_end, next_col_end, one_col;
   logic [15:0] rows_left, cols_left, next_rows, next_cols, cols_of;
   logic [AL-1:0] row_at, at, pitch_of, next_addr, next_pitch;
   logic [127:0] stamp_left, next_data;
@@ -64,13 +69,15 @@ module store #(
   assign wr_data = busy_stamp ? stamp_left[N*8-1:0] : ahead[0];
   wire sent = wr_valid & wr_ready;
   assign pop = sent & ~busy_stamp;
-  wire tile_end = sent && cols_left == 1 && rows_left == 1;
+  wire tile_end = sent & col_end & row_end;
   always_ff @(posedge clk) begin
     if (tile_valid) begin
       next_valid <= 1;
       next_stamp <= stamp;
       next_rows <= stamp ? 16'd1 : rows;
       next_cols <= stamp ? 16'(16 / N) : cols;
+      next_row_end <= stamp | rows == 1;
+      next_col_end <= stamp ? N == 16 : cols == 1;
       next_addr <= addr;
       next_pitch <= pitch;
       next_data <= stamp_data;
@@ -79,9 +86,12 @@ module store #(
       at <= at + AL'(N);
       stamp_left <= stamp_left >> (N * 8);
       cols_left <= cols_left - 1;
-      if (cols_left == 1) begin
+      col_end <= cols_left == 2;
+      if (col_end) begin
         cols_left <= cols_of;
+        col_end <= one_col;
         rows_left <= rows_left - 1;
+        row_end <= rows_left == 2;
         at <= row_at + pitch_of;
         row_at <= row_at + pitch_of;
       end
@@ -92,6 +102,9 @@ module store #(
       rows_left <= next_rows;
       cols_left <= next_cols;
       cols_of <= next_cols;
+      row_end <= next_row_end;
+      col_end <= next_col_end;
+      one_col <= next_col_end;
       at <= next_addr;
       row_at <= next_addr;
       pitch_of <= next_pitch;

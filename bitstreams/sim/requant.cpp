@@ -10,7 +10,7 @@
 #include "verilated.h"
 
 namespace {
-constexpr uint32_t kLatency = 21;
+constexpr uint32_t kLatency = 23;
 struct Vector {
     int32_t acc;
     uint32_t scale, t;
