@@ -1,4 +1,5 @@
-//! Graphs on the engine: every node that it can run becomes tiles, and its bytes are compared with the reference's.
+//! Graphs on the engine: every node that it can run becomes tiles, and its bytes are compared with the reference's. The SDK's own
+//! lowering is above this crate and in no reach of it; here a second, simpler one shows that the tiles mean what they say.
 
 use std::collections::HashMap;
 
@@ -165,17 +166,20 @@ impl Lowering<'_> {
         self.graph.constant_bytes(id).unwrap().try_into().unwrap()
     }
 
+    /// A place like that of the value which a table is fused to, for what the table makes of it.
+    fn fuse(&mut self, value: ValueId, made: ValueId) -> ValueId {
+        let (from, address) = (self.places[&value], self.free);
+        self.places.insert(made, Tensor { address, ..from });
+        self.free += u32::try_from(from.bytes(self.compiler.config())).unwrap();
+        self.fused.push(value);
+        made
+    }
+
     fn node(&mut self, node: &Node, next: Option<&Node>) -> Result<(), Refused> {
         let graph = self.graph;
         let (x, output) = (node.inputs[0], node.output);
         let table = next.map(|next| self.bytes(next.inputs[1]));
-        let y = next.map_or(output, |next| next.output);
-        if next.is_some() {
-            let (from, address) = (self.places[&output], self.free);
-            self.places.insert(y, Tensor { address, ..from });
-            self.free += u32::try_from(from.bytes(self.compiler.config())).unwrap();
-            self.fused.push(output);
-        }
+        let y = next.map_or(output, |table| self.fuse(output, table.output));
         let places = [self.places[&x], self.places[&y]];
         let requant = |bounds: Bounds| Requant {
             x_unsigned: self.is_unsigned(x),
@@ -203,18 +207,12 @@ impl Lowering<'_> {
                 let window = window(&pool.window, x_place.extent);
                 let counts = [0, 1].map(|axis| counts(pool, &x_place, &y_place, axis));
                 let requant = requant(whole(output));
-                let multiplier = &Mean(self.quant(x), self.quant(output));
-                let counts = [&counts[0][..], &counts[1][..]];
-                let [x, y] = places;
-                self.compiler.average_pool(&AveragePool { x, y, window, counts, multiplier, requant })
+                self.mean(node, places, window, [&counts[0], &counts[1]], requant)
             }
             Op::GlobalAveragePool => {
                 let window = Window { kernel: x_place.extent, ..Window::PIXEL };
                 let requant = requant(whole(output));
-                let multiplier = &Mean(self.quant(x), self.quant(output));
-                let counts: [&[usize]; 2] = [&[x_place.extent[0]], &[x_place.extent[1]]];
-                let [x, y] = places;
-                self.compiler.average_pool(&AveragePool { x, y, window, counts, multiplier, requant })
+                self.mean(node, places, window, [&x_place.extent[..1], &x_place.extent[1..]], requant)
             }
             Op::MaxPool(pool) => self.compiler.max_pool(&MaxPool {
                 x: x_place,
@@ -230,6 +228,18 @@ impl Lowering<'_> {
             }
             op => panic!("a test with {}", op.name()),
         }
+    }
+
+    fn mean(
+        &mut self,
+        node: &Node,
+        [x, y]: [Tensor; 2],
+        window: Window,
+        counts: [&[usize]; 2],
+        requant: Requant,
+    ) -> Result<(), Refused> {
+        let multiplier = &Mean(self.quant(node.inputs[0]), self.quant(node.output));
+        self.compiler.average_pool(&AveragePool { x, y, window, counts, multiplier, requant })
     }
 
     fn conv(

@@ -106,7 +106,7 @@ impl FromStr for Digest {
     fn from_str(text: &str) -> Result<Self, Error> {
         let bad = || Error::InvalidValue {
             field: "digest".into(),
-            found: text.chars().take(80).collect(),
+            found: crate::text::excerpt(text),
             expected: "64 lower-case hexadecimal digits",
         };
         let nibble = |c: u8| match c {

@@ -106,7 +106,7 @@ impl Envelope {
         let json: EnvelopeJson = json::from_slice("envelope", bytes, max)?;
         if json.payload_type != payload_type.0 {
             return Err(Error::PayloadType {
-                found: crate::name::excerpt(&json.payload_type),
+                found: crate::text::excerpt(&json.payload_type),
                 expected: payload_type.0,
             });
         }

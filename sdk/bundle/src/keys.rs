@@ -66,7 +66,7 @@ impl FromStr for Algorithm {
             "ecdsa-p256" => Ok(Self::EcdsaP256),
             _ => Err(Error::InvalidValue {
                 field: "algorithm".into(),
-                found: crate::name::excerpt(text),
+                found: crate::text::excerpt(text),
                 expected: "ed25519 or ecdsa-p256",
             }),
         }

@@ -8,7 +8,8 @@ use crate::limits::{
     BLOB_ALIGNMENT, MAX_BLOBS, MAX_DESCRIPTION_BYTES, MAX_JSON_INTEGER, MAX_MANIFEST_BYTES,
     MAX_SHORT_TEXT_BYTES, MAX_TARGETS,
 };
-use crate::name::{AppName, check_blob_name, check_name_part, excerpt};
+use crate::name::{AppName, check_blob_name, check_name_part};
+use crate::text::excerpt;
 use crate::{Digest, Encryption, Error, Origin, Plain, Result, json};
 
 /// The manifest schema that this SDK writes and reads.

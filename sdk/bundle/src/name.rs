@@ -4,6 +4,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits::{MAX_APP_NAME_PART_BYTES, MAX_BLOB_NAME_BYTES};
+use crate::text::excerpt;
 use crate::{Error, Result};
 
 /// An app's name, `publisher/name`.
@@ -124,11 +125,6 @@ pub fn check_blob_name(name: &str) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The beginning of a hostile text, for a message.
-pub(crate) fn excerpt(text: &str) -> String {
-    text.chars().take(80).collect()
 }
 
 #[cfg(test)]

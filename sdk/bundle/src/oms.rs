@@ -227,7 +227,7 @@ impl Statement {
         for Resource { name, algorithm, digest } in resources {
             expect("algorithm", &algorithm, SHA256)?;
             if files.insert(name.clone(), digest).is_some() {
-                return refused(format!("the file {:?} is there twice", crate::name::excerpt(&name)));
+                return refused(format!("the file {:?} is there twice", crate::text::excerpt(&name)));
             }
         }
         Ok((subject.name, files))
@@ -260,7 +260,7 @@ fn expect(what: &str, found: &str, expected: &str) -> Result<()> {
     if found == expected {
         return Ok(());
     }
-    refused(format!("its {what} is {:?}, expected {expected:?}", crate::name::excerpt(found)))
+    refused(format!("its {what} is {:?}, expected {expected:?}", crate::text::excerpt(found)))
 }
 
 fn refused<T>(reason: String) -> Result<T> {

@@ -373,11 +373,11 @@ impl Bundle {
     fn no_blob(&self, name: &str) -> Error {
         let mut names = self.manifest.blobs.iter().map(|blob| blob.name.as_str());
         if self.is_locked() && names.clone().any(|found| found == name) {
-            return LicenseError::Locked { name: crate::name::excerpt(name) }.into();
+            return LicenseError::Locked { name: crate::text::excerpt(name) }.into();
         }
         let shown: Vec<_> = names.by_ref().take(8).collect();
         let more = if names.next().is_some() { ", …" } else { "" };
-        Error::NoSuchBlob { name: crate::name::excerpt(name), available: shown.join(", ") + more }
+        Error::NoSuchBlob { name: crate::text::excerpt(name), available: shown.join(", ") + more }
     }
 
     /// The signed manifest with its signatures: the JSON of the DSSE envelope, as it is in the file.

@@ -45,6 +45,23 @@ pub fn short(text: &str, most: usize) -> String {
     }
 }
 
+/// The beginning of a hostile text, for a message.
+#[must_use]
+pub fn excerpt(text: &str) -> String {
+    text.chars().take(EXCERPT).collect()
+}
+
+/// Characters of a name or a reason that nobody vouches for: enough to find it by.
+const EXCERPT: usize = 120;
+
+/// Microseconds as milliseconds with three figures.
+#[must_use]
+pub fn milliseconds(microseconds: u64) -> String {
+    let ms = microseconds as f64 / 1e3;
+    let digits = if ms < 9.995 { 2 } else { usize::from(ms < 99.95) };
+    format!("{ms:.digits$} ms")
+}
+
 /// `12345678` as `12.3 MB`.
 #[must_use]
 pub fn bytes(n: u64) -> String {
@@ -93,5 +110,7 @@ mod tests {
         let texts: Vec<_> = [0, 999, 1000, 12_345_678, 999_950, u64::MAX].map(bytes).into();
         assert_eq!(texts, ["0 B", "999 B", "1.0 kB", "12.3 MB", "1.0 MB", "18446744 TB"]);
         assert_eq!((count(385_000_000), count(7)), ("385 M".to_owned(), "7".to_owned()));
+        let times = [0, 5300, 42_000, 9_994, 9_996, 123_456].map(milliseconds);
+        assert_eq!(times, ["0.00 ms", "5.30 ms", "42.0 ms", "9.99 ms", "10.0 ms", "123 ms"]);
     }
 }

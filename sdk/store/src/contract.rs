@@ -200,14 +200,14 @@ impl Report {
             return Err(invalid(format!("the signature by {id} does not hold")));
         }
         let claim: Claim = serde_json::from_slice(envelope.payload())
-            .map_err(|error| invalid(crate::metadata::excerpt(&error.to_string())))?;
+            .map_err(|error| invalid(tilemark_bundle::text::excerpt(&error.to_string())))?;
         if claim.identity != identity {
             return Err(invalid(format!("it is about the bundle {}, not {identity}", claim.identity)));
         }
         text("metric", &claim.metric)?;
         claim.counts.iter().try_for_each(|count| text("counts", &count.name))?;
         if !["buyer", "seller"].contains(&claim.whose.as_str()) {
-            let whose = crate::metadata::excerpt(&claim.whose);
+            let whose = tilemark_bundle::text::excerpt(&claim.whose);
             return Err(invalid(format!("it is of the data of {whose}, expected buyer or seller")));
         }
         let counts = claim.counts.iter().take(MAX_PORTS);
@@ -220,7 +220,7 @@ impl Report {
             whose: claim.whose,
             samples: claim.samples,
             counts: counts
-                .map(|count| format!("{} {}", crate::metadata::excerpt(&count.name), count.value))
+                .map(|count| format!("{} {}", tilemark_bundle::text::excerpt(&count.name), count.value))
                 .collect(),
             by_publisher: !signers.is_empty(),
             signers,

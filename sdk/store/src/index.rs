@@ -130,7 +130,7 @@ pub(crate) fn length_of(index: &Targets) -> u64 {
 pub(crate) fn read(path: &str, bytes: &[u8]) -> Result<Vec<Row>> {
     // Unknown fields are for newer SDKs.
     let shard: Shard<Vec<Row>> = serde_json::from_slice(bytes)
-        .map_err(|error| Error::malformed(path, crate::metadata::excerpt(&error.to_string())))?;
+        .map_err(|error| Error::malformed(path, tilemark_bundle::text::excerpt(&error.to_string())))?;
     match shard.schema {
         // One publisher's row is no reason to find nobody's apps.
         1 => Ok(shard.apps.into_iter().filter(Row::is_fit).collect()),

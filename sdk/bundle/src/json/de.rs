@@ -7,7 +7,7 @@ use serde::forward_to_deserialize_any;
 
 use super::value::Value;
 use super::{Fault, JsonDefect};
-use crate::name::excerpt;
+use crate::text::excerpt;
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::{Fault, JsonDefect};
 use crate::limits::{MAX_JSON_DEPTH, MAX_JSON_INTEGER};
-use crate::name::excerpt;
+use crate::text::excerpt;
 
 /// A JSON value whose objects keep their order and hold each key once.
 #[derive(Debug)]

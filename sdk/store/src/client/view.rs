@@ -156,7 +156,7 @@ impl<'s> View<'s> {
     /// # Errors
     /// [`Error::NotFound`], or why metadata or file were refused.
     pub fn target(&self, path: &str) -> Result<Vec<u8>> {
-        let none = || Error::NotFound { what: crate::metadata::excerpt(path) };
+        let none = || Error::NotFound { what: tilemark_bundle::text::excerpt(path) };
         let owner = self.signer(path, false)?.ok_or_else(none)?;
         let file = owner.targets.targets.get(path).ok_or_else(none)?;
         self.file(path, file, MAX_LISTING_BYTES)

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tilemark_bundle::text::excerpt;
 use tilemark_bundle::{SigningKey, hex, json};
 
 use crate::error::{Error, Result};
@@ -197,11 +198,6 @@ impl Signed {
         let root: Root = self.unverified("root")?;
         self.by(Root::TYPE, &root.roles.root, &root.keys)
     }
-}
-
-/// The beginning of a hostile text, for a message.
-pub(crate) fn excerpt(text: &str) -> String {
-    text.chars().take(120).collect()
 }
 
 #[cfg(test)]

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Common, Document, Key, Keyring, RoleKeys, excerpt, pattern};
+use super::{Common, Document, Key, Keyring, RoleKeys, pattern};
 use crate::error::{Error, Result};
 use crate::limits::MAX_ROLE_NAME_BYTES;
 use tilemark_bundle::sha256;
+use tilemark_bundle::text::excerpt;
 
 /// The names that a delegated role cannot have.
 const TOP_LEVEL: [&str; 4] = ["root", "targets", "snapshot", "timestamp"];

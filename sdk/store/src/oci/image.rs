@@ -100,7 +100,9 @@ impl Descriptor {
     /// The SHA-256; registries may have other digests, bundles have not.
     pub(crate) fn sha256(&self) -> Result<Digest, String> {
         let hex = self.digest.strip_prefix("sha256:").and_then(|hex| hex.parse().ok());
-        hex.ok_or_else(|| format!("the digest {:?} is no SHA-256", crate::metadata::excerpt(&self.digest)))
+        hex.ok_or_else(|| {
+            format!("the digest {:?} is no SHA-256", tilemark_bundle::text::excerpt(&self.digest))
+        })
     }
 
     fn is(&self, sha256: &Digest, size: u64) -> bool {
@@ -185,8 +187,8 @@ impl Image {
 
     /// Reads one whose digest was checked; whoever wrote it is not known.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let image: Self =
-            serde_json::from_slice(bytes).map_err(|error| crate::metadata::excerpt(&error.to_string()))?;
+        let image: Self = serde_json::from_slice(bytes)
+            .map_err(|error| tilemark_bundle::text::excerpt(&error.to_string()))?;
         let found = image.media_type.as_deref().unwrap_or(MANIFEST);
         match (image.schema_version, found == MANIFEST) {
             (2, true) => Ok(image),
@@ -219,7 +221,7 @@ impl Image {
     pub(crate) fn refers(&self, kind: &str, subject: &Digest) -> Result<Option<&Descriptor>, String> {
         let found = self.subject.as_ref().map(|subject| subject.digest.as_str());
         if found != Some(&written(subject)) {
-            let found = crate::metadata::excerpt(found.unwrap_or("nothing"));
+            let found = tilemark_bundle::text::excerpt(found.unwrap_or("nothing"));
             return Err(format!("it refers to {found:?}, expected {}", written(subject)));
         }
         match (self.artifact_type.as_deref() == Some(kind), self.layers.as_slice()) {
@@ -244,7 +246,7 @@ impl Image {
 }
 
 fn differs(what: &str, found: &str, expected: &str) -> String {
-    format!("{what} is of the type {:?}, expected {expected}", crate::metadata::excerpt(found))
+    format!("{what} is of the type {:?}, expected {expected}", tilemark_bundle::text::excerpt(found))
 }
 
 /// The blobs that are layers, each content once: of no bytes there is nothing to send.

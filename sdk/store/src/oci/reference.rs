@@ -59,8 +59,9 @@ impl FromStr for Reference {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let invalid =
-            |reason: &str| Error::invalid(format!("image {:?}", crate::metadata::excerpt(text)), reason);
+        let invalid = |reason: &str| {
+            Error::invalid(format!("image {:?}", tilemark_bundle::text::excerpt(text)), reason)
+        };
         let expected =
             "REGISTRY/NAME[:TAG|@sha256:…] is expected, such as registry.example.org/acme/tagger:1.2.0";
         let (registry, rest) = text.split_once('/').ok_or_else(|| invalid(expected))?;

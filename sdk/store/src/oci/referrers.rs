@@ -35,7 +35,7 @@ impl Registry {
                 Err(error) if error.is_unreachable() => return Err(error),
                 Err(error) => Err(error),
             };
-            found.push(Referring { digest: crate::metadata::excerpt(&one.digest), envelope });
+            found.push(Referring { digest: tilemark_bundle::text::excerpt(&one.digest), envelope });
         }
         Ok(found)
     }
@@ -66,7 +66,7 @@ impl Registry {
 
     fn parsed<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T> {
         serde_json::from_slice(bytes).map_err(|error| {
-            self.not_a_bundle("the list of referrers", crate::metadata::excerpt(&error.to_string()))
+            self.not_a_bundle("the list of referrers", tilemark_bundle::text::excerpt(&error.to_string()))
         })
     }
 

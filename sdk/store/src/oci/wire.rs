@@ -174,7 +174,7 @@ impl Wire {
 
     /// Whether a token server may have the password; an error if it may not even be asked.
     fn is_for_credentials(&self, realm: &str) -> Result<bool, String> {
-        let shown = crate::metadata::excerpt(realm);
+        let shown = tilemark_bundle::text::excerpt(realm);
         let bad = || format!("its tokens are at {shown:?}, which is no address for them");
         let to: Uri = realm.parse().map_err(|_| bad())?;
         let own: Uri = self.base.parse().map_err(|_| bad())?;
@@ -249,7 +249,7 @@ impl Wire {
         let _ = answer.into_body().into_reader().take(MAX_COMPLAINT_BYTES).read_to_string(&mut text);
         let errors: Option<serde_json::Value> = serde_json::from_str(&text).ok();
         let code = errors.as_ref().and_then(|errors| errors.pointer("/errors/0/code")?.as_str());
-        let code = code.map_or(String::new(), |code| format!(", {:?}", crate::metadata::excerpt(code)));
+        let code = code.map_or(String::new(), |code| format!(", {:?}", tilemark_bundle::text::excerpt(code)));
         let reason = format!("HTTP status {status}{code}");
         match status {
             401 | 403 => Error::Denied { registry: self.base.clone(), reason },
@@ -271,7 +271,7 @@ fn sent_on(from: &str, to: &str) -> Result<String, String> {
         Err(_) if secure(from) && secure(to) => Ok(to.to_owned()),
         Err(_) => Err(format!(
             "it sends on to {:?}, which is neither its own nor HTTPS",
-            crate::metadata::excerpt(to)
+            tilemark_bundle::text::excerpt(to)
         )),
         own => own,
     }

@@ -31,7 +31,7 @@ impl Repository {
         no_release_lower(&known, &newest_releases(targets))?;
         for (path, file) in &targets.targets {
             let (app, release) = listed_release(path).ok_or_else(|| {
-                let name = crate::metadata::excerpt(path);
+                let name = tilemark_bundle::text::excerpt(path);
                 Error::invalid(name, "a target is named publisher/app/RELEASE.listing")
             })?;
             if app.publisher() != publisher.name() {

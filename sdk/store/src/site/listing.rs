@@ -40,12 +40,25 @@ pub(super) fn page(frame: &Frame<'_>, app: &App) -> String {
     page.finish(frame)
 }
 
-/// The page of an app that had one, and is not offered any more.
-pub(super) fn gone(frame: &Frame<'_>, app: &AppName, why: &str) -> String {
-    let mut page = Page::new(&format!("{app}, withdrawn"), UP_FROM_APP);
+/// Why an app that had a page has none of its own any more.
+#[derive(Clone, Copy)]
+pub(super) enum Gone {
+    /// Who may said so.
+    Withdrawn,
+    /// What there is of it cannot be read; nobody took it back.
+    Unreadable,
+}
+
+/// The page of such an app.
+pub(super) fn gone(frame: &Frame<'_>, app: &AppName, state: Gone, why: &str) -> String {
+    let (word, sentence) = match state {
+        Gone::Withdrawn => ("withdrawn", "Not offered any more."),
+        Gone::Unreadable => ("unavailable", "Not to be had here at present."),
+    };
+    let mut page = Page::new(&format!("{app}, {word}"), UP_FROM_APP);
     crumbs(&mut page, app);
     page.add(format_args!(
-        "<h1><bdi>{}</bdi> <span class=\"version\">withdrawn</span></h1>\n<p class=\"warning\"><strong>Not offered any more.</strong> {}</p>\n\
+        "<h1><bdi>{}</bdi> <span class=\"version\">{word}</span></h1>\n<p class=\"warning\"><strong>{sentence}</strong> {}</p>\n\
          <p>What is installed runs on, under its terms. <code>tilemark store find-substitute</code> looks for apps that can take its place.</p>",
         Text(app.name()),
         Text(why)

@@ -28,6 +28,7 @@ use crate::index::Row;
 use crate::transport;
 
 use folder::Folder;
+use listing::Gone;
 use page::Frame;
 use read::Fetched;
 
@@ -199,25 +200,34 @@ impl<'a> Making<'a> {
         Ok(())
     }
 
-    /// The pages of apps that are not offered any more say so: links to them are out in the world.
+    /// The pages of apps that are not offered any more, or whose files are missing or damaged, say so: links to them are out in the world.
     fn withdrawn(&mut self) -> Result<()> {
         for app in std::mem::take(&mut self.before) {
             let failed = self.made.refused.iter().find(|(what, _)| *what == app.as_str());
-            let why = match (self.publishers.get(app.publisher()), failed) {
-                (None, _) => format!(
-                    "The publisher {} is not in this store any more: the operator took its invitation back.",
-                    app.publisher()
+            let (state, why) = match (self.publishers.get(app.publisher()), failed) {
+                (None, _) => (
+                    Gone::Withdrawn,
+                    format!(
+                        "The publisher {} is not in this store any more: the operator took its invitation back.",
+                        app.publisher()
+                    ),
                 ),
-                (Some(Some(code)), _) => format!(
-                    "What the publisher {} signed cannot be accepted at present ({code}).",
-                    app.publisher()
+                (Some(Some(code)), _) => (
+                    Gone::Unreadable,
+                    format!(
+                        "What the publisher {} signed cannot be accepted at present ({code}).",
+                        app.publisher()
+                    ),
                 ),
-                (_, Some((_, error))) => {
-                    format!("Its newest release cannot be accepted at present ({}).", error.code())
+                (_, Some((_, error))) => (
+                    Gone::Unreadable,
+                    format!("Its newest release cannot be accepted at present ({}).", error.code()),
+                ),
+                (Some(None), None) => {
+                    (Gone::Withdrawn, "Its publisher does not offer it any more.".to_owned())
                 }
-                (Some(None), None) => "Its publisher does not offer it any more.".to_owned(),
             };
-            let page = listing::gone(&self.frame, &app, &why);
+            let page = listing::gone(&self.frame, &app, state, &why);
             self.folder.put(&page::path_of(&app), page.as_bytes())?;
             self.gone.push((app, why));
         }

@@ -194,6 +194,10 @@ fn one_publishers_damage_is_told_and_the_others_stay() {
         page.contains(&format!("cannot be accepted at present ({})", made.refused[0].1.code())),
         "{page}"
     );
+    assert!(
+        page.contains("unavailable") && !page.contains("withdrawn</span>"),
+        "nobody took it back: {page}"
+    );
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write as _};
 
 use serde::Serialize;
-pub(super) use tilemark_bundle::text::bytes;
 use tilemark_bundle::text::{self, entity, is_deceptive, is_line_end};
+pub(super) use tilemark_bundle::text::{bytes, milliseconds as ms};
 
 /// Characters of one text that are shown: nobody reads more of a name, and a page has many.
 const MAX_CHARS: usize = 1100;
@@ -81,13 +81,6 @@ pub(super) fn plural(n: usize, word: &str) -> String {
     format!("{} {word}{}", count(n as u64), if n == 1 { "" } else { "s" })
 }
 
-/// Microseconds as milliseconds with three figures.
-pub(super) fn ms(microseconds: u64) -> String {
-    let ms = microseconds as f64 / 1e3;
-    let digits = if ms < 9.995 { 2 } else { usize::from(ms < 99.95) };
-    format!("{ms:.digits$} ms")
-}
-
 /// `2026-11-22T23:50:00Z` as `2026-11-22 23:50 UTC`; what is no such time as it is.
 pub(super) fn moment(seconds: u64) -> String {
     let text = crate::time::format(seconds);
@@ -135,10 +128,6 @@ mod tests {
     #[test]
     fn quantities_are_as_people_write_them() {
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!(
-            [0, 5300, 42_000, 9_994, 9_996, 123_456].map(ms),
-            ["0.00 ms", "5.30 ms", "42.0 ms", "9.99 ms", "10.0 ms", "123 ms"]
-        );
         assert_eq!(moment(1_795_391_399), "2026-11-22 23:49 UTC");
     }
 }

@@ -95,7 +95,7 @@ impl Transport for Http {
 /// Where a server may send a request on to: to another path of its own, or from HTTP to its own HTTPS. Anywhere else could be a
 /// machine behind this one's firewall, and from HTTPS to HTTP everybody on the way would read along.
 pub(crate) fn redirected(from: &str, to: &str) -> Result<String, String> {
-    let shown = crate::metadata::excerpt(to);
+    let shown = tilemark_bundle::text::excerpt(to);
     let refused = || format!("it sends on to {shown:?}: add that address as a mirror, if it is the store's");
     let from: Uri = from.parse().map_err(|_| refused())?;
     let (Some(scheme), Some(authority)) = (from.scheme_str(), from.authority()) else {

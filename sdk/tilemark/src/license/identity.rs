@@ -43,7 +43,7 @@ pub fn keeper(name: &str) -> Result<Box<dyn Keeper>, Error> {
         #[cfg(feature = "pkcs11")]
         ("pkcs11", module) if !module.is_empty() => Ok(Box::new(super::pkcs11::Token::at(module))),
         _ => Err(Error::Keeper {
-            name: name.chars().take(80).collect(),
+            name: tilemark_bundle::text::excerpt(name),
             reason:
                 "not known to this build; expected file, tpm, tpm:PATH, or pkcs11:MODULE (feature `pkcs11`)"
                     .into(),

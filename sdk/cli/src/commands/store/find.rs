@@ -168,7 +168,10 @@ fn of_contract(offer: &Offer, reports: &[Reported]) -> Vec<[String; 2]> {
     rows.extend(contract.app.inputs.iter().map(|port| line("input", end(port))));
     rows.extend(contract.app.outputs.iter().map(|port| line("output", end(port))));
     for speed in &contract.speeds {
-        rows.push(line("speed", format!("{} on {}: {}", ms(speed.microseconds), speed.device, speed.name)));
+        rows.push(line(
+            "speed",
+            format!("{} on {}: {}", text::milliseconds(speed.microseconds), speed.device, speed.name),
+        ));
     }
     for report in reports {
         let by = match report.by_publisher {
@@ -195,13 +198,11 @@ fn end(port: &AppPort) -> String {
 
 /// The measured times in one line.
 pub(super) fn speeds(contract: &Contract) -> String {
-    let speed = |speed: &tilemark_store::Speed| format!("{} on {}", ms(speed.microseconds), speed.device);
+    let speed = |speed: &tilemark_store::Speed| {
+        format!("{} on {}", text::milliseconds(speed.microseconds), speed.device)
+    };
     let all: Vec<String> = contract.speeds.iter().map(speed).collect();
     if all.is_empty() { "not measured".to_owned() } else { all.join(", ") }
-}
-
-fn ms(microseconds: u64) -> String {
-    format!("{:.2} ms", microseconds as f64 / 1e3)
 }
 
 #[cfg(test)]
