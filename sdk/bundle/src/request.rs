@@ -28,7 +28,7 @@ impl Request {
     /// bundles by their identity, so nothing of the bundle needs to be read, or trusted, to ask.
     ///
     /// # Errors
-    /// [`Error::Random`].
+    /// [`Error::Random`](crate::Error::Random).
     pub fn make(identity: Digest, device: &DeviceKey) -> Result<Vec<u8>> {
         let nonce = Digest::from_bytes(*cipher::random()?);
         let request = Self { schema: SCHEMA, nonce, identity, device: device.public().clone() };
@@ -39,7 +39,7 @@ impl Request {
     /// is of use to nobody else. Returns the digest that names the request too.
     ///
     /// # Errors
-    /// As [`Envelope::parse`], [`Error::Json`], or [`LicenseError::NotSignedByDevice`](crate::LicenseError::NotSignedByDevice).
+    /// As [`Envelope::parse`], [`Error::Json`](crate::Error::Json), or [`LicenseError::NotSignedByDevice`](crate::LicenseError::NotSignedByDevice).
     pub fn read(bytes: &[u8]) -> Result<(Self, Digest)> {
         let envelope = Envelope::parse(bytes.trim_ascii(), Self::PAYLOAD_TYPE)?;
         // Before its signature is checked: the key is inside. Bounded, strict, and used for nothing else yet.

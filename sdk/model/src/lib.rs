@@ -22,6 +22,7 @@ pub mod numerics;
 pub mod onnx;
 pub mod passes;
 pub mod quantize;
+pub mod random;
 pub mod reference;
 pub mod shape;
 pub mod tensor;

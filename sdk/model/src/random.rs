@@ -1,4 +1,4 @@
-//! Seeded draws that are the same everywhere.
+//! Seeded draws that are the same everywhere: for resampling and for tests, not for secrets.
 
 /// Sebastiano Vigna's SplitMix64. Its state counts up, so that any draw can be reached at once and several threads can share a
 /// sequence.

@@ -115,7 +115,7 @@ fn interop_mutated_stores_are_accepted_by_both_or_by_neither() {
             println!("{seed} of {count}: {accepted} accepted by both, {refused} by neither");
         }
         shop.serve("good");
-        let what = Mutation { shop: &shop, random: seed * 2 + 1 }.apply();
+        let what = Mutation { shop: &shop, seed, drawn: 0 }.apply();
         let store = shop.path("store");
         match (download(&store, &root, LISTING), peer.download(&store, &root, LISTING)) {
             (Ok(ours), Ok(theirs)) if ours == theirs => accepted += 1,
@@ -131,17 +131,17 @@ fn interop_mutated_stores_are_accepted_by_both_or_by_neither() {
 /// A change to the store of a shop.
 struct Mutation<'a> {
     shop: &'a Shop,
-    random: u64,
+    seed: u64,
+    drawn: u64,
 }
 
 impl Mutation<'_> {
-    /// A number below `n`: SplitMix64.
+    /// A number below `n`, which follows from the seed and how many were drawn.
     fn below(&mut self, n: usize) -> usize {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.random;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % n as u64).unwrap()
+        self.drawn += 1;
+        let digest = sha256(format!("{} {}", self.seed, self.drawn).as_bytes());
+        let first = u64::from_le_bytes(digest.as_bytes()[..8].try_into().unwrap());
+        usize::try_from(first % n as u64).unwrap()
     }
 
     fn file(&mut self) -> PathBuf {

@@ -2,9 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::Interval;
-use super::random::SplitMix64;
 use super::special::{normal_cdf, normal_quantile};
+use super::{Interval, SplitMix64};
 
 /// Samples up to which each is left out once, for the correction of bias and skew; with more, what it corrects has vanished.
 const MAX_JACKKNIFE: usize = 2000;

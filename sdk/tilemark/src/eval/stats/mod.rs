@@ -7,7 +7,6 @@ mod bootstrap;
 mod mcnemar;
 mod plan;
 mod proportion;
-mod random;
 mod sequential;
 mod special;
 
@@ -17,8 +16,8 @@ pub use bootstrap::{Bootstrap, Extremes};
 pub use mcnemar::{McNemar, mcnemar};
 pub use plan::{samples_for_difference, samples_for_margin};
 pub use proportion::{clopper_pearson, wilson};
-pub use random::SplitMix64;
 pub use sequential::anytime;
+pub use tilemark_model::random::SplitMix64;
 
 /// Where a quantity lies, and how sure that is.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]

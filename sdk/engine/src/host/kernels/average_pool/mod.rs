@@ -14,6 +14,7 @@ use super::{Kernel, per_level};
 use crate::error::Error;
 use crate::plan::Lowering;
 
+pub(super) use float::{Pooling, build_of};
 pub(super) use portable::add;
 
 pub(crate) const KERNELS: &[Kernel] = per_level!("average_pool", portable::build);
