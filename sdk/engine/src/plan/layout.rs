@@ -419,7 +419,7 @@ mod tests {
             DType::I32 => Data::I32((0..n).map(|i| i as i32 - 5).collect()),
             DType::I64 => Data::I64((0..n).map(|i| i as i64 - 5).collect()),
             DType::F32 => Data::F32((0..n).map(|i| i as f32 / 3.0).collect()),
-            other => collect(other, n, true, |i| Number::Int(i as i128)).unwrap(),
+            other => collect(other, n, true, &|i| Number::Int(i as i128)).unwrap(),
         };
         Tensor::new(shape, data).unwrap()
     }

@@ -102,7 +102,7 @@ pub fn run(graph: &Graph) -> Result<Vec<Tensor>, Error> {
             tilemark_model::DType::I8 => Data::I8(random.weights(n)),
             tilemark_model::DType::I32 => Data::I32(vec![1; n]),
             tilemark_model::DType::I64 => Data::I64(vec![1; n]),
-            other => collect(other, n, true, |_| Number::Int(1))?,
+            other => collect(other, n, true, &|_| Number::Int(1))?,
         };
         Tensor::new(shape, data)
     };

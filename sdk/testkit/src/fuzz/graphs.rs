@@ -148,7 +148,7 @@ fn input(graph: &Graph, port: &Port, shape: Vec<usize>, random: &mut SplitMix64)
         other => {
             let bytes = random.bytes(n);
             let small = |i: usize| Number::Int((bytes[i] % 2).into());
-            collect(other, n, true, small).expect("0 and 1 are elements of every type")
+            collect(other, n, true, &small).expect("0 and 1 are elements of every type")
         }
     };
     Tensor::new(shape, data).expect("as many elements as the shape says")

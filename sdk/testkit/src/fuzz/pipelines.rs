@@ -113,7 +113,7 @@ fn give_outputs(pipeline: &Pipeline) -> End {
             DType::I8 => Data::I8(random.weights(n)),
             DType::I32 => Data::I32((0..n).map(|_| random.int(i32::MIN, i32::MAX)).collect()),
             DType::I64 => Data::I64((0..n).map(|_| random.bits().cast_signed()).collect()),
-            other => collect(other, n, true, |_| Number::Int(1)).expect("1 is an element of every type"),
+            other => collect(other, n, true, &|_| Number::Int(1)).expect("1 is an element of every type"),
         };
         let Ok(tensor) = Tensor::new(shape, data) else { return End::Costly };
         outputs.push(tensor);
