@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tilemark::text::is_deceptive;
-pub(crate) use tilemark::text::{bytes, count, milliseconds};
+pub(crate) use tilemark::text::{bytes, count};
 
 use crate::failure::{Failure, Result};
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tilemark::text::milliseconds;
 use tilemark::{AppPort, Device};
 use tilemark_store::{Contract, Hardware, Offer, Query, Reported, Row};
 
@@ -170,7 +171,7 @@ fn of_contract(offer: &Offer, reports: &[Reported]) -> Vec<[String; 2]> {
     for speed in &contract.speeds {
         rows.push(line(
             "speed",
-            format!("{} on {}: {}", text::milliseconds(speed.microseconds), speed.device, speed.name),
+            format!("{} on {}: {}", milliseconds(speed.microseconds), speed.device, speed.name),
         ));
     }
     for report in reports {
@@ -198,9 +199,8 @@ fn end(port: &AppPort) -> String {
 
 /// The measured times in one line.
 pub(super) fn speeds(contract: &Contract) -> String {
-    let speed = |speed: &tilemark_store::Speed| {
-        format!("{} on {}", text::milliseconds(speed.microseconds), speed.device)
-    };
+    let speed =
+        |speed: &tilemark_store::Speed| format!("{} on {}", milliseconds(speed.microseconds), speed.device);
     let all: Vec<String> = contract.speeds.iter().map(speed).collect();
     if all.is_empty() { "not measured".to_owned() } else { all.join(", ") }
 }
