@@ -53,7 +53,7 @@ impl fmt::Display for NotThisEngine {
 impl std::error::Error for NotThisEngine {}
 
 impl Config {
-    /// The engine of 16 x 16 lanes: the simulated one, and that of the ULX3S.
+    /// The engine of 16 x 16 lanes, which is simulated; no board here has it.
     pub const LANES_16: Self = Self {
         lanes: 16,
         results: 8,
@@ -88,10 +88,10 @@ impl Config {
         })
     }
 
-    /// Products a clock.
+    /// Products a clock: of every lane with every input, or in the compact engine, which gives less than a result a clock, of one lane.
     #[must_use]
     pub const fn peak(&self) -> usize {
-        self.lanes * self.lanes
+        if self.results == 0 { self.lanes } else { self.lanes * self.lanes }
     }
 
     /// Words in each bank of activations.

@@ -19,9 +19,11 @@ fn link_engine() {
     let bitstreams = here.join("../../bitstreams").canonicalize().expect("bitstreams/ beside sdk/");
     let out = PathBuf::from(variable("OUT_DIR"));
     let (top, list, part) = match std::env::var(ENGINE).as_deref() {
-        Err(_) => ("engine", "files.txt", "LFE5U-85F"),
+        Err(_) | Ok("") => ("engine", "files.txt", "LFE5U-85F"),
         Ok("compact") => ("compact", "compact/files.txt", "iCE40UP5K"),
-        Ok(other) => panic!("{ENGINE} is {other}: the engine without a name and `compact` are known"),
+        Ok(other) => {
+            panic!("{ENGINE} is {other}: set it to `compact`, or unset it for the engine of 16 lanes")
+        }
     };
     println!("cargo:rustc-env=SIMFPGA_PART={part}");
     for folder in ["rtl", "sim"] {

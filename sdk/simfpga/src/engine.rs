@@ -35,7 +35,7 @@ const START: u32 = 1;
 const STOP: u32 = 2;
 const DONE: u32 = 2;
 
-/// Clocks of one list: some minutes of simulation. A list that is not done then never will be.
+/// Clocks of one list: half an hour of simulation. A longer one is ended as one that never ends.
 const MAX_CLOCKS: u64 = 2_000_000_000;
 
 /// A list that the engine did not end: it refused a descriptor, reached beyond its memory, or took too long.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
 use crate::packages;
-use crate::steps::{Steps, cargo, shell};
+use crate::steps::{Steps, cargo, shell, tests};
 
 mod build;
 mod netlist;
@@ -43,7 +43,7 @@ struct Variant {
     depthwise: bool,
 }
 
-/// The engine of most targets.
+/// The RTL's defaults.
 const LANES_16: Variant = Variant {
     name: "lanes16",
     top: "engine",
@@ -104,7 +104,7 @@ pub(crate) fn test(steps: &mut Steps) {
         let parts = ["delay.sv", "multiplier.sv", "joined.sv", "requant.sv"];
         let requantizer = simulator("requant", "requant", &[], &parts, &["requant.cpp"])?;
         let engine = engine(&LANES_16)?;
-        shell(compare(&engine).env("TILEMARK_REQUANT_SIM", requantizer).env("TILEMARK_BOARD_SIM", board()?))
+        tests(compare(&engine).env("TILEMARK_REQUANT_SIM", requantizer).env("TILEMARK_BOARD_SIM", board()?))
     });
     steps.run("FPGA engine: every test of the compact engine", || {
         let requantizer = simulator(
@@ -115,18 +115,18 @@ pub(crate) fn test(steps: &mut Steps) {
             &["compact_requant.cpp"],
         )?;
         let engine = engine(&COMPACT)?;
-        let mut tests = compare(&engine);
-        tests.args(COMPACT_TESTS).env("TILEMARK_ENGINE_LAYERS", "600");
-        tests.env("TILEMARK_REQUANT_SIM", requantizer).env("TILEMARK_REQUANT_VECTORS", "8000000");
-        shell(tests.env("TILEMARK_BOARD_SIM", compact_board()?))
+        let mut test = compare(&engine);
+        test.args(COMPACT_TESTS).env("TILEMARK_ENGINE_LAYERS", "600");
+        test.env("TILEMARK_REQUANT_SIM", requantizer).env("TILEMARK_REQUANT_VECTORS", "8000000");
+        tests(test.env("TILEMARK_BOARD_SIM", compact_board()?))
     });
     netlist(steps);
     for variant in OTHERS {
         steps.run(&format!("FPGA engine: random layers of {}", variant.name), || {
             let engine = engine(variant)?;
-            shell(compare(&engine).arg("random_layers").env("TILEMARK_ENGINE_LAYERS", "300"))?;
+            tests(compare(&engine).arg("random_layers").env("TILEMARK_ENGINE_LAYERS", "300"))?;
             match variant.depthwise {
-                true => shell(compare(&engine).arg("all_depthwise").env("TILEMARK_ENGINE_DEPTHWISE", "1")),
+                true => tests(compare(&engine).arg("all_depthwise").env("TILEMARK_ENGINE_DEPTHWISE", "1")),
                 false => Ok(()),
             }
         });
@@ -137,7 +137,7 @@ pub(crate) fn test(steps: &mut Steps) {
 fn netlist(steps: &mut Steps) {
     steps.run("FPGA engine: random layers on the netlist of the compact engine", || {
         let netlist = netlist::simulator()?;
-        shell(compare(&netlist).arg("random_layers").env("TILEMARK_ENGINE_LAYERS", "12"))
+        tests(compare(&netlist).arg("random_layers").env("TILEMARK_ENGINE_LAYERS", "12"))
     });
 }
 

@@ -18,9 +18,10 @@ const COMPACT: &str = "TILEMARK_TEST_FPGA_COMPACT";
 /// What runs on it.
 const TESTS: [&str; 2] = ["conformance", "fpga"];
 
-/// `cargo xtask simfpga`: builds the driver, and says last how a program finds it.
+/// `cargo xtask simfpga`: builds the driver, with the engine that [`ENGINE`] names, and says last how a program finds it.
 pub(crate) fn run() -> Result<()> {
-    let library = build(None)?;
+    let engine = std::env::var(ENGINE).ok().filter(|engine| !engine.is_empty());
+    let library = build(engine.as_deref())?;
     println!("{VENDORS}={}", library.display());
     Ok(())
 }

@@ -84,5 +84,15 @@ fn recipe(board: &Path, out: &Path, bin: &Path, seed: u32, words: &Recipe) -> Re
     let [clock, goal] = [words.clock_mhz, words.goal_mhz].map(|mhz| mhz.to_string());
     build.arg(&words.device).arg(clock).arg(goal).arg(&words.parameters);
     shell(&mut build)?;
+    agrees_with_itself(out)?;
     Ok(out.join("out.bit"))
+}
+
+/// Fails where yosys contradicted itself and took a constant instead, which it only warns of in its log in this folder.
+pub(super) fn agrees_with_itself(folder: &Path) -> Result<()> {
+    let log = fs::read_to_string(folder.join("yosys.log")).context("cannot read yosys.log")?;
+    match log.lines().find(|line| line.contains("Driver-driver conflict")) {
+        Some(line) => bail!("the synthesizer contradicts itself: {line}"),
+        None => Ok(()),
+    }
 }

