@@ -114,7 +114,7 @@ pub(crate) struct Demo {
 #[derive(Debug, Group)]
 pub(crate) struct Keygen {
     /// Where to write: NAME.key (secret, mode 0600) and NAME.pub
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, short, value_name = "NAME")]
     pub(crate) out: PathBuf,
     /// ed25519, or ecdsa-p256 for hardware that has no other
     #[arg(long, default_value = "ed25519", value_name = "NAME")]

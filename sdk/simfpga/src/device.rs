@@ -142,6 +142,7 @@ fn absent(what: cl_device_info) -> Outcome<Answer> {
 
 /// The engine's size, and that it is no card.
 pub(crate) fn name() -> String {
-    let lanes = card().config().lanes;
-    format!("Tilemark int8 engine {lanes}x{lanes} of an {} (simulated)", env!("SIMFPGA_PART"))
+    let config = card().config();
+    let (lanes, inputs) = (config.lanes, config.peak() / config.lanes);
+    format!("Tilemark int8 engine {lanes}x{inputs} of an {} (simulated)", env!("SIMFPGA_PART"))
 }

@@ -86,7 +86,11 @@ impl Step {
             text::bytes(info.bytes),
             info.kernel.clone(),
             info.variant.clone(),
-            if info.tiles > 0 { format!("{} of {}", info.tiles, by(&info.tile)) } else { String::new() },
+            match (info.tiles, by(&info.tile)) {
+                (0, _) => String::new(),
+                (tiles, extent) if extent.is_empty() => tiles.to_string(), // an FPGA's differ in size
+                (tiles, extent) => format!("{tiles} of {extent}"),
+            },
             microseconds(info.predicted_ms),
             microseconds(info.measured_ms),
             self.share_of_peak.map_or(String::new(), |share| format!("{:.0}%", 100.0 * share)),
