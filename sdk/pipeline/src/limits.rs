@@ -7,7 +7,7 @@ pub const MAX_ENCODED_BYTES: usize = 256 << 20;
 pub const MAX_IMAGE_SIDE: u32 = 16_384;
 /// Most pixels of a picture, decoded or made by a stage: 192 MiB as RGB.
 pub const MAX_IMAGE_PIXELS: u64 = 64 << 20;
-/// Bytes that a decoder may allocate beside its output: 16-bit RGBA of the largest picture.
+/// Bytes that a decoder may allocate, and as many for what it decodes to: 16-bit RGBA of the largest picture.
 pub const MAX_DECODE_BYTES: u64 = MAX_IMAGE_PIXELS * 8;
 /// Most scans of a progressive JPEG; encoders write about ten, and each costs a pass over the picture.
 pub const MAX_JPEG_SCANS: usize = 64;
