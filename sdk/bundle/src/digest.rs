@@ -59,9 +59,11 @@ impl Hasher {
     pub fn update_from(&mut self, mut from: impl io::Read) -> io::Result<()> {
         let mut buffer = vec![0; CHUNK];
         loop {
-            match from.read(&mut buffer)? {
-                0 => return Ok(()),
-                count => self.update(buffer.get(..count).unwrap_or_default()),
+            match from.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.update(buffer.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }

@@ -74,7 +74,7 @@ fn state(page: &mut Page, gone: usize, view: &View<'_>) {
     let freshness = view.freshness();
     page.add(format_args!(
         "<section id=\"state-of-this-copy\"><h2>How current this is</h2>\n<p>Snapshot {} of the store, good until <time datetime=\"{}\">{}</time>: \
-         after that, do not rely on prices, versions and withdrawals shown here. {} had a page here and {} not offered any more.</p></section>",
+         after that, do not rely on prices, versions and withdrawals shown here. {} had a page here and {} not on offer.</p></section>",
         view.version(),
         crate::time::format(freshness.expires),
         moment(freshness.expires),
@@ -141,11 +141,11 @@ fn pager(page: &mut Page, at: usize, pages: usize) {
     page.add(format_args!("<span>Page {at} of {pages}</span></nav>"));
 }
 
-/// What is not offered any more.
+/// What had a page and is not on offer: withdrawn, or unavailable at present.
 pub(super) fn withdrawn(frame: &Frame<'_>, gone: &[(AppName, String)]) -> String {
-    let mut page = Page::new("No longer offered", "");
+    let mut page = Page::new("Not on offer", "");
     page.add(format_args!(
-        "<h1>No longer offered</h1>\n<p class=\"lead\">{}. What is installed runs on, under its terms.</p>",
+        "<h1>Not on offer</h1>\n<p class=\"lead\">{}. What is installed runs on, under its terms.</p>",
         plural(gone.len(), "app")
     ));
     page.add(format_args!("<ul class=\"gone\">"));

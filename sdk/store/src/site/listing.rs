@@ -43,7 +43,7 @@ pub(super) fn page(frame: &Frame<'_>, app: &App) -> String {
 /// Why an app that had a page has none of its own any more.
 #[derive(Clone, Copy)]
 pub(super) enum Gone {
-    /// Who may said so.
+    /// Its publisher or the operator took it back.
     Withdrawn,
     /// What there is of it cannot be read; nobody took it back.
     Unreadable,

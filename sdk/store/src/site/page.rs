@@ -118,7 +118,7 @@ impl Page {
              <main id=\"main\" class=\"wide\" tabindex=\"-1\">\n{body}</main>\n\
              <footer class=\"wide\"><p>Everything here was signed by its publisher, and checked by <code>tilemark</code> before it was \
              written. A web page proves nothing: <code>tilemark store install</code> checks it again on your machine, \
-             byte by byte.</p>\n<p>Store <code class=\"digest\">{}</code> · <a href=\"{up}withdrawn.html\">No longer offered</a></p></footer>\n\
+             byte by byte.</p>\n<p>Store <code class=\"digest\">{}</code> · <a href=\"{up}withdrawn.html\">Not on offer</a></p></footer>\n\
              </body>\n</html>\n",
             frame.store
         )
