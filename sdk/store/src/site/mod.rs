@@ -45,7 +45,7 @@ pub struct Site {
 pub struct SiteMade {
     /// Apps on offer, each with a page.
     pub apps: usize,
-    /// Apps that had a page and were withdrawn: their pages say so.
+    /// Apps that had a page and are not on offer, withdrawn or unavailable: their pages say which.
     pub withdrawn: usize,
     /// Files that were written.
     pub written: usize,
@@ -229,9 +229,9 @@ impl<'a> Making<'a> {
             };
             let page = listing::gone(&self.frame, &app, state, &why);
             self.folder.put(&page::path_of(&app), page.as_bytes())?;
-            self.made.withdrawn += usize::from(matches!(state, Gone::Withdrawn));
             self.gone.push((app, why));
         }
+        self.made.withdrawn = self.gone.len();
         Ok(())
     }
 
